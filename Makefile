@@ -1,0 +1,71 @@
+# Everything a developer runs. Needs make and a Python 3.11+; say another one with PYTHON=.
+PYTHON ?= python3
+RUN := .venv/bin
+DEV := .venv-dev/bin
+# Parallel test processes: one per core.
+WORKERS ?= auto
+m ?=
+
+LOCK := $(DEV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate --extra build pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run work check test fix locks lock openapi migration bench docs
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: .venv-dev/.installed ## Install what developing needs into .venv-dev
+
+run: .venv/.installed ## Serve with demonstration data: migrates var/dispatch.db, API and worker in one process
+	$(RUN)/dispatch serve --demo
+
+work: .venv/.installed ## Run a worker of its own beside the API
+	$(RUN)/dispatch work
+
+check: .venv-dev/.installed locks ## Look without running: format, lint, types, contracts, generated files
+	$(DEV)/ruff format --check .
+	$(DEV)/ruff check .
+	$(DEV)/mypy
+	$(DEV)/lint-imports
+	$(DEV)/hadolint Dockerfile
+	$(DEV)/dispatch openapi --check
+	$(DEV)/dispatch docs --check
+
+test: .venv-dev/.installed ## Run all tests, on SQLite and on a PostgreSQL of their own
+	$(DEV)/pytest -n $(WORKERS)
+
+fix: .venv-dev/.installed ## Format the code and repair what can be repaired
+	$(DEV)/ruff check --fix .
+	$(DEV)/ruff format .
+
+locks: ## Refuse addresses in the lock files
+	@! grep -n '://' requirements.lock requirements-dev.lock
+
+lock: .venv-dev/.installed ## Write both lock files again from pyproject.toml (U=--upgrade for newer versions)
+	$(LOCK) $(U) --output-file requirements.lock
+	$(LOCK) $(U) --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+
+openapi: .venv-dev/.installed ## Write openapi/dispatch.json
+	$(DEV)/dispatch openapi
+
+migration: .venv-dev/.installed ## Write a migration from the tables: make migration m="what it does"
+	@test -n "$(m)" || { echo 'say what it does: make migration m="add the colour of orders"' >&2; exit 2; }
+	$(DEV)/python -c 'import sys; from dispatch.db import migrate; migrate.make_revision(sys.argv[1])' "$(m)"
+	$(DEV)/ruff check --quiet --select I --fix migrations
+	$(DEV)/ruff format --quiet migrations
+
+bench: .venv-dev/.installed ## Measure (benchmarks/)
+	@if test -f benchmarks/__main__.py; then $(DEV)/python -m benchmarks; \
+	else echo 'There are no benchmarks yet: benchmarks/ is empty.'; fi
+
+docs: .venv-dev/.installed ## Write the generated pages of docs/
+	$(DEV)/dispatch docs
+
+.venv/.installed: requirements.lock pyproject.toml .ci/install
+	$(PYTHON) .ci/install .venv requirements.lock
+	@touch $@
+
+.venv-dev/.installed: requirements-dev.lock pyproject.toml .ci/install
+	$(PYTHON) .ci/install .venv-dev requirements-dev.lock
+	@touch $@

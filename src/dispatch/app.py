@@ -1,0 +1,52 @@
+"""The application: settings, database, mechanisms, routes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from dispatch import wiring
+from dispatch.db.engine import Database
+from dispatch.domain.refusal import NotEligible, RequestPending
+from dispatch.settings import Settings
+from dispatch.web import middleware, openapi, problems
+from dispatch.worker import working
+
+CONSTRAINTS = {
+    "uq_requests_pending": RequestPending,
+    "pk_take_people": NotEligible,
+}
+"""What a violated constraint means to people."""
+
+
+def create_app(settings: Settings, database: Database, *, works: bool = False) -> FastAPI:
+    """The application on a database that the caller opened and closes.
+
+    Args:
+        works: run the worker's jobs in this process too (demonstration mode).
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if works:
+            async with working(settings, database):
+                yield
+        else:
+            yield
+
+    app = openapi.application(version("sandanzhi-dispatch"), lifespan=lifespan)
+    app.state.settings = settings
+    app.state.database = database
+    app.state.identity = wiring.identity(settings, database)
+    problems.install(app, CONSTRAINTS)
+    middleware.install(app, settings)
+    for router in (*wiring.ROUTERS, *(wiring.DEMO_ROUTERS if settings.demo else ())):
+        app.include_router(router)
+    return app
+
+
+def described() -> FastAPI:
+    """The whole application, demonstration routes included, for its description only: nothing is opened."""
+    settings = Settings(demo=True)
+    return create_app(settings, Database("sqlite+aiosqlite:///var/never-opened.db"))

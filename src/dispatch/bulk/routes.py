@@ -1,0 +1,37 @@
+"""One act on many orders over HTTP."""
+
+from fastapi import APIRouter
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from dispatch.bulk.actions import VERBS, Line, move_all
+from dispatch.bulk.schemas import BulkIn, BulkLine, BulkOut
+from dispatch.orders.answers import given
+from dispatch.web.deps import Caller, Keyed, Now, Store
+from dispatch.web.problems import status_of
+
+router = APIRouter(prefix="/v1", tags=["orders"])
+
+
+@router.post("/orders/bulk")
+async def bulk_orders(database: Store, caller: Caller, now: Now, key: Keyed, body: BulkIn) -> BulkOut:
+    """The same move on up to 500 orders; one line for each, the valid ones are done."""
+    shape, _ = VERBS[body.move]
+    try:
+        data = given(shape.model_validate(body.body))
+    except ValidationError as error:
+        lines = [{**line, "loc": ("body", "body", *line["loc"])} for line in error.errors()]
+        raise RequestValidationError(lines) from None
+    return BulkOut(
+        items=[
+            _line(line)
+            for line in await move_all(database, caller, body.move, body.order_ids, data, key, at=now)
+        ]
+    )
+
+
+def _line(line: Line) -> BulkLine:
+    order_id, refusal, life = line
+    if refusal is not None:
+        return BulkLine(order_id=order_id, status=status_of(refusal), code=refusal.code, message=refusal.text)
+    return BulkLine(order_id=order_id, status=200, state=life.state, version=life.version)

@@ -1,0 +1,55 @@
+"""What goes over the wire about acts on many orders."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from dispatch.domain.order import Move, State
+from dispatch.web.wire import Body, IdIn, Wire
+
+MOST_ORDERS = 500
+
+BulkMove = Literal[
+    Move.ASK,
+    Move.ACCEPT,
+    Move.REJECT,
+    Move.MERGE,
+    Move.RESOLVE,
+    Move.DISPATCH,
+    Move.RECALL,
+    Move.PROCEED,
+    Move.ESCALATE,
+    Move.DELIBERATE,
+    Move.RESUME,
+    Move.CLOSE,
+    Move.REDO,
+    Move.CANCEL,
+    Move.URGE,
+    Move.SUPERVISE,
+]
+
+
+class BulkIn(Body):
+    """The same move on many orders; ``body`` is what the move itself would be sent."""
+
+    move: BulkMove
+    order_ids: Annotated[list[IdIn], Field(min_length=1, max_length=MOST_ORDERS)]
+    body: dict[str, Any] = Field(default_factory=dict)
+
+
+class BulkLine(Wire):
+    """What came of one order: 200 and its state, or the refusal."""
+
+    order_id: UUID
+    status: int
+    state: State | None = None
+    version: int | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class BulkOut(Wire):
+    """One line for every order, in the order they were named."""
+
+    items: list[BulkLine]

@@ -1,0 +1,1 @@
+"""The service catalogue: what may be asked for, with limits and flags."""

@@ -1,0 +1,121 @@
+"""Reads of the catalogue."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.catalog.tables import categories, checkin_items, items, reasons
+from dispatch.db.dialect import folded
+from dispatch.domain.people import Actor
+from dispatch.domain.refusal import ItemNotFound, ReasonUnknown
+from dispatch.people.queries import proof, proven
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What a tenant offers now, each list in its order; retired items and reasons are left out."""
+
+    categories: Sequence[Record]
+    items: Sequence[Record]
+    checkin_items: Sequence[Record]
+    reasons: Sequence[Record]
+
+
+async def catalog(db: AsyncConnection, actor: Actor) -> Catalog:
+    """The actor's catalogue, in one statement.
+
+    Raises:
+        TokenRevoked: the actor's grants have changed.
+    """
+    tenant_id = actor.tenant.id
+    row = (
+        await db.execute(
+            select(
+                proof(actor).label("proof"),
+                folded(_categories(tenant_id)).label("categories"),
+                folded(_items(tenant_id)).label("items"),
+                folded(_checkin_items(tenant_id)).label("checkin_items"),
+                folded(_reasons(tenant_id)).label("reasons"),
+            )
+        )
+    ).one()
+    proven(actor, row.proof)
+    return Catalog(row.categories, row.items, row.checkin_items, row.reasons)
+
+
+def _categories(tenant_id: int) -> Select[Any]:
+    return (
+        select(categories.c.code, categories.c.name)
+        .where(categories.c.tenant_id == tenant_id)
+        .order_by(categories.c.position, categories.c.code)
+    )
+
+
+def _items(tenant_id: int) -> Select[Any]:
+    return (
+        select(
+            items.c.code,
+            items.c.category_code,
+            items.c.name,
+            items.c.kind,
+            items.c.urgency,
+            items.c.limits,
+            items.c.flags,
+            items.c.form,
+            items.c.stop_message,
+        )
+        .where(items.c.tenant_id == tenant_id, items.c.retired_at.is_(None))
+        .order_by(items.c.code)
+    )
+
+
+def _checkin_items(tenant_id: int) -> Select[Any]:
+    return (
+        select(checkin_items.c.code, checkin_items.c.name, checkin_items.c.item_codes)
+        .where(checkin_items.c.tenant_id == tenant_id)
+        .order_by(checkin_items.c.position, checkin_items.c.code)
+    )
+
+
+def _reasons(tenant_id: int) -> Select[Any]:
+    return (
+        select(reasons.c.act, reasons.c.code, reasons.c.label)
+        .where(reasons.c.tenant_id == tenant_id, reasons.c.retired_at.is_(None))
+        .order_by(reasons.c.act, reasons.c.position, reasons.c.code)
+    )
+
+
+async def item(db: AsyncConnection, tenant_id: int, code: str) -> Row[Any]:
+    """One item; a retired one too, since its orders stay readable.
+
+    Raises:
+        ItemNotFound: the tenant has none with this code.
+    """
+    found = await db.execute(select(items).where(items.c.tenant_id == tenant_id, items.c.code == code))
+    row = found.one_or_none()
+    if row is None:
+        raise ItemNotFound()
+    return row
+
+
+async def check_reason(db: AsyncConnection, tenant_id: int, act: str, code: str) -> None:
+    """Whether a reason may be given for an act (a move or a kind of request).
+
+    Raises:
+        ReasonUnknown: not in the tenant's closed set, or retired.
+    """
+    known = await db.scalar(
+        select(reasons.c.code).where(
+            reasons.c.tenant_id == tenant_id,
+            reasons.c.act == act,
+            reasons.c.code == code,
+            reasons.c.retired_at.is_(None),
+        )
+    )
+    if known is None:
+        raise ReasonUnknown()

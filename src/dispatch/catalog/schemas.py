@@ -1,0 +1,81 @@
+"""The catalogue on the wire."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from dispatch.domain.catalog import ItemFlag, Urgency
+from dispatch.web.wire import Wire
+
+
+class DurationOut(Wire):
+    """A limit that is a length of time."""
+
+    unit: Literal["h", "d", "wh", "wd"] = Field(
+        description="h and d: natural hours and days; wh and wd: working hours and days."
+    )
+    amount: int | float = Field(examples=[24])
+
+
+class OccasionOut(Wire):
+    """A limit that is an occasion: the agreed time, or the plan."""
+
+    unit: Literal["appointment", "planned"]
+
+
+LimitOut = DurationOut | OccasionOut
+
+
+class LimitsOut(Wire):
+    """The limits of an item at its own urgency; null where a stage has none."""
+
+    dispatch: LimitOut | None
+    take: LimitOut | None
+    contact: LimitOut | None
+    finish: LimitOut | None
+
+
+class ItemOut(Wire):
+    """Something that may be asked for."""
+
+    code: str = Field(description="Text, never a number.", examples=["0102"])
+    name: str = Field(examples=["陪同就医/陪诊"])
+    kind: Literal["V", "A", "Q", "W", "E", "M"] = Field(
+        description="V service, A errand, Q problem, W wish, E activity, M shared resource."
+    )
+    urgency: Urgency
+    limits: LimitsOut
+    flags: list[ItemFlag]
+    form: dict[str, Any] | None = Field(description="JSON Schema of the extra questions (``answers``).")
+    stop_message: str | None = Field(description="Shown before anything is filed: whom to call first.")
+
+
+class CategoryOut(Wire):
+    """A chapter of the catalogue."""
+
+    code: str = Field(examples=["01"])
+    name: str = Field(examples=["助老助残"])
+    items: list[ItemOut]
+
+
+class CheckinItemOut(Wire):
+    """Something a member may offer to do; it answers these items."""
+
+    code: str = Field(examples=["elder_care"])
+    name: str = Field(examples=["助老陪护"])
+    item_codes: list[str]
+
+
+class ReasonOut(Wire):
+    """A reason that may be given for an act."""
+
+    code: str = Field(examples=["no_longer_needed"])
+    label: str = Field(examples=["不再需要"])
+
+
+class CatalogOut(Wire):
+    """Everything a client needs to offer a form: items, check-in list, reasons per move or kind of request."""
+
+    categories: list[CategoryOut]
+    checkin_items: list[CheckinItemOut]
+    reasons: dict[str, list[ReasonOut]]

@@ -1,0 +1,303 @@
+"""The one file that knows on which database it stands.
+
+What differs: how connections are tuned, how a guarded write and what hangs on it are sent, how
+rows are folded into one JSON value, and how an insert yields to a row that is there already.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    CursorResult,
+    Delete,
+    FromClause,
+    Insert,
+    Row,
+    Select,
+    String,
+    Table,
+    Update,
+    Uuid,
+    cast,
+    event,
+    exists,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.types import JSON, TypeDecorator
+
+from dispatch.db.types import Instant
+
+# --- connections ----------------------------------------------------------------------------
+
+
+def tune(engine: Engine, *, lock_wait_ms: int) -> None:
+    """Make connections of a new engine behave: see ADR 0007 for what SQLite's defaults would lose."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", partial(_tune_sqlite, lock_wait_ms))
+        event.listen(engine, "begin", _begin_sqlite)
+        return
+
+    @event.listens_for(engine, "connect")
+    def _tune_postgresql(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {lock_wait_ms}")
+        cursor.execute("SET statement_timeout = 30000")
+        cursor.execute("SET idle_in_transaction_session_timeout = 60000")
+        cursor.close()
+        connection.commit()
+
+
+def _tune_sqlite(lock_wait_ms: int, connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # the driver's own late BEGIN loses updates
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"busy_timeout={lock_wait_ms}",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    """A writer takes the write lock at once: upgrading a read later fails without waiting."""
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
+
+
+# --- a guarded write ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Stands for a column that the guard returned, inside a dependent row."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows to insert if the guard hit. Values may be ``Seen``; all rows name the same columns.
+
+    ``skip`` yields to a row that is there already; ``update`` writes these columns over it.
+    """
+
+    table: Table
+    rows: Sequence[Mapping[str, Any]]
+    skip: bool = False
+    update: tuple[str, ...] = ()
+
+
+Dependent = Rows | Update | Delete
+
+
+async def guarded(
+    db: AsyncConnection, guard: Update | Insert, then: Iterable[Dependent] = ()
+) -> Row[Any] | None:
+    """Write ``guard``, and what depends on it only if it hit a row.
+
+    On PostgreSQL all goes out as one data-modifying CTE, one round trip. SQLite (and Citus, where
+    such a CTE costs 28 times as much) get the statements one after the other. The effect is the same:
+    ``then`` happens iff the guard returned a row. No row may be written twice in one call.
+
+    Args:
+        guard: an UPDATE or INSERT with RETURNING that hits one row or none.
+
+    Returns:
+        The guard's row, or None if what was seen no longer holds; then nothing was written.
+    """
+    then = [dependent for dependent in then if not isinstance(dependent, Rows) or dependent.rows]
+    if in_one_statement(db) and then:
+        return (await db.execute(_as_one(guard, then))).one_or_none()
+    row = (await db.execute(guard)).one_or_none()
+    if row is not None:
+        for dependent in then:
+            await db.execute(_plain(dependent, row, db))
+    return row
+
+
+def in_one_statement(db: AsyncConnection) -> bool:
+    """Whether this database takes a guard and its dependents in one statement."""
+    return db.dialect.name == "postgresql"
+
+
+def _plain(dependent: Dependent, row: Row[Any], db: AsyncConnection) -> Insert | Update | Delete:
+    if not isinstance(dependent, Rows):
+        return dependent
+    values = [
+        {
+            name: getattr(row, value.column) if isinstance(value, Seen) else value
+            for name, value in line.items()
+        }
+        for line in dependent.rows
+    ]
+    return _yielding(db.dialect.name, dependent, insert_for(db.dialect.name, dependent.table).values(values))
+
+
+def _as_one(guard: Update | Insert, then: Sequence[Dependent]) -> Select[Any]:
+    seen = guard.cte("guard")
+    parts = []
+    for number, dependent in enumerate(then):
+        if isinstance(dependent, Rows):
+            names = list(dependent.rows[0])
+            lines = [
+                select(*(_typed(dependent.table.c[name], line[name], seen) for name in names)).select_from(
+                    seen
+                )
+                for line in dependent.rows
+            ]
+            source = lines[0] if len(lines) == 1 else lines[0].union_all(*lines[1:])
+            write = postgresql.insert(dependent.table).from_select(names, source, include_defaults=False)
+            parts.append(_yielding("postgresql", dependent, write).cte(f"then_{number}"))
+        else:
+            parts.append(
+                dependent.where(exists(select(literal_column("1")).select_from(seen))).cte(f"then_{number}")
+            )
+    return select(seen).add_cte(*parts)
+
+
+def _typed(column: Column[Any], value: Any, seen: Any) -> ColumnElement[Any]:
+    if isinstance(value, Seen):
+        return seen.c[value.column]  # type: ignore[no-any-return]
+    if value is None:
+        return cast(null(), column.type)
+    return cast(literal(value, column.type), column.type)
+
+
+def insert_for(name: str, table: Table) -> Any:
+    """The dialect's own INSERT, which knows ON CONFLICT."""
+    return sqlite.insert(table) if name == "sqlite" else postgresql.insert(table)
+
+
+def _yielding(name: str, rows: Rows, write: Any) -> Any:
+    if rows.skip:
+        return write.on_conflict_do_nothing()
+    if rows.update:
+        return write.on_conflict_do_update(
+            index_elements=list(rows.table.primary_key.columns),
+            set_={column: write.excluded[column] for column in rows.update},
+        )
+    return write
+
+
+async def insert_or_ignore(db: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert rows, leaving alone those whose key is taken. Returns how many were new."""
+    if not rows:
+        return 0
+    write = insert_for(db.dialect.name, table).values(list(rows)).on_conflict_do_nothing()
+    result: CursorResult[Any] = await db.execute(write)
+    return result.rowcount
+
+
+def counting_up(
+    db: AsyncConnection, table: Table, key: Mapping[str, Any], column: str, by: int = 1
+) -> Insert:
+    """Make or raise a counter row and return it: ``INSERT … ON CONFLICT DO UPDATE … RETURNING``.
+
+    It locks the row until the transaction ends, so whoever comes second sees what the first did.
+    """
+    write = insert_for(db.dialect.name, table).values({**key, column: by})
+    counted: Insert = write.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_={column: table.c[column] + by}
+    ).returning(*table.c)
+    return counted
+
+
+# --- rows folded into one value -------------------------------------------------------------
+
+
+class _JsonRows(GenericFunction[Any]):
+    """Marker for a scalar subquery that folds its rows into a JSON array."""
+
+    inherit_cache = True
+    name = "json_rows"
+
+
+class Folded(TypeDecorator[list[dict[str, Any]]]):
+    """A JSON array of rows, read back into Python values by the types of the columns it was made of."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, columns: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def process_result_value(self, value: Any, dialect: Any) -> list[dict[str, Any]]:
+        if value is None:
+            return []
+        rows = json.loads(value) if isinstance(value, str | bytes) else value
+        return [{name: _READ[kind](row[name]) for name, kind in self.columns} for row in rows]
+
+
+def _instant(value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    at = datetime.fromisoformat(value)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+_READ: dict[str, Any] = {
+    "id": lambda value: None if value is None else UUID(value),
+    "instant": _instant,
+    "bool": lambda value: None if value is None else bool(value),
+    "json": lambda value: json.loads(value) if isinstance(value, str) else value,
+    "plain": lambda value: value,
+}
+
+
+def _kind(column: ColumnElement[Any]) -> str:
+    kind = column.type
+    if isinstance(kind, Uuid):
+        return "id"
+    if isinstance(kind, Instant):
+        return "instant"
+    if isinstance(kind, Boolean):
+        return "bool"
+    return "json" if isinstance(kind, JSON) else "plain"
+
+
+def folded(rows: Select[Any], *outer: FromClause) -> ColumnElement[list[dict[str, Any]]]:
+    """The rows of a select as one column: a list of dicts, in the select's order.
+
+    So that an order and all that hangs on it cost one round trip.
+
+    Args:
+        outer: tables of the enclosing select that ``rows`` refers to. They must be named: a select within
+            FROM is not correlated by itself, and would quietly be joined with every row of them.
+    """
+    inner = rows.correlate(*outer).subquery() if outer else rows.subquery()
+    pairs: list[Any] = []
+    for column in inner.columns:
+        pairs += [literal_column(f"'{column.key}'"), column]
+    kinds = tuple((str(column.key), _kind(column)) for column in inner.columns)
+    built = func.json_rows(*pairs, type_=Folded(kinds))
+    return select(built).select_from(inner).scalar_subquery()
+
+
+@compiles(_JsonRows, "sqlite")
+def _fold_on_sqlite(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_group_array(json_object({compiler.process(element.clauses, **kw)}))"
+
+
+@compiles(_JsonRows, "postgresql")
+def _fold_on_postgresql(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"CAST(json_agg(json_build_object({compiler.process(element.clauses, **kw)})) AS text)"

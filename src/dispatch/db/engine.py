@@ -1,0 +1,78 @@
+"""Connections and transactions. Nothing outside ``db/``, ``jobs/`` and ``__main__`` begins or commits."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from dispatch.db import dialect
+
+
+class Database:
+    """Where the service keeps everything.
+
+    PostgreSQL: one pool. SQLite: readers on deferred connections and **one** writer per process,
+    whose pool of size one is the queue in which writers wait.
+
+    Args:
+        url: ``sqlite+aiosqlite:///…``, ``postgresql+asyncpg://…`` or ``postgresql+psycopg://…``.
+        pool_size: connections kept (performance notes: two to four per core are enough).
+        pool_wait_seconds: how long a request waits for a connection before 503.
+        lock_wait_seconds: how long it waits for another transaction before 503.
+    """
+
+    def __init__(
+        self, url: str, *, pool_size: int = 8, pool_wait_seconds: float = 15.0, lock_wait_seconds: float = 5.0
+    ) -> None:
+        self.url = make_url(url)
+        sqlite = self.url.get_backend_name() == "sqlite"
+        if sqlite and self.url.database in (None, "", ":memory:"):
+            raise ValueError(
+                "SQLite must live in a file: every connection to :memory: is a database of its own"
+            )
+        self._read = create_async_engine(
+            self.url, pool_size=pool_size, max_overflow=0, pool_timeout=pool_wait_seconds, pool_pre_ping=not sqlite
+        )
+        dialect.tune(self._read.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
+        if sqlite:
+            writer = create_async_engine(self.url, pool_size=1, max_overflow=0, pool_timeout=pool_wait_seconds)
+            dialect.tune(writer.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
+            self._write: AsyncEngine = writer.execution_options(sqlite_begin="IMMEDIATE")
+        else:
+            self._write = self._read
+
+    @property
+    def engines(self) -> tuple[AsyncEngine, ...]:
+        """The engines behind it, for listeners."""
+        return (self._read,) if self._write is self._read else (self._read, self._write)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that writes nothing."""
+        async with self._read.connect() as db:
+            yield db
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end, rolled back on any exception."""
+        async with self._write.connect() as db:
+            yield db
+            await db.commit()
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        for engine in self.engines:
+            await engine.dispose()
+
+
+async def start_over(db: AsyncConnection) -> None:
+    """Forget what this transaction wrote and begin again: what was seen no longer holds."""
+    await db.rollback()
+
+
+@asynccontextmanager
+async def apart(db: AsyncConnection) -> AsyncIterator[None]:
+    """Part of a transaction that may fail alone (a savepoint)."""
+    async with db.begin_nested():
+        yield

@@ -1,0 +1,22 @@
+"""Tenants: the unit of isolation and of distribution."""
+
+from sqlalchemy import Column, Integer, String, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.base import reference_table
+from dispatch.db.types import Json
+
+tenants = reference_table(
+    "tenants",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("code", String(32), nullable=False, unique=True),
+    Column("name", String(64), nullable=False),
+    Column("zone", String(64), nullable=False, default="Asia/Shanghai", server_default="Asia/Shanghai"),
+    # Words of this tenant for states and moves, ≤ 5 Han characters each; absent ones fall back to ours.
+    Column("labels", Json, nullable=False, default=dict, server_default="{}"),
+)
+
+
+async def tenant_ids(db: AsyncConnection) -> list[int]:
+    """Every tenant, for work that goes tenant by tenant."""
+    return list((await db.execute(select(tenants.c.id).order_by(tenants.c.id))).scalars())

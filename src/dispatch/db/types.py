@@ -1,0 +1,48 @@
+"""Column types that mean the same on PostgreSQL and on SQLite."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+Id = Uuid
+"""A UUIDv7 made by the application (db/ids.py)."""
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""A JSON document; Python None is SQL NULL."""
+
+
+def to_millis(at: datetime) -> datetime:
+    """The same instant in UTC, cut to whole milliseconds: what is stored is what is shown."""
+    at = at.astimezone(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant, stored in UTC with milliseconds.
+
+    SQLite keeps no offset and would hand back 08:00+08:00 as a naive 08:00, so the
+    conversion is done here on the way in and the zone is put back on the way out.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime is not an instant")
+        return to_millis(value)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    @property
+    def python_type(self) -> type[Any]:
+        return datetime

@@ -1,0 +1,1 @@
+"""Handing orders out and taking them."""

@@ -1,0 +1,172 @@
+"""派单: open, offer, assign; recall, decline, proceed; a unit staffs what it took."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, delete, exists, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.dialect import Dependent, Rows
+from dispatch.db.ids import new_id
+from dispatch.domain.life import own_take, standing
+from dispatch.domain.moved import Moved
+from dispatch.domain.order import Move, TakerKind
+from dispatch.domain.people import STAFF_ROLES, Actor
+from dispatch.domain.refusal import TargetNotAllowed
+from dispatch.orders.actions.performing import Call, Data, Done, perform
+from dispatch.orders.tables import take_people
+from dispatch.orders.whole import Whole
+from dispatch.people.tables import accounts, bodies, body_people, grants, members
+
+
+async def dispatch(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Hand an order out.
+
+    Raises:
+        TargetNotAllowed: a named target is unknown, not of its kind or no longer there, or the ring lies elsewhere.
+        ModeNotAllowed: an emergency is never left to whoever comes.
+        SlotsInvalid: least and most do not fit each other or the takes that are kept.
+    """
+
+    async def ready(db: AsyncConnection, actor: Actor, seen: Whole, row: Any) -> Data:
+        await _known_targets(db, actor, data.get("targets") or (), at=at)
+        ring = data.get("ring_place_id") or seen.row.community_id or seen.row.street_id or seen.row.place_id
+        return {"dispatch_id": new_id(), "ring_id": ring}
+
+    return await perform(db, actor, order_id, Move.DISPATCH, data, call, at=at, prepare=ready)
+
+
+async def _known_targets(db: AsyncConnection, actor: Actor, named: Any, *, at: datetime) -> None:
+    """Every target exists in this tenant, is of the kind it is called, and still serves."""
+    wanted = {(TakerKind(line["kind"]), line["id"]) for line in named}
+    if not wanted:
+        return
+    tenant_id, ids = actor.tenant.id, [id for _, id in wanted]
+    stands = or_(grants.c.valid_to.is_(None), grants.c.valid_to > at)
+    staffed = exists().where(
+        grants.c.tenant_id == tenant_id,
+        grants.c.account_id == accounts.c.id,
+        grants.c.role.in_(STAFF_ROLES),
+        stands,
+    )
+    people = await db.execute(
+        select(accounts.c.id, members.c.state, staffed.label("staff"))
+        .select_from(
+            accounts.outerjoin(
+                members,
+                and_(members.c.tenant_id == accounts.c.tenant_id, members.c.account_id == accounts.c.id),
+            )
+        )
+        .where(accounts.c.tenant_id == tenant_id, accounts.c.id.in_(ids), accounts.c.disabled_at.is_(None))
+    )
+    found: set[tuple[str, UUID]] = set()
+    for row in people:
+        if row.state == "active":
+            found.add((TakerKind.MEMBER, row.id))
+        if row.staff:
+            found.add((TakerKind.STAFF, row.id))
+    there = await db.execute(
+        select(bodies.c.kind, bodies.c.id).where(
+            bodies.c.tenant_id == tenant_id, bodies.c.id.in_(ids), bodies.c.retired_at.is_(None)
+        )
+    )
+    found |= {(row.kind, row.id) for row in there}
+    for kind, id in wanted:
+        if (kind, id) not in found:
+            raise TargetNotAllowed(why="unknown", target=str(id))
+
+
+async def recall(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Take the order back from those it was handed to. Raises: see ``perform``."""
+    return await perform(db, actor, order_id, Move.RECALL, data, call, at=at)
+
+
+async def decline(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Say no to an offer, without penalty.
+
+    Raises:
+        ReturnInstead: it was assigned, not offered.
+    """
+    return await perform(db, actor, order_id, Move.DECLINE, data, call, at=at)
+
+
+async def proceed(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Go on with those who have taken. Raises: see ``perform``."""
+    return await perform(db, actor, order_id, Move.PROCEED, data, call, at=at)
+
+
+async def release(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Give one's slot back. Raises: see ``perform``."""
+    return await perform(db, actor, order_id, Move.RELEASE, data, call, at=at)
+
+
+async def staff(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """A unit or team says who of its people does the work; it stays answerable itself.
+
+    Raises:
+        TargetNotAllowed: one named is not of this body.
+    """
+
+    async def ready(db: AsyncConnection, actor: Actor, seen: Whole, row: Any) -> Data:
+        take = own_take(seen.life, standing(seen.life, actor))
+        wanted = set(data["member_ids"])
+        if take is None or not wanted:
+            return {}
+        rows = await db.execute(
+            select(body_people.c.account_id).where(
+                body_people.c.tenant_id == actor.tenant.id,
+                body_people.c.body_id == take.taker_id,
+                body_people.c.account_id.in_(wanted),
+            )
+        )
+        strangers = wanted - {row.account_id for row in rows}
+        if strangers:
+            raise TargetNotAllowed(why="not_of_this_body", target=str(min(strangers)))
+        elsewhere = {person for other in seen.life.active if other.id != take.id for person in other.people}
+        if twice := wanted & elsewhere:
+            raise TargetNotAllowed(why="already_on_order", target=str(min(twice)))
+        return {}
+
+    def put_on(seen: Whole, moved: Moved, data: Data) -> list[Dependent]:
+        """Only what differs is written: no row may be written twice in one change."""
+        change = moved.takes[0]
+        before = next(take.people for take in seen.life.active if take.id == change.id)
+        now = change.values["people"]
+        gone = [id for id in before if id not in now]
+        rows = [
+            {
+                "tenant_id": actor.tenant.id,
+                "order_id": order_id,
+                "account_id": id,
+                "take_id": change.id,
+                "position": position,
+            }
+            for position, id in enumerate(now)
+        ]
+        mine = take_people.c.tenant_id == actor.tenant.id, take_people.c.take_id == change.id
+        dependents: list[Dependent] = [Rows(take_people, rows, update=("position",))]
+        if gone:
+            dependents.append(delete(take_people).where(*mine, take_people.c.account_id.in_(gone)))
+        return dependents
+
+    return await perform(db, actor, order_id, Move.STAFF, data, call, at=at, prepare=ready, besides=put_on)
+
+
+async def served(
+    db: AsyncConnection, actor: Actor, order_id: UUID, move: Move, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Contact, start, progress, finish, lead: acts of those who took it. Raises: see ``perform``."""
+    return await perform(db, actor, order_id, move, data, call, at=at)

@@ -1,0 +1,327 @@
+"""接单: one atomic operation with a typed outcome.
+
+The order of the guards is the rulebook's ("How a take is decided"), and every one of them is a
+condition inside a write, so that no two takers can both see the last slot: (1) the taker's own row,
+(2) the dispatch's row, (3) the take, (4) the order's row, (5) step and fact.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import case, exists, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, guarded
+from dispatch.db.engine import start_over
+from dispatch.db.idempotency import brought, claim, looked_up
+from dispatch.db.ids import new_id
+from dispatch.domain.handing import asked_next, taken
+from dispatch.domain.life import (
+    Dispatch,
+    Life,
+    Party,
+    in_audience,
+    named,
+    own_take,
+    party_of,
+    standing,
+)
+from dispatch.domain.order import (
+    EDGES,
+    Mode,
+    Move,
+    State,
+    TakerKind,
+    TakeState,
+    TargetState,
+)
+from dispatch.domain.people import Actor, Grant
+from dispatch.domain.refusal import (
+    NotEligible,
+    OrderNotFound,
+    Refusal,
+    RoleForbidden,
+    SlotTaken,
+)
+from dispatch.domain.rules import moved_away, take_refusal
+from dispatch.orders import log, queries
+from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done
+from dispatch.orders.tables import (
+    dispatch_targets,
+    dispatches,
+    orders,
+    take_people,
+    takers,
+    takes,
+)
+from dispatch.orders.whole import Whole
+from dispatch.people import queries as people
+from dispatch.people.serving import not_serving, serving
+
+TAKEN, ALREADY_YOURS = "taken", "already_yours"
+
+
+async def take(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Take a slot of an order. Of many takers exactly as many win as there are slots.
+
+    ``data``: as {kind, id}, what to take as (default: what the acting grant takes as).
+
+    Returns:
+        ``outcome`` ``{"outcome": "taken" | "already_yours", "take_id"}``.
+
+    Raises:
+        OrderNotFound: never in its audience.
+        RoleForbidden: visible, but not the actor's to take.
+        SlotTaken, OrderClosed, NotEligible: why not, for whoever is or was in the audience.
+    """
+    also: dict[str, Any] = serving(actor)
+    if call.key:
+        also["kept"] = looked_up(call.key)
+    for _ in range(ATTEMPTS):
+        seen, row = await queries.whole(db, actor, order_id, hidden=True, also=also)
+        if call.key and (kept := brought(call.key, row.kept)):
+            return Done.replay(kept)
+        party, grant = _as(actor, data)
+        held = _held_by(seen.life, party)
+        if held is not None:
+            outcome = {"outcome": ALREADY_YOURS, "take_id": str(held)}
+            if await claim(db, call.key, status=200, order_id=order_id, outcome=outcome, at=at):
+                return Done(order_id, outcome)
+            await start_over(db)
+            continue
+        refusal = await _refusal(db, actor, seen, row, party, grant, at=at)
+        if refusal or party is None:
+            raise refusal or RoleForbidden()
+        won = await _win(db, actor, seen, party, call, at=at)
+        if won is not None:
+            return Done(order_id, {"outcome": TAKEN, "take_id": str(won)})
+        await start_over(db)
+    raise SlotTaken()
+
+
+def _as(actor: Actor, data: Data) -> tuple[Party | None, Grant]:
+    """What the actor takes as, and under which grant."""
+    grant = actor.acting
+    if grant is None:
+        raise RoleForbidden()
+    party = party_of(grant, actor.account_id)
+    wanted = data.get("as")
+    if wanted and (TakerKind(wanted["kind"]), wanted["id"]) != party:
+        raise RoleForbidden()
+    return party, grant
+
+
+def _held_by(life: Life, party: Party | None) -> UUID | None:
+    return next((take.id for take in life.active if take.party == party), None)
+
+
+async def _refusal(
+    db: AsyncConnection,
+    actor: Actor,
+    seen: Whole,
+    row: Any,
+    party: Party | None,
+    grant: Grant,
+    *,
+    at: datetime,
+) -> Refusal | None:
+    """Why not, in words that fit what the actor may know of the order."""
+    life = seen.life
+    every = seen.dispatches
+    if not await _ever_in_audience(db, actor, every, party):
+        if not row.visible:
+            return OrderNotFound()
+        return RoleForbidden() if (life.state, Move.TAKE) in EDGES else moved_away(life)
+    assert party is not None
+    who = standing(life, actor)
+    refusal = take_refusal(life, who, at=at)
+    if refusal:
+        return refusal
+    held = life.held
+    assert held is not None  # no refusal
+    if held.mode is Mode.OPEN:
+        if not in_audience(held, grant, party):
+            return NotEligible(why="not_in_audience")
+    else:
+        target = named(held, party)
+        if target is None or target.state not in (TargetState.ASKED, TargetState.TAKEN):
+            return NotEligible(why="not_asked")
+    if own_take(life, who, staffed=True):
+        return NotEligible(why="already_on_order")
+    why = not_serving(row)
+    return NotEligible(why=why) if why else None
+
+
+async def _ever_in_audience(
+    db: AsyncConnection, actor: Actor, every: list[Dispatch], party: Party | None
+) -> bool:
+    """Whether the actor is or was spoken to, by a grant that stands or one that has ended."""
+    if party and any(named(dispatch, party) for dispatch in every):
+        return True
+    if any(in_audience(d, grant, party_of(grant, actor.account_id)) for d in every for grant in actor.grants):
+        return True
+    opened = [dispatch for dispatch in every if dispatch.mode is Mode.OPEN]
+    if not opened:
+        return False
+    once = await people.grants_ever(db, actor)
+    return any(in_audience(d, grant, party_of(grant, actor.account_id)) for d in opened for grant in once)
+
+
+async def _win(
+    db: AsyncConnection, actor: Actor, seen: Whole, party: Party, call: Call, *, at: datetime
+) -> UUID | None:
+    """Win a slot, or None if what was seen no longer holds (the transaction must then start over)."""
+    tenant_id, held = actor.tenant.id, seen.life.held
+    assert held is not None
+    kind, taker_id = party
+    take_id = _former(seen, held, party) or new_id()
+    outcome = {"outcome": TAKEN, "take_id": str(take_id)}
+    if not await claim(db, call.key, status=200, order_id=seen.life.id, outcome=outcome, at=at):
+        return None
+    me = {"tenant_id": tenant_id, "kind": str(kind), "taker_id": taker_id}
+    await db.execute(counting_up(db, takers, me, "takes_made"))
+    slot = await guarded(
+        db, _slot_guard(tenant_id, held, party, at=at), _take(actor, seen, held, party, take_id, at=at)
+    )
+    if slot is None:
+        return None
+    return take_id if await _settle(db, actor, seen, take_id, slot.slots_taken, at=at) else None
+
+
+def _former(seen: Whole, held: Dispatch, party: Party) -> UUID | None:
+    """A take that the same taker gave back in this dispatch: it is made active again."""
+    for line in seen.lists["takes"]:
+        if line["dispatch_id"] == held.id and (line["kind"], line["taker_id"]) == party:
+            found: UUID = line["id"]
+            return found
+    return None
+
+
+def _slot_guard(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -> Any:
+    """A slot, if there is one: running, unexpired, not full, and the taker is not on it yet."""
+    kind, taker_id = party
+    mine = exists().where(
+        takes.c.tenant_id == tenant_id,
+        takes.c.order_id == dispatches.c.order_id,
+        takes.c.kind == str(kind),
+        takes.c.taker_id == taker_id,
+        takes.c.state == TakeState.ACTIVE,
+    )
+    conditions = [
+        dispatches.c.tenant_id == tenant_id,
+        dispatches.c.id == held.id,
+        dispatches.c.state == "running",
+        dispatches.c.slots_taken < dispatches.c.slots_max,
+        (dispatches.c.expires_at.is_(None)) | (dispatches.c.expires_at >= at),
+        ~mine,
+    ]
+    if held.mode is not Mode.OPEN:
+        conditions.append(
+            exists().where(
+                dispatch_targets.c.tenant_id == tenant_id,
+                dispatch_targets.c.dispatch_id == held.id,
+                dispatch_targets.c.kind == str(kind),
+                dispatch_targets.c.target_id == taker_id,
+                dispatch_targets.c.state.in_((TargetState.ASKED, TargetState.TAKEN)),
+            )
+        )
+    full = dispatches.c.slots_taken + 1 >= dispatches.c.slots_max
+    return (
+        update(dispatches)
+        .where(*conditions)
+        .values(
+            slots_taken=dispatches.c.slots_taken + 1,
+            takes_made=dispatches.c.takes_made + 1,
+            state=case((full, "filled"), else_="running"),
+        )
+        .returning(dispatches.c.id, dispatches.c.slots_taken, dispatches.c.takes_made)
+    )
+
+
+def _take(
+    actor: Actor, seen: Whole, held: Dispatch, party: Party, take_id: UUID, *, at: datetime
+) -> list[Dependent]:
+    """The take's row, the person it puts on the order, and the target that has taken."""
+    tenant_id, life, (kind, taker_id) = actor.tenant.id, seen.life, party
+    row = {
+        "tenant_id": tenant_id,
+        "id": take_id,
+        "order_id": life.id,
+        "dispatch_id": held.id,
+        "nth": Seen("takes_made"),
+        "kind": str(kind),
+        "taker_id": taker_id,
+        "account_id": actor.account_id,
+        "state": TakeState.ACTIVE,
+        "round": life.round,
+        "taken_at": at,
+        "ended_at": None,
+        "reached_at": None,
+        "failed_tries": 0,
+        "last_try_at": None,
+        "minutes": None,
+    }
+    renewed = tuple(name for name in row if name not in ("tenant_id", "id", "order_id", "dispatch_id", "nth"))
+    dependents: list[Dependent] = [Rows(takes, [row], update=renewed)]
+    if kind in (TakerKind.MEMBER, TakerKind.STAFF):
+        person = {
+            "tenant_id": tenant_id,
+            "order_id": life.id,
+            "account_id": taker_id,
+            "take_id": take_id,
+            "position": 0,
+        }
+        # A row of an earlier round, done and gone, is written over.
+        dependents.append(Rows(take_people, [person], update=("take_id", "position")))
+    if held.mode is not Mode.OPEN:
+        dependents += _targets(tenant_id, held, party)
+    return dependents
+
+
+def _targets(tenant_id: int, held: Dispatch, party: Party) -> list[Dependent]:
+    """The candidate has taken; in an offer in order the next one is asked while slots are free."""
+    took = tuple(
+        replace(target, state=TargetState.TAKEN) if target.party == party else target
+        for target in held.targets
+    )
+    changes = [target for target in took if target.party == party]
+    if held.slots_taken + 1 < held.slots_max:
+        changes += asked_next(took)
+    return [
+        update(dispatch_targets)
+        .where(
+            dispatch_targets.c.tenant_id == tenant_id,
+            dispatch_targets.c.dispatch_id == held.id,
+            dispatch_targets.c.kind == str(target.kind),
+            dispatch_targets.c.target_id == target.id,
+        )
+        .values(state=target.state)
+        for target in changes
+    ]
+
+
+async def _settle(
+    db: AsyncConnection, actor: Actor, seen: Whole, take_id: UUID, slots_taken: int, *, at: datetime
+) -> bool:
+    """Write order, step and fact. The dispatch's lock is held, so only moves that leave the dispatch alone
+    (a note, a push) may have come between: look again and write against what stands now."""
+    who = log.author(actor)
+    state, version, life = seen.life.state, seen.life.version, seen.life
+    for _ in range(ATTEMPTS):
+        if (state, Move.TAKE) not in EDGES:
+            return False
+        moved = taken(replace(life, state=state, version=version), take_id, slots_taken)
+        if await log.rejoin(db, seen, moved, who, state_seen=state, version_seen=version, at=at):
+            return True
+        now = await db.execute(
+            select(orders.c.state, orders.c.version, orders.c.flags).where(
+                orders.c.tenant_id == actor.tenant.id, orders.c.id == seen.life.id
+            )
+        )
+        row = now.one()
+        state, version, life = State(row.state), row.version, replace(life, flags=frozenset(row.flags))
+    return False

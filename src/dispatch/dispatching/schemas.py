@@ -1,0 +1,84 @@
+"""What goes over the wire about handing out, taking and serving."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dispatch.domain.handing import MOST_SLOTS
+from dispatch.domain.order import Closing, Mode, TakerKind
+from dispatch.orders.answers import OrderAnswer
+from dispatch.orders.schemas import Attachments, TakeOut
+from dispatch.web.wire import Body, IdIn, Text, Wire
+
+LONGEST_OFFER_SECONDS = 30 * 24 * 3600
+MOST_TARGETS = 50
+
+
+class TargetIn(Body):
+    """Who is asked or told."""
+
+    kind: TakerKind
+    id: IdIn
+
+
+class DispatchIn(Body):
+    """How the order is handed out (派单)."""
+
+    mode: Mode
+    targets: Annotated[list[TargetIn], Field(max_length=MOST_TARGETS)] | None = None
+    parallel: bool | None = None
+    kinds: Annotated[list[TakerKind], Field(min_length=1, max_length=6)] | None = None
+    ring_place_id: IdIn | None = None
+    slots_min: Annotated[int, Field(ge=1, le=MOST_SLOTS)] | None = None
+    slots_max: Annotated[int, Field(ge=1, le=MOST_SLOTS)] | None = None
+    expires_in_seconds: Annotated[int, Field(ge=60, le=LONGEST_OFFER_SECONDS)] | None = None
+    note: Text | None = Field(None, examples=["请两位同志周三上午八点到李奶奶家接她。"])
+
+
+class TakeIn(Body):
+    """As whom; by default as what the acting grant takes as."""
+
+    as_: TargetIn | None = Field(None, validation_alias="as")
+
+
+class TakenOut(Wire):
+    """What came of taking."""
+
+    outcome: Literal["taken", "already_yours"]
+    take: TakeOut | None
+    order: OrderAnswer
+
+
+class StaffIn(Body):
+    """Who of the body's people does the work, the one in charge first."""
+
+    member_ids: Annotated[list[IdIn], Field(min_length=1, max_length=50)]
+
+
+class LeadIn(Body):
+    """Which take is in charge from now on."""
+
+    take_id: IdIn
+
+
+class ContactIn(Body):
+    """Whether the resident was reached."""
+
+    reached: bool
+    text: Text | None = None
+
+
+class MinutesIn(Body):
+    """How long a taker worked, minutes."""
+
+    take_id: IdIn
+    minutes: Annotated[int, Field(ge=0, le=14_400)]
+
+
+class FinishIn(Body):
+    """The work as it was done."""
+
+    result: Text = Field(examples=["已陪同李奶奶完成复查并取药送回家。"])
+    closing: Closing
+    minutes: Annotated[list[MinutesIn], Field(max_length=MOST_SLOTS)] | None = None
+    attachment_ids: Attachments | None = None

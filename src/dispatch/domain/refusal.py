@@ -1,0 +1,482 @@
+"""How the rulebook says no: a stable code for programs, a sentence for a resident.
+
+A refusal names what is wrong and knows nothing of HTTP; the statuses stand in ``web/problems.py``. Codes are
+public: they are listed in ``docs/errors.md``, never renamed and never given a second meaning.
+"""
+
+from collections.abc import Iterator, Mapping
+from string import Formatter
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+
+class Refusal(Exception):  # noqa: N818 - a no is an answer, not an error
+    """An act that the rules do not allow.
+
+    Args:
+        facts: what the sentence needs and what a program may want to know. Facts named in ``told`` travel
+            in the answer and must be JSON values; the others stay inside (logs, tests).
+
+    Raises:
+        TypeError: a fact that the sentence needs was neither given nor has a default.
+    """
+
+    code: ClassVar[str]
+    """Stable name in capitals; empty on the abstract kinds."""
+    message: ClassVar[str]
+    """Chinese sentence, formatted with the facts."""
+    told: ClassVar[tuple[str, ...]] = ()
+    """Names of the facts that the answer carries."""
+    defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Facts that stand when none are given."""
+
+    facts: dict[str, Any]
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = {**self.defaults, **facts}
+        wanted = {name for _, name, _, _ in Formatter().parse(self.message) if name}
+        if absent := wanted - self.facts.keys():
+            raise TypeError(f"{type(self).__name__} needs {', '.join(sorted(absent))}")
+        super().__init__(self.code)
+
+    @property
+    def text(self) -> str:
+        """The sentence to show."""
+        return self.message.format(**self.facts)
+
+    @property
+    def public(self) -> dict[str, Any]:
+        """The facts that the answer carries."""
+        return {name: self.facts[name] for name in self.told if name in self.facts}
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text}"
+
+
+def every_refusal() -> Iterator[type[Refusal]]:
+    """All concrete refusals that are imported, ordered by code."""
+    found: set[type[Refusal]] = set()
+    ahead = [Refusal]
+    while ahead:
+        for kind in ahead.pop().__subclasses__():
+            ahead.append(kind)
+            if "code" in vars(kind):
+                found.add(kind)
+    return iter(sorted(found, key=lambda kind: (kind.code, kind.__qualname__)))
+
+
+# The kinds. A kind says what sort of no it is; only concrete refusals, which have a code, are raised.
+
+
+class Unauthorised(Refusal):
+    """We do not know who is asking."""
+
+
+class Forbidden(Refusal):
+    """We know who is asking, and it is not theirs to do."""
+
+
+class Missing(Refusal):
+    """There is none, or it is none of the asker's business: the two look alike."""
+
+
+class Conflict(Refusal):
+    """The thing is not in a state that allows this."""
+
+
+class Stale(Refusal):
+    """The asker decided on an older version than the one that stands."""
+
+
+class Invalid(Refusal):
+    """Well-formed, and senseless."""
+
+
+class TooLarge(Refusal):
+    """More than we take in one piece."""
+
+
+class TooOld(Refusal):
+    """The client program is older than we support."""
+
+
+class TooMany(Refusal):
+    """Asked too often; ``retry_after`` (seconds) says when to come back."""
+
+    told = ("retry_after",)
+
+
+class Busy(Refusal):
+    """We cannot now; ``retry_after`` (seconds) says when to come back."""
+
+    told = ("retry_after",)
+
+
+# Who is asking
+
+
+class AuthRequired(Unauthorised):
+    """No credentials were sent."""
+
+    code = "AUTH_REQUIRED"
+    message = "请先登录。"
+
+
+class TokenExpired(Unauthorised):
+    """The access token has run out; a refresh gives another."""
+
+    code = "AUTH_TOKEN_EXPIRED"
+    message = "登录已过期，请重新登录。"
+
+
+class TokenRevoked(Unauthorised):
+    """The token was good and has been called back: logout, a changed grant, a reused refresh token."""
+
+    code = "AUTH_TOKEN_REVOKED"
+    message = "登录已失效，请重新登录。"
+
+
+class TokenInvalid(Unauthorised):
+    """The token is not one of ours, or is damaged."""
+
+    code = "AUTH_TOKEN_INVALID"
+    message = "登录信息无效，请重新登录。"
+
+
+class LoginCodeInvalid(Unauthorised):
+    """The login code is unknown, used or too old."""
+
+    code = "AUTH_CODE_INVALID"
+    message = "登录没有成功，请重新打开小程序再试。"
+
+
+# Whose it is to do
+
+
+class RoleForbidden(Forbidden):
+    """The state allows the move, but to others."""
+
+    code = "ROLE_FORBIDDEN"
+    message = "您没有权限进行这项操作。"
+
+
+class GrantRequired(Invalid):
+    """Several grants and none named: a write must say as whom it acts."""
+
+    code = "GRANT_REQUIRED"
+    message = "您有多个身份，请先选择以哪个身份办理。"
+
+
+class GrantUnknown(Forbidden):
+    """The named grant is not the caller's, or has ended."""
+
+    code = "GRANT_UNKNOWN"
+    message = "您选择的身份不存在或已失效，请重新选择。"
+
+
+class NotYourRating(Forbidden):
+    """Takers, resolvers and those who filed for another do not rate: lifecycle, move ``rate``."""
+
+    code = "NOT_YOUR_RATING"
+    message = "这项评价应由诉求人本人作出。"
+
+
+# What there is not
+
+
+class OrderNotFound(Missing):
+    """Unknown order, or not visible to the caller."""
+
+    code = "ORDER_NOT_FOUND"
+    message = "没有找到这个诉求。"
+
+
+class PlaceNotFound(Missing):
+    """Unknown place, or not visible to the caller."""
+
+    code = "PLACE_NOT_FOUND"
+    message = "没有找到这个地点。"
+
+
+class ItemNotFound(Missing):
+    """Unknown service item."""
+
+    code = "ITEM_NOT_FOUND"
+    message = "没有找到这个服务事项。"
+
+
+class RequestNotFound(Missing):
+    """Unknown request (return, extension, …), or not visible to the caller."""
+
+    code = "REQUEST_NOT_FOUND"
+    message = "没有找到这条申请。"
+
+
+class BodyNotFound(Missing):
+    """Unknown unit, team, provider or department."""
+
+    code = "BODY_NOT_FOUND"
+    message = "没有找到这个单位或队伍。"
+
+
+class AccountNotFound(Missing):
+    """Unknown account, or not visible to the caller."""
+
+    code = "ACCOUNT_NOT_FOUND"
+    message = "没有找到这个账号。"
+
+
+# The order is elsewhere
+
+
+class OrderMoved(Conflict):
+    """The order's state does not allow the move; facts ``state`` and, where known, ``state_label``."""
+
+    code = "ORDER_MOVED"
+    message = "诉求的状态已经变化，不能进行这项操作，请刷新后查看。"
+    told = ("state", "state_label")
+
+    @property
+    def text(self) -> str:
+        """The sentence to show; it names the state when its label is known."""
+        label = self.facts.get("state_label")
+        return f"诉求目前是“{label}”状态，不能进行这项操作，请刷新后查看。" if label else self.message
+
+
+class ChangedMeanwhile(Stale):
+    """``If-Match`` named another version than the one that stands; fact ``version`` is the standing one."""
+
+    code = "CHANGED_MEANWHILE"
+    message = "内容刚刚被其他人更新，请刷新后再操作。"
+    told = ("version",)
+
+
+class HasChildren(Conflict):
+    """Other orders are merged into this one."""
+
+    code = "HAS_CHILDREN"
+    message = "还有其他诉求合并在这里，请先处理它们。"
+
+
+class MergeImpossible(Conflict):
+    """The parent rests, is itself merged, or is the order itself."""
+
+    code = "MERGE_IMPOSSIBLE"
+    message = "不能合并到这个诉求。"
+
+
+class TooLate(Conflict):
+    """The time within which this was possible has passed."""
+
+    code = "TOO_LATE"
+    message = "已超过可以办理的期限。"
+
+
+# Taking and doing
+
+
+class SlotTaken(Conflict):
+    """Every slot of the dispatch is held by somebody."""
+
+    code = "SLOT_TAKEN"
+    message = "慢了一步，名额已经被接满了。"
+
+
+class OrderClosed(Conflict):
+    """The dispatch no longer runs: expired, recalled, or the order has gone on."""
+
+    code = "ORDER_CLOSED"
+    message = "这一单已经不能再接了。"
+
+
+class NotEligible(Conflict):
+    """The taker may not have this order; fact ``why`` is a stable word (``returned``, ``own_order`` …)."""
+
+    code = "NOT_ELIGIBLE"
+    message = "您目前不符合接这一单的条件。"
+    told = ("why",)
+
+
+class NoActiveTake(Conflict):
+    """The move needs an active take and there is none."""
+
+    code = "NO_ACTIVE_TAKE"
+    message = "目前没有人接着这一单，不能进行这项操作。"
+
+
+class FinishNotAllowed(Conflict):
+    """Not finishable in this way yet, such as ``explained`` before three failed tries at contact."""
+
+    code = "FINISH_NOT_ALLOWED"
+    message = "还不能这样办结，请先补齐所需的步骤。"
+    told = ("why",)
+
+
+class ReturnInstead(Conflict):
+    """An assignee declines; what is assigned can only be asked back."""
+
+    code = "RETURN_INSTEAD"
+    message = "这是指派给您的任务，不能婉拒；确有困难请申请退单。"
+
+
+class RatingClosed(Conflict):
+    """The time for rating, or for changing a rating, is over."""
+
+    code = "RATING_CLOSED"
+    message = "评价时间已过，不能再评价或修改。"
+
+
+# Requests
+
+
+class RequestPending(Conflict):
+    """One pending request per order, kind and asker."""
+
+    code = "REQUEST_PENDING"
+    message = "您已经提交过同样的申请，请等待处理。"
+
+
+class RequestDecided(Conflict):
+    """The request has been approved, refused or withdrawn."""
+
+    code = "REQUEST_DECIDED"
+    message = "这条申请已经有结果了。"
+    told = ("status",)
+
+
+# What was sent makes no sense
+
+
+class ValidationFailed(Invalid):
+    """A field is missing, of a wrong form or unknown; ``errors`` name each."""
+
+    code = "VALIDATION_FAILED"
+    message = "填写的内容有误，请检查后再提交。"
+
+
+class UnknownParameter(Invalid):
+    """A query parameter that this path does not know; ``errors`` name each."""
+
+    code = "UNKNOWN_PARAMETER"
+    message = "请求带有不认识的参数。"
+
+
+class CursorInvalid(Invalid):
+    """The cursor is damaged, or belongs to another list."""
+
+    code = "CURSOR_INVALID"
+    message = "翻页位置已失效，请从头刷新列表。"
+
+
+class ReasonUnknown(Invalid):
+    """The reason code is not among those of this move or request."""
+
+    code = "REASON_UNKNOWN"
+    message = "请从给出的原因中选择一项。"
+
+
+class ModeNotAllowed(Invalid):
+    """The item, or the place, does not allow this way of dispatching."""
+
+    code = "MODE_NOT_ALLOWED"
+    message = "这个事项不能用这种方式派单。"
+
+
+class TargetNotAllowed(Invalid):
+    """A target is unknown, out of scope or of a kind the mode does not take; fact ``why`` where it helps."""
+
+    code = "TARGET_NOT_ALLOWED"
+    message = "选择的派单对象不合适，请重新选择。"
+    told = ("why", "target")
+
+
+class SlotsInvalid(Invalid):
+    """The slot numbers contradict each other or the targets."""
+
+    code = "SLOTS_INVALID"
+    message = "需要的人数填写有误，请检查最少和最多人数。"
+
+
+class ItemRetired(Invalid):
+    """The service item is no longer offered."""
+
+    code = "ITEM_RETIRED"
+    message = "这个服务事项已停用，请选择其他事项。"
+
+
+class PlaceRequired(Invalid):
+    """No place was given and the filer has no home community."""
+
+    code = "PLACE_REQUIRED"
+    message = "请选择诉求所在的社区或地点。"
+
+
+# Repeats
+
+
+class IdempotencyKeyRequired(Invalid):
+    """This write must carry an ``Idempotency-Key``."""
+
+    code = "IDEMPOTENCY_KEY_REQUIRED"
+    message = "缺少防重复提交的标识，请更新小程序后再试。"
+
+
+class IdempotencyKeyInvalid(Invalid):
+    """The ``Idempotency-Key`` is empty, too long or not printable ASCII."""
+
+    code = "IDEMPOTENCY_KEY_INVALID"
+    message = "防重复提交的标识格式不正确，请更新小程序后再试。"
+
+
+class IdempotencyKeyReused(Invalid):
+    """The key was used for another body."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+    message = "这次提交与之前的内容不一致，请刷新后重新提交。"
+
+
+class IdempotencyInProgress(Conflict):
+    """The first request with this key is still at work after the wait."""
+
+    code = "IDEMPOTENCY_IN_PROGRESS"
+    message = "上一次提交还在处理，请稍候再看结果。"
+
+
+# Client and service
+
+
+class ClientTooOld(TooOld):
+    """The client is below the configured minimum; fact ``min_version``."""
+
+    code = "CLIENT_TOO_OLD"
+    message = "当前版本过低，请更新小程序后再使用。"
+    told = ("min_version",)
+
+
+class BodyTooLarge(TooLarge):
+    """The request's body is over the limit; fact ``limit_bytes``."""
+
+    code = "BODY_TOO_LARGE"
+    message = "提交的内容太大，请精简后再试。"
+    told = ("limit_bytes",)
+
+
+class RateLimited(TooMany):
+    """Too many requests in a short time; fact ``retry_after`` in seconds."""
+
+    code = "RATE_LIMITED"
+    message = "操作太频繁，请{retry_after}秒后再试。"
+    defaults = MappingProxyType({"retry_after": 60})
+
+
+class ServiceBusy(Busy):
+    """The database cannot take this now; nothing was written. Fact ``retry_after`` in seconds."""
+
+    code = "BUSY"
+    message = "系统繁忙，请{retry_after}秒后再试。"
+    defaults = MappingProxyType({"retry_after": 1})
+
+
+def wrong(field: str, message: str = "填写不正确", code: str = "INVALID") -> ValidationFailed:
+    """The refusal of one field of a body, by name."""
+    return ValidationFailed(errors=[{"loc": ["body", *field.split(".")], "code": code, "message": message}])

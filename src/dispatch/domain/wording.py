@@ -1,0 +1,82 @@
+"""The log in plain Chinese: one sentence a resident understands for every step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dispatch.domain.order import Closing, Exit, Level, Mode, Move, State
+
+LEVEL_WORDS = {Level.COMMUNITY: "社区党组织", Level.STREET: "街道", Level.DISTRICT: "区"}
+MODE_WORDS = {Mode.OPEN: "面向大家认领", Mode.OFFER: "推荐给合适的人", Mode.ASSIGN: "直接指派"}
+CLOSING_WORDS = {Closing.SOLVED: "已解决", Closing.EXPLAINED: "已解释说明", Closing.TRANSFERRED: "已转交"}
+EXIT_WORDS = {
+    Exit.SOLVED: "已解决",
+    Exit.EXPLAINED: "已解释说明",
+    Exit.PARKED: "转为挂账",
+    Exit.TRANSFERRED: "已转交",
+    Exit.NO_VERDICT: "到期未评价",
+}
+SCORE_WORDS = {5: "非常满意", 4: "满意", 3: "基本满意", 2: "不满意", 1: "非常不满意"}
+
+_PLAIN: dict[Move, str] = {
+    Move.SUBMIT: "提交了需求",
+    Move.ASK: "请补充情况",
+    Move.SUPPLEMENT: "补充了情况",
+    Move.ACCEPT: "已受理",
+    Move.REJECT: "不予受理",
+    Move.ADMIT: "异议成立，恢复受理",
+    Move.MERGE: "与同类需求合并办理",
+    Move.UNMERGE: "取消合并，单独办理",
+    Move.RECALL: "收回了派单",
+    Move.TAKE: "接了单",
+    Move.DECLINE: "未能接单",
+    Move.LAPSE: "到期无人接单，继续寻找",
+    Move.PROCEED: "按现有人员开始办理",
+    Move.STAFF: "安排了办理人员",
+    Move.LEAD: "更换了牵头人",
+    Move.START: "开始办理",
+    Move.PROGRESS: "报告了进展",
+    Move.DELIBERATE: "研究决定",
+    Move.RESUME: "恢复办理",
+    Move.URGE: "催办",
+    Move.SUPERVISE: "督办",
+}
+
+
+def sentence(move: Move, after: State, detail: Mapping[str, Any], text: str | None) -> str:
+    """One step as a sentence, without naming anybody; the words people wrote follow after a colon."""
+    said = _SAID[move](after, detail) if move in _SAID else _PLAIN[move]
+    return f"{said}：{text}" if text else f"{said}。"
+
+
+def _follow(after: State, detail: Mapping[str, Any]) -> str:
+    return "原合并需求已撤回，由本需求继续办理" if "heir_of" in detail else "随同类需求一并合并办理"
+
+
+def _release(after: State, detail: Mapping[str, Any]) -> str:
+    return "退单获准，不再办理" if detail.get("returned") else "退出了接单"
+
+
+def _rate(after: State, detail: Mapping[str, Any]) -> str:
+    solved = "问题已解决" if detail["solved"] else "问题未解决"
+    who = "回访记录评价" if detail.get("follow_up") else "评价"
+    return f"{who}：{SCORE_WORDS[detail['score']]}，{solved}"
+
+
+def _redo(after: State, detail: Mapping[str, Any]) -> str:
+    return "重办，由原接单人继续" if detail.get("same_takers") else "重办，重新派单"
+
+
+_SAID: dict[Move, Any] = {
+    Move.FOLLOW: _follow,
+    Move.RESOLVE: lambda after, detail: f"已办结（{CLOSING_WORDS[Closing(detail['closing'])]}）",
+    Move.DISPATCH: lambda after, detail: f"已派单，{MODE_WORDS[Mode(detail['mode'])]}",
+    Move.RELEASE: _release,
+    Move.CONTACT: lambda after, detail: "已与居民取得联系" if detail["reached"] else "联系居民未接通",
+    Move.FINISH: lambda after, detail: f"办理完成（{CLOSING_WORDS[Closing(detail['closing'])]}）",
+    Move.ESCALATE: lambda after, detail: f"上报{LEVEL_WORDS[Level(detail['level'])]}研究",
+    Move.PARK: lambda after, detail: f"暂时挂账，{detail['until']} 复核",
+    Move.RATE: _rate,
+    Move.CLOSE: lambda after, detail: f"归档（{EXIT_WORDS[Exit(detail['exit'])]}）",
+    Move.REDO: _redo,
+    Move.CANCEL: lambda after, detail: "需求已撤回",
+}

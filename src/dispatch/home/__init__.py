@@ -1,0 +1,1 @@
+"""The first screen, the badges, and whether the service is well."""

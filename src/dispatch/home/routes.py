@@ -1,0 +1,82 @@
+"""The first screen, badges and health over HTTP."""
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
+
+from dispatch.db import outbox
+from dispatch.db.checks import migrated_to
+from dispatch.db.migrate import head
+from dispatch.home.schemas import BadgesOut, HealthOut, HomeOut, ReadyOut
+from dispatch.notices import queries as notices
+from dispatch.orders import queries
+from dispatch.orders.queries import Gone, Wanted
+from dispatch.orders.rendering import summed_up
+from dispatch.people.rendering import shown_account, shown_grants
+from dispatch.web.deps import Caller, Now, Reading, Store
+from dispatch.web.etag import polled
+
+router = APIRouter(prefix="/v1")
+
+PUBLIC = frozenset({"/v1/healthz", "/v1/readyz"})
+"""Paths that need no sign-in."""
+
+LATE = timedelta(minutes=5)
+"""A fact that waits longer than this says that no worker runs."""
+
+
+@router.get("/me/badges", tags=["me"], response_model=BadgesOut)
+async def get_badges(request: Request, db: Reading, caller: Caller, now: Now) -> Response:
+    """How much waits for the caller; polled, so an unchanged answer is 304."""
+    return polled(request, await _badges(db, caller, now))
+
+
+@router.get("/home", tags=["me"], response_model=HomeOut)
+async def get_home(request: Request, db: Reading, caller: Caller, now: Now) -> Response:
+    """One call for a cold start."""
+    lists: dict[str, Any] = {}
+    for view, limit in (("mine", 3), ("queue", 5), ("taken", 5)):
+        rows = await queries.page(db, caller, Wanted(view=view), after=None, limit=limit, at=now)
+        lists[view] = [summed_up(row, caller, at=now) for row in rows[:limit] if not isinstance(row, Gone)]
+    home = HomeOut(
+        account=shown_account(caller.account_id, caller.name, caller.tenant),
+        grants=shown_grants(caller.grants),
+        badges=await _badges(db, caller, now),
+        generated_at=now.astimezone(caller.tenant.zone),
+        **lists,
+    )
+    return polled(request, home, apart_from={"generated_at"})
+
+
+async def _badges(db: Reading, caller: Caller, now: Now) -> BadgesOut:
+    counted = await queries.counts(db, caller, at=now)
+    return BadgesOut(**counted, notices=await notices.unread(db, caller))
+
+
+@router.get("/healthz", tags=["service"])
+async def get_health() -> HealthOut:
+    """Whether the process answers; asks nothing of anybody."""
+    return HealthOut(status="alive")
+
+
+@router.get("/readyz", tags=["service"], responses={503: {"model": ReadyOut}})
+async def get_readiness(database: Store, now: Now, response: Response) -> ReadyOut:
+    """Whether requests should be sent here: ``degraded`` serves (200), ``unready`` does not (503)."""
+    try:
+        async with database.reading() as db:
+            revision = await migrated_to(db)
+            if revision != head():
+                response.status_code = 503
+                return ReadyOut(status="unready", reasons=["database_not_migrated"])
+            waiting = await outbox.census(db)
+    except (SQLAlchemyError, OSError):
+        response.status_code = 503
+        return ReadyOut(status="unready", reasons=["database_unreachable"])
+    reasons = []
+    if waiting["dead"]:
+        reasons.append(f"outbox_dead:{waiting['dead']}")
+    if waiting["oldest"] is not None and waiting["oldest"] < now - LATE:
+        reasons.append(f"outbox_late:{waiting['pending']}")
+    return ReadyOut(status="degraded" if reasons else "ready", reasons=reasons)

@@ -1,0 +1,24 @@
+"""Rows that have been kept long enough."""
+
+from datetime import datetime, timedelta
+
+from dispatch.db import idempotency, outbox
+from dispatch.db.engine import Database
+from dispatch.db.tenants import tenant_ids
+
+TOLD_DAYS = 30
+"""Days that a told fact stays for inspection."""
+
+
+async def forget_keys(database: Database, at: datetime) -> None:
+    """Drop idempotency keys after the promised days."""
+    async with database.writing() as db:
+        for tenant_id in await tenant_ids(db):
+            await idempotency.forget(db, tenant_id, before=at - timedelta(days=idempotency.KEPT_DAYS))
+
+
+async def drop_told(database: Database, at: datetime) -> None:
+    """Drop facts that were told long ago; dead ones stay until somebody has looked at them."""
+    async with database.writing() as db:
+        for tenant_id in await tenant_ids(db):
+            await outbox.drop_told(db, tenant_id, before=at - timedelta(days=TOLD_DAYS))

@@ -1,0 +1,62 @@
+"""The outbox relay: facts become reactions, at least once, in any number of workers."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db import outbox
+from dispatch.db.engine import Database, apart
+from dispatch.db.tenants import tenant_ids
+from dispatch.domain.facts import Fact
+
+log = structlog.get_logger(__name__)
+
+Reaction = Callable[[AsyncConnection, int, Mapping[str, Any], datetime], Awaitable[None]]
+"""(db, tenant, the fact's body, when it is told); writes rows only, never talks to the outside."""
+
+BATCH = 50
+"""Facts told in one transaction."""
+
+
+async def relay(
+    database: Database, at: datetime, reactions: Mapping[Fact, Sequence[Reaction]], *, batch: int = BATCH
+) -> int:
+    """Tell every due fact of every tenant. Returns how many were told."""
+    count = 0
+    async with database.reading() as db:
+        tenants = await tenant_ids(db)
+    for tenant_id in tenants:
+        while done := await _some(database, tenant_id, at, reactions, batch):
+            count += done
+            if done < batch:
+                break
+    return count
+
+
+async def _some(
+    database: Database, tenant_id: int, at: datetime, reactions: Mapping[Fact, Sequence[Reaction]], batch: int
+) -> int:
+    """One transaction: take some facts that no other worker holds, and tell them."""
+    async with database.writing() as db:
+        rows = await outbox.due(db, tenant_id, at=at, limit=batch)
+        for row in rows:
+            await _tell(db, row, reactions, at=at)
+    return len(rows)
+
+
+async def _tell(
+    db: AsyncConnection, row: Any, reactions: Mapping[Fact, Sequence[Reaction]], *, at: datetime
+) -> None:
+    """One fact, in a savepoint of its own: if it fails, the others of the batch do not."""
+    try:
+        async with apart(db):
+            for react in reactions[Fact(row.fact)]:
+                await react(db, row.tenant_id, row.body, at)
+    except Exception as error:
+        log.warning("outbox.failed", fact=row.fact, id=str(row.id), attempts=row.attempts + 1, exc_info=error)
+        await outbox.failed(db, row, f"{type(error).__name__}: {error}", at=at)
+    else:
+        await outbox.told(db, row, at=at)

@@ -1,0 +1,68 @@
+"""What runs again and again. APScheduler only ticks; the truth is in tables, so any number of workers may run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from dispatch import clock
+from dispatch.db.engine import Database
+
+log = structlog.get_logger(__name__)
+
+Job = Callable[[Database, datetime], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """A job and its period in seconds."""
+
+    name: str
+    seconds: float
+    run: Job
+
+
+def scheduler(
+    database: Database, jobs: Sequence[Every], *, tick_seconds: float, running: set[asyncio.Task[None]]
+) -> AsyncIOScheduler:
+    """A scheduler that ticks the jobs, each one at a time; not started.
+
+    Args:
+        tick_seconds: the shortest period; jobs that want to run more often run this often.
+        running: runs in flight, kept here so that a stopping worker can wait for them.
+    """
+    ticking = AsyncIOScheduler(
+        timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 60}
+    )
+    for job in jobs:
+        ticking.add_job(
+            _guarded(database, job, running),
+            "interval",
+            seconds=max(job.seconds, tick_seconds),
+            id=job.name,
+            next_run_time=clock.now(),
+        )
+    return ticking
+
+
+def _guarded(
+    database: Database, job: Every, running: set[asyncio.Task[None]]
+) -> Callable[[], Awaitable[None]]:
+    async def once() -> None:
+        try:
+            await job.run(database, clock.now())
+        except Exception as error:
+            # The next tick tries again; a job that fails must not end the worker.
+            log.error("job.failed", job=job.name, error=type(error).__name__, exc_info=error)
+
+    async def run() -> None:
+        # A task of its own: the scheduler cancels what it awaits when it shuts down.
+        task = asyncio.create_task(once())
+        running.add(task)
+        task.add_done_callback(running.discard)
+        await asyncio.shield(task)
+
+    return run

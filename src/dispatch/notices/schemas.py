@@ -1,0 +1,22 @@
+"""What goes over the wire about notices."""
+
+from uuid import UUID
+
+from dispatch.web.wire import Body, IdIn, InstantOut, Wire
+
+
+class NoticeOut(Wire):
+    """One thing an account is told."""
+
+    id: UUID
+    order_id: UUID
+    event: str
+    text: str
+    created_at: InstantOut
+    read_at: InstantOut | None
+
+
+class ReadIn(Body):
+    """Up to which notice all are read."""
+
+    up_to: IdIn

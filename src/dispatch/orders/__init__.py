@@ -1,0 +1,1 @@
+"""The order, its log, and the acts of filer and community."""

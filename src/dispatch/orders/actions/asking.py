@@ -1,0 +1,296 @@
+"""Requests: return, extension, park, escalation, exclusion, objection, reopen. Asked, then decided."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.dialect import Rows, guarded
+from dispatch.db.engine import start_over
+from dispatch.db.idempotency import brought, claim, looked_up
+from dispatch.db.ids import new_id
+from dispatch.db.outbox import announce
+from dispatch.domain import handing
+from dispatch.domain.facts import Fact
+from dispatch.domain.life import THE_SYSTEM, Life, Standing, own_take, standing
+from dispatch.domain.moved import Moved
+from dispatch.domain.order import ASKS, Ask, AskState, Move, State
+from dispatch.domain.people import Actor
+from dispatch.domain.refusal import (
+    RequestDecided,
+    RoleForbidden,
+    wrong,
+)
+from dispatch.domain.rules import ask_refusal, by_street, moved_away
+from dispatch.domain.step import step
+from dispatch.orders import log, queries
+from dispatch.orders.actions.performing import (
+    ATTEMPTS,
+    Call,
+    Data,
+    Done,
+    matched,
+    reason_checked,
+    reason_column,
+)
+from dispatch.orders.tables import orders, requests
+from dispatch.orders.whole import Whole
+
+
+async def ask(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """File a request. ``outcome`` names its id.
+
+    ``data``: kind, reason_code, text, until (instant for an extension, date for a park), level, suggestion.
+
+    Raises:
+        RequestPending: this asker has the same kind pending here.
+        TooLate: after the window, or too many.
+        ValidationFailed: ``until`` or ``level`` is missing or senseless.
+    """
+    kind = Ask(data["kind"])
+    also = reason_column(actor.tenant.id, kind.value, data["reason_code"])
+    if call.key:
+        also["kept"] = looked_up(call.key)
+    for _ in range(ATTEMPTS):
+        seen, row = await queries.whole(db, actor, order_id, also=also)
+        if call.key and (kept := brought(call.key, row.kept)):
+            return Done.replay(kept)
+        matched(seen, call)
+        reason_checked(data["reason_code"], row)
+        who = standing(seen.life, actor)
+        refusal = ask_refusal(seen.life, kind, who, at=at)
+        if refusal:
+            raise refusal
+        asked = _row(actor, seen.life, who, kind, data, at=at)
+        outcome = {"request_id": str(asked["id"])}
+        if await claim(db, call.key, status=201, order_id=order_id, outcome=outcome, at=at):
+            body = {"order_id": str(order_id), "request_id": str(asked["id"]), "kind": kind.value}
+            fact = announce(actor.tenant.id, Fact.REQUEST_ASKED, body, order_id=order_id, at=at)
+            if await guarded(db, _as_seen(seen, at=at), [Rows(requests, [asked]), fact]):
+                return Done(order_id, outcome)
+        await start_over(db)
+    raise moved_away(seen.life)
+
+
+def _row(actor: Actor, life: Life, who: Standing, kind: Ask, data: Data, *, at: datetime) -> dict[str, Any]:
+    until = data.get("until")
+    if kind is Ask.EXTENSION and (not isinstance(until, datetime) or until <= at):
+        raise wrong("until")
+    if kind is Ask.PARK and (until is None or isinstance(until, datetime) or until <= at.date()):
+        raise wrong("until")
+    if kind is Ask.ESCALATION and not data.get("level"):
+        raise wrong("level")
+    party = _party(life, who) if kind is Ask.RETURN else None
+    return {
+        "tenant_id": actor.tenant.id,
+        "id": new_id(),
+        "order_id": life.id,
+        "kind": kind,
+        "status": AskState.PENDING,
+        "reason_code": data["reason_code"],
+        "text": data.get("text"),
+        "until_at": until if kind is Ask.EXTENSION else None,
+        "until_on": until if kind is Ask.PARK else None,
+        "level": data.get("level"),
+        "suggestion": data.get("suggestion"),
+        "attachment_ids": data.get("attachment_ids"),
+        "asked_by": actor.account_id,
+        "asked_grant_id": actor.acting.id if actor.acting else None,
+        "taker_kind": party[0] if party else None,
+        "taker_id": party[1] if party else None,
+        "by_street": by_street(life, kind),
+        "asked_at": at,
+    }
+
+
+def _party(life: Life, who: Standing) -> tuple[str, UUID] | None:
+    """Who wants to be relieved: the holder of a take, or an assignee who has not taken yet."""
+    take = own_take(life, who)
+    if take:
+        return take.party
+    targets = life.held.targets if life.held else ()
+    return next((target.party for target in targets if target.party in who.parties), None)
+
+
+def _as_seen(seen: Whole, *, at: datetime) -> Any:
+    """The order's row, touched only if it is as it was seen. A request moves nothing, so no version grows."""
+    return (
+        update(orders)
+        .where(
+            orders.c.tenant_id == seen.row.tenant_id,
+            orders.c.id == seen.life.id,
+            orders.c.state == seen.life.state,
+            orders.c.version == seen.life.version,
+        )
+        .values(updated_at=at)
+        .returning(orders.c.id)
+    )
+
+
+async def withdraw(
+    db: AsyncConnection, actor: Actor, request_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Take a request back.
+
+    Raises:
+        RoleForbidden: it is another's.
+        RequestDecided: it is no longer pending.
+    """
+    return await _decide(db, actor, request_id, AskState.WITHDRAWN, data, call, at=at)
+
+
+async def refuse(
+    db: AsyncConnection, actor: Actor, request_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Decide against a request. Raises: as ``withdraw``; RoleForbidden if the actor is not the one who decides."""
+    return await _decide(db, actor, request_id, AskState.REFUSED, data, call, at=at)
+
+
+async def approve(
+    db: AsyncConnection, actor: Actor, request_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Decide for a request and do what it asks. Raises: as ``refuse``."""
+    return await _decide(db, actor, request_id, AskState.APPROVED, data, call, at=at)
+
+
+async def _decide(
+    db: AsyncConnection,
+    actor: Actor,
+    request_id: UUID,
+    status: AskState,
+    data: Data,
+    call: Call,
+    *,
+    at: datetime,
+) -> Done:
+    also = {"kept": looked_up(call.key)} if call.key else {}
+    for _ in range(ATTEMPTS):
+        asked = await queries.request(db, actor, request_id)
+        own = asked.asked_by == actor.account_id
+        seen, row = await queries.whole(db, actor, asked.order_id, hidden=own, also=also)
+        if call.key and (kept := brought(call.key, row.kept)):
+            return Done.replay(kept)
+        _may_decide(seen.life, actor, asked, status)
+        if asked.status != AskState.PENDING:
+            raise RequestDecided(status=asked.status)
+        moved = None
+        if status is AskState.APPROVED and (effect := EFFECTS.get(Ask(asked.kind))):
+            moved = await effect(db, actor, seen, asked, data, at)
+            moved = replace(
+                moved, requests=(*(r for r in moved.requests if r[0] != request_id), (request_id, status))
+            )
+        outcome = {"request_id": str(request_id)}
+        if await claim(
+            db, call.key, status=200, order_id=seen.life.id, outcome=outcome, at=at
+        ) and await _written(db, actor, seen, asked, moved, status, data, at=at):
+            return Done(seen.life.id, outcome)
+        await start_over(db)
+    raise RequestDecided(status=asked.status)
+
+
+def _may_decide(life: Life, actor: Actor, asked: Any, status: AskState) -> None:
+    if status is AskState.WITHDRAWN:
+        if asked.asked_by != actor.account_id:
+            raise RoleForbidden()
+        return
+    rule = ASKS[Ask(asked.kind)]
+    right = rule.later if asked.by_street else rule.decider
+    # Nobody decides what he asked himself.
+    if asked.asked_by == actor.account_id or not standing(life, actor).holds(right):
+        raise RoleForbidden()
+
+
+async def _written(
+    db: AsyncConnection,
+    actor: Actor,
+    seen: Whole,
+    asked: Any,
+    moved: Moved | None,
+    status: AskState,
+    data: Data,
+    *,
+    at: datetime,
+) -> bool:
+    """The decision, and the move it brings. The order's row is locked first, then the request's."""
+    tenant_id = actor.tenant.id
+    if moved is None:
+        if await guarded(db, _as_seen(seen, at=at)) is None:
+            return False
+    elif not await log.record(db, seen, [(moved, log.author(actor))], at=at):
+        return False
+    expected = AskState.PENDING if moved is None else status
+    decided = (
+        update(requests)
+        .where(requests.c.tenant_id == tenant_id, requests.c.id == asked.id, requests.c.status == expected)
+        .values(status=status, decided_by=actor.account_id, decided_at=at, decision=data.get("text"))
+        .returning(requests.c.id)
+    )
+    body = {
+        "order_id": str(seen.life.id),
+        "request_id": str(asked.id),
+        "kind": asked.kind,
+        "status": status.value,
+    }
+    fact = announce(tenant_id, Fact.REQUEST_DECIDED, body, order_id=seen.life.id, at=at)
+    return await guarded(db, decided, [fact]) is not None
+
+
+Effect = Callable[[AsyncConnection, Actor, Whole, Any, Data, datetime], Awaitable[Moved]]
+
+
+async def _returned(
+    db: AsyncConnection, actor: Actor, seen: Whole, asked: Any, data: Data, at: datetime
+) -> Moved:
+    party = (asked.taker_kind, asked.taker_id)
+    body = {"reason_code": asked.reason_code, "text": data.get("text")}
+    take = next((take for take in seen.life.active if take.party == party), None)
+    if take is None:
+        if seen.life.held is None or seen.life.state is not State.OFFERED:
+            raise moved_away(seen.life)
+        return handing.unassigned(seen.life, party, body, at)
+    return step(seen.life, Move.RELEASE, THE_SYSTEM, body | {"returned_take": take.id}, at=at)
+
+
+async def _parked(
+    db: AsyncConnection, actor: Actor, seen: Whole, asked: Any, data: Data, at: datetime
+) -> Moved:
+    until = data.get("until") or asked.until_on
+    if isinstance(until, datetime) or until <= at.date():
+        raise wrong("until")
+    return step(seen.life, Move.PARK, THE_SYSTEM, {"until": until, "text": data.get("text")}, at=at)
+
+
+async def _escalated(
+    db: AsyncConnection, actor: Actor, seen: Whole, asked: Any, data: Data, at: datetime
+) -> Moved:
+    body = {"level": asked.level, "text": data.get("text") or asked.text}
+    return step(seen.life, Move.ESCALATE, standing(seen.life, actor), body, at=at)
+
+
+async def _admitted(
+    db: AsyncConnection, actor: Actor, seen: Whole, asked: Any, data: Data, at: datetime
+) -> Moved:
+    return step(seen.life, Move.ADMIT, THE_SYSTEM, {"text": data.get("text")}, at=at)
+
+
+async def _reopened(
+    db: AsyncConnection, actor: Actor, seen: Whole, asked: Any, data: Data, at: datetime
+) -> Moved:
+    text = data.get("text") or asked.text
+    return step(seen.life, Move.REDO, THE_SYSTEM, {"reason_code": asked.reason_code, "text": text}, at=at)
+
+
+EFFECTS: Mapping[Ask, Effect] = {
+    Ask.RETURN: _returned,
+    Ask.PARK: _parked,
+    Ask.ESCALATION: _escalated,
+    Ask.OBJECTION: _admitted,
+    Ask.REOPEN: _reopened,
+}
+"""What an approved request brings about. An extension moves a deadline and an exclusion a rate: no move."""

@@ -1,0 +1,222 @@
+"""Filing an order, by whatever channel, for oneself or for another."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from sqlalchemy import and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.catalog.tables import items
+from dispatch.db.dialect import Rows, Seen, counting_up, folded, guarded
+from dispatch.db.engine import start_over
+from dispatch.db.idempotency import brought, claim, looked_up
+from dispatch.db.ids import new_id
+from dispatch.domain.geo import Point, gcj02_to_wgs84
+from dispatch.domain.order import Flag, State
+from dispatch.domain.people import FILING_ROLES, Actor, Role
+from dispatch.domain.refusal import (
+    IdempotencyInProgress,
+    ItemNotFound,
+    ItemRetired,
+    PlaceNotFound,
+    PlaceRequired,
+    RoleForbidden,
+    wrong,
+)
+from dispatch.orders import log
+from dispatch.orders.actions.performing import ATTEMPTS, Call, Done
+from dispatch.orders.tables import counters, orders
+from dispatch.people.queries import proof, proven
+from dispatch.people.tables import accounts
+from dispatch.places.tables import place_links, places
+
+USUAL_CHANNEL = {
+    Role.GRID_WORKER: "grid",
+    Role.GRID_SECRETARY: "grid",
+    Role.DISPATCHER: "counter",
+    Role.COMMUNITY_SECRETARY: "counter",
+    Role.UNIT_ADMIN: "unit",
+}
+"""How an order came in if nobody says: by the filer's role, else the mini-program."""
+
+
+async def submit(
+    db: AsyncConnection, actor: Actor, data: Mapping[str, Any], call: Call, *, at: datetime
+) -> Done:
+    """File an order.
+
+    ``data``: item_code, text, place_id, address, location, wanted_from, wanted_to, contact_phone, hide_name,
+    on_behalf_of {name, phone, relation, consent}, attachment_ids, channel, answers.
+
+    Raises:
+        RoleForbidden: the actor's role files nothing.
+        ItemNotFound, ItemRetired, PlaceNotFound, PlaceRequired, ValidationFailed: what is wrong with it.
+    """
+    if actor.acting is None or actor.acting.role not in FILING_ROLES:
+        raise RoleForbidden()
+    for _ in range(ATTEMPTS):
+        found = await _context(db, actor, data, call)
+        proven(actor, found.proof)
+        if call.key and (kept := brought(call.key, found.kept)):
+            return Done.replay(kept)
+        row = _row(actor, data, found, at=at)
+        if await claim(db, call.key, status=201, order_id=row["id"], outcome=None, at=at):
+            await _file(db, actor, row, at=at)
+            return Done(row["id"])
+        await start_over(db)
+    raise IdempotencyInProgress()
+
+
+async def _context(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], call: Call) -> Any:
+    """Item, place, filer and earlier answer, in one statement."""
+    home = places.alias("home")
+    tenant_id = actor.tenant.id
+    on_behalf = data.get("on_behalf_of") or {}
+    columns = [
+        items.c.code.label("item_code"),
+        items.c.urgency,
+        items.c.flags.label("item_flags"),
+        items.c.form,
+        items.c.retired_at.label("item_retired_at"),
+        places.c.id.label("place_id"),
+        places.c.street_id,
+        places.c.community_id,
+        places.c.grid_id,
+        places.c.retired_at.label("place_retired_at"),
+        folded(
+            select(place_links.c.grid_id)
+            .where(place_links.c.tenant_id == places.c.tenant_id, place_links.c.place_id == places.c.id)
+            .limit(2),
+            places,
+        ).label("links"),
+        proof(actor).label("proof"),
+    ]
+    if on_behalf.get("phone"):
+        known = accounts.alias("known")
+        same_phone = select(known.c.id).where(
+            known.c.tenant_id == tenant_id, known.c.phone == on_behalf["phone"]
+        )
+        columns.append(folded(same_phone.limit(2)).label("known"))
+    if call.key:
+        columns.append(looked_up(call.key).label("kept"))
+    wanted = data.get("place_id") or func.coalesce(home.c.community_id, home.c.id)
+    statement = (
+        select(*columns)
+        .select_from(
+            accounts.outerjoin(
+                home, and_(home.c.tenant_id == accounts.c.tenant_id, home.c.id == accounts.c.home_place_id)
+            )
+            .outerjoin(places, and_(places.c.tenant_id == accounts.c.tenant_id, places.c.id == wanted))
+            .outerjoin(
+                items, and_(items.c.tenant_id == accounts.c.tenant_id, items.c.code == data["item_code"])
+            )
+        )
+        .where(accounts.c.tenant_id == tenant_id, accounts.c.id == actor.account_id)
+    )
+    return (await db.execute(statement)).one()
+
+
+def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> dict[str, Any]:
+    grant = actor.acting
+    assert grant is not None
+    _check(data, found)
+    linked = [line["grid_id"] for line in found.links]
+    about = [Flag.ABOUT_PERSON] if Flag.ABOUT_PERSON in found.item_flags else []
+    return {
+        "tenant_id": actor.tenant.id,
+        "id": new_id(),
+        "day": at.astimezone(actor.tenant.zone).strftime("%Y%m%d"),
+        "serial": Seen("value"),
+        "state": State.SUBMITTED,
+        "version": 1,
+        "round": 1,
+        "flags": [str(flag) for flag in about],
+        "started": False,
+        "item_code": found.item_code,
+        "urgency": found.urgency,
+        "place_id": found.place_id,
+        "street_id": found.street_id,
+        "community_id": found.community_id,
+        # A compound that lies in exactly one grid belongs to it; in several, a human says which.
+        "grid_id": found.grid_id or (linked[0] if len(linked) == 1 else None),
+        "address": data.get("address"),
+        "location": _location(data.get("location")),
+        "text": data["text"],
+        "answers": data.get("answers"),
+        "attachment_ids": data.get("attachment_ids"),
+        "channel": data.get("channel") or USUAL_CHANNEL.get(grant.role, "miniprogram"),
+        "filer_id": actor.account_id,
+        "filer_grant_id": grant.id,
+        "filer_body_id": grant.body_id,
+        "contact_phone": data.get("contact_phone"),
+        "hide_name": bool(data.get("hide_name")),
+        "wanted_from": data.get("wanted_from"),
+        "wanted_to": data.get("wanted_to"),
+        "children_count": 0,
+        "dispatches_made": 0,
+        "created_at": at,
+        "updated_at": at,
+        **_beneficiary(actor, data.get("on_behalf_of"), found),
+    }
+
+
+def _beneficiary(actor: Actor, on_behalf: Mapping[str, Any] | None, found: Any) -> dict[str, Any]:
+    """For whom. 代办: beneficiary and filer are two identities, and neither needs WeChat."""
+    grant = actor.acting
+    assert grant is not None
+    if on_behalf is None:
+        name = grant.body_name or actor.name
+        return {
+            "on_behalf": False,
+            "beneficiary_id": None if grant.body_id else actor.account_id,
+            "beneficiary_name": name,
+            "beneficiary_phone": None,
+            "relation": None,
+            "consent": None,
+        }
+    known = [line["id"] for line in found.known] if on_behalf.get("phone") else []
+    return {
+        "on_behalf": True,
+        "beneficiary_id": known[0] if len(known) == 1 and known[0] != actor.account_id else None,
+        "beneficiary_name": on_behalf["name"],
+        "beneficiary_phone": on_behalf.get("phone"),
+        "relation": on_behalf["relation"],
+        "consent": on_behalf["consent"],
+    }
+
+
+def _check(data: Mapping[str, Any], found: Any) -> None:
+    if found.item_code is None:
+        raise ItemNotFound()
+    if found.item_retired_at is not None:
+        raise ItemRetired()
+    if found.place_id is None:
+        raise PlaceNotFound() if data.get("place_id") else PlaceRequired()
+    if found.place_retired_at is not None:
+        raise PlaceNotFound()
+    start, end = data.get("wanted_from"), data.get("wanted_to")
+    if start and end and end <= start:
+        raise wrong("wanted_to")
+    if found.form is not None:
+        error = next(iter(Draft202012Validator(found.form).iter_errors(data.get("answers") or {})), None)
+        if error is not None:
+            raise wrong(".".join(["answers", *map(str, error.absolute_path)]))
+    elif data.get("answers"):
+        raise wrong("answers")
+
+
+def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Both the point as given and the same in WGS-84."""
+    if given is None:
+        return None
+    point = Point(given["lng"], given["lat"])
+    lng, lat = gcj02_to_wgs84(point) if given["crs"] == "gcj02" else point
+    return {**given, "wgs84": {"lng": round(lng, 7), "lat": round(lat, 7)}}
+
+
+async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], *, at: datetime) -> None:
+    counter = counting_up(db, counters, {"tenant_id": actor.tenant.id, "day": row["day"]}, "value")
+    steps = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
+    await guarded(db, counter, [Rows(orders, [row]), *steps])

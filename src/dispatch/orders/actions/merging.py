@@ -1,0 +1,197 @@
+"""并单: duplicates follow one parent and keep their own filer, notices and rating."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.dialect import Dependent, guarded
+from dispatch.db.engine import start_over
+from dispatch.db.idempotency import brought, claim, looked_up
+from dispatch.domain.life import standing
+from dispatch.domain.moved import Moved
+from dispatch.domain.order import RESTING, Move, Relation, State
+from dispatch.domain.people import Actor
+from dispatch.domain.refusal import MergeImpossible
+from dispatch.domain.rules import moved_away
+from dispatch.domain.step import heir_of, step
+from dispatch.orders import log, queries
+from dispatch.orders.actions.performing import (
+    ATTEMPTS,
+    Call,
+    Data,
+    Done,
+    matched,
+    perform,
+    reason_checked,
+    reason_column,
+)
+from dispatch.orders.tables import dispatches, orders, requests, take_people, takes
+from dispatch.orders.whole import Whole
+
+
+async def merge(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Let an order follow another one; what was merged into it follows along.
+
+    Raises:
+        OrderNotFound: either of the two is none of the actor's business.
+        MergeImpossible: into itself, or into an order at rest.
+    """
+    also = {"kept": looked_up(call.key)} if call.key else {}
+    for _ in range(ATTEMPTS):
+        seen, row = await queries.whole(db, actor, order_id, also=also)
+        if call.key and (kept := brought(call.key, row.kept)):
+            return Done.replay(kept)
+        matched(seen, call)
+        moved = step(seen.life, Move.MERGE, standing(seen.life, actor), data, at=at)
+        parent = await _parent(db, actor, seen, data["parent_id"])
+        if await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at) and await _join(
+            db, actor, seen, moved, parent, at=at
+        ):
+            return Done(order_id)
+        await start_over(db)
+    raise moved_away(seen.life)
+
+
+async def _parent(db: AsyncConnection, actor: Actor, seen: Whole, parent_id: UUID) -> Whole:
+    if parent_id == seen.life.id:
+        raise MergeImpossible(why="itself")
+    parent, _ = await queries.whole(db, actor, parent_id)
+    if parent.life.state in RESTING:
+        raise MergeImpossible(why=parent.life.state.value)
+    return parent
+
+
+async def _join(
+    db: AsyncConnection, actor: Actor, seen: Whole, moved: Moved, parent: Whole, *, at: datetime
+) -> bool:
+    """Both rows, the one with the smaller id first: two merges across each other wait instead of blocking."""
+    tenant_id, who = actor.tenant.id, log.author(actor)
+    children = await queries.children(db, tenant_id, seen.life.id) if seen.life.children else []
+    followers = _follow(tenant_id, children, parent.life.id, at=at)
+
+    async def child() -> bool:
+        return await log.record(db, seen, [(moved, who)], at=at, besides=followers)
+
+    async def grown() -> bool:
+        guard = (
+            update(orders)
+            .where(
+                orders.c.tenant_id == tenant_id,
+                orders.c.id == parent.life.id,
+                orders.c.state.notin_(tuple(RESTING)),
+            )
+            .values(children_count=orders.c.children_count + 1 + len(children), updated_at=at)
+            .returning(orders.c.id)
+        )
+        return await guarded(db, guard) is not None
+
+    first, second = (child, grown) if seen.life.id < parent.life.id else (grown, child)
+    return await first() and await second()
+
+
+def _follow(tenant_id: int, children: list[Any], parent_id: UUID, *, at: datetime) -> list[Dependent]:
+    """Children of a merged order follow its parent; each has a step that says so."""
+    dependents: list[Dependent] = []
+    for child in children:
+        dependents += log.followed(tenant_id, child, State.MERGED, {"parent_id": str(parent_id)}, at=at)
+    if children:
+        dependents.append(
+            update(orders)
+            .where(orders.c.tenant_id == tenant_id, orders.c.id.in_([child.id for child in children]))
+            .values(parent_id=parent_id, version=orders.c.version + 1, updated_at=at)
+        )
+    return dependents
+
+
+async def unmerge(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Let a merged order stand alone again. Raises: see ``perform``."""
+
+    def shrunk(seen: Whole, moved: Moved, data: Data) -> list[Dependent]:
+        return [
+            update(orders)
+            .where(orders.c.tenant_id == actor.tenant.id, orders.c.id == seen.life.parent_id)
+            .values(children_count=orders.c.children_count - 1, updated_at=at)
+        ]
+
+    return await perform(db, actor, order_id, Move.UNMERGE, data, call, at=at, besides=shrunk)
+
+
+async def cancel(
+    db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
+) -> Done:
+    """Withdraw an order.
+
+    If others were merged into it, only its filer leaves: the oldest child takes its place, with its
+    state, dispatches and takes, and the other children follow that one.
+
+    Raises:
+        HasChildren: a dispatcher would withdraw what others hang on.
+    """
+    tenant_id = actor.tenant.id
+    also = reason_column(tenant_id, Move.CANCEL.value, data.get("reason_code"))
+    if call.key:
+        also["kept"] = looked_up(call.key)
+    for _ in range(ATTEMPTS):
+        seen, row = await queries.whole(db, actor, order_id, also=also)
+        if call.key and (kept := brought(call.key, row.kept)):
+            return Done.replay(kept)
+        matched(seen, call)
+        reason_checked(data.get("reason_code"), row)
+        who = standing(seen.life, actor)
+        moved = step(seen.life, Move.CANCEL, who, data, at=at)
+        heirs: list[Dependent] = []
+        if seen.life.children and who.relations & {Relation.FILER, Relation.BENEFICIARY}:
+            heirs = _hand_over(tenant_id, seen, await queries.children(db, tenant_id, order_id), at=at)
+        if await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at) and await log.record(
+            db, seen, [(moved, log.author(actor))], at=at, besides=heirs
+        ):
+            return Done(order_id)
+        await start_over(db)
+    raise moved_away(seen.life)
+
+
+def _hand_over(tenant_id: int, seen: Whole, children: list[Any], *, at: datetime) -> list[Dependent]:
+    """The oldest child becomes what the withdrawn parent was."""
+    row, life = seen.row, seen.life
+    heir_id = heir_of((child.created_at, child.id) for child in children)
+    heir = next(child for child in children if child.id == heir_id)
+    others = [child for child in children if child.id != heir_id]
+    detail = {
+        "parent_id": None,
+        "level": row.level,
+        "left": row.left_state,
+        "round": row.round,
+        "flags": sorted(life.flags),
+        "heir_of": str(life.id),
+    }
+    inherits = {
+        name: getattr(row, name)
+        for name in (
+            "round",
+            "flags",
+            "level",
+            "left_state",
+            "started",
+            "item_code",
+            "urgency",
+            "lead_id",
+            "dispatches_made",
+            "review_on",
+        )
+    }
+    dependents = log.followed(tenant_id, heir, life.state, detail, at=at)
+    dependents.append(
+        log.succeeded(tenant_id, heir.id, life.state, inherits | {"children_count": len(others)}, at=at)
+    )
+    dependents += _follow(tenant_id, others, heir_id, at=at)
+    for table in (dispatches, takes, take_people, requests):
+        moved_over = update(table).where(table.c.tenant_id == tenant_id, table.c.order_id == life.id)
+        dependents.append(moved_over.values(order_id=heir_id))
+    return dependents

@@ -1,0 +1,143 @@
+"""The walk that every move takes."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.catalog.tables import reasons
+from dispatch.db.dialect import Dependent
+from dispatch.db.engine import start_over
+from dispatch.db.idempotency import Kept, Key, brought, claim, looked_up
+from dispatch.domain.life import standing
+from dispatch.domain.moved import Moved
+from dispatch.domain.order import Move
+from dispatch.domain.people import Actor
+from dispatch.domain.refusal import ChangedMeanwhile, ReasonUnknown
+from dispatch.domain.rules import moved_away
+from dispatch.domain.step import step
+from dispatch.orders import log, queries
+from dispatch.orders.whole import Whole
+
+Data = Mapping[str, Any]
+
+ATTEMPTS = 3
+"""How often a verb looks again before it says that the order moved on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a write was asked for: its idempotency key, the versions it was made against."""
+
+    key: Key | None = None
+    match: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a verb led to; the answer is rendered from the order as it now is."""
+
+    order_id: UUID
+    outcome: Mapping[str, Any] | None = None
+    replayed: bool = False
+
+    @classmethod
+    def replay(cls, kept: Kept) -> "Done":
+        """The answer that an earlier request under the same key led to."""
+        assert kept.order_id is not None
+        return cls(kept.order_id, kept.outcome, replayed=True)
+
+
+Prepare = Callable[[AsyncConnection, Actor, Whole, Any], Awaitable[Data]]
+Besides = Callable[[Whole, Moved, Data], Sequence[Dependent]]
+Then = Callable[[Whole, Moved, Data], Moved | None]
+
+
+def reason_column(tenant_id: int, act: str, code: str | None) -> dict[str, ColumnElement[Any]]:
+    """A column that tells whether a reason code is in use for an act; empty without a code."""
+    if code is None:
+        return {}
+    known = select(literal(1)).where(
+        reasons.c.tenant_id == tenant_id,
+        reasons.c.act == act,
+        reasons.c.code == code,
+        reasons.c.retired_at.is_(None),
+    )
+    return {"reason_known": known.scalar_subquery()}
+
+
+def reason_checked(code: str | None, row: Any) -> None:
+    """Read ``reason_column``.
+
+    Raises:
+        ReasonUnknown: not in the tenant's closed set, or retired.
+    """
+    if code is not None and row.reason_known is None:
+        raise ReasonUnknown()
+
+
+async def perform(
+    db: AsyncConnection,
+    actor: Actor,
+    order_id: UUID,
+    move: Move,
+    data: Data,
+    call: Call,
+    *,
+    at: datetime,
+    also: Mapping[str, ColumnElement[Any]] | None = None,
+    prepare: Prepare | None = None,
+    besides: Besides | None = None,
+    then: Then | None = None,
+) -> Done:
+    """Make one move. Takes effect iff the transaction commits; safe under any concurrency.
+
+    Args:
+        data: the move's body.
+        also: columns that ``prepare`` wants from the first statement.
+        prepare: resolves ids against the database, before the decision.
+        besides: further writes that hang on the move.
+        then: a move that the system makes right after it, in the same change.
+
+    Raises:
+        OrderNotFound: none, or none of the actor's business.
+        ChangedMeanwhile: the caller's version is not the order's.
+        Refusal: what the rulebook has against it.
+    """
+    wanted = dict(also or {}) | reason_column(actor.tenant.id, move.value, data.get("reason_code"))
+    if call.key:
+        wanted["kept"] = looked_up(call.key)
+    for _ in range(ATTEMPTS):
+        seen, row = await queries.whole(db, actor, order_id, also=wanted)
+        if call.key and (kept := brought(call.key, row.kept)):
+            return Done.replay(kept)
+        matched(seen, call)
+        reason_checked(data.get("reason_code"), row)
+        ready = {**data, **(await prepare(db, actor, seen, row) if prepare else {})}
+        moved = step(seen.life, move, standing(seen.life, actor), ready, at=at)
+        follows = then(seen, moved, ready) if then else None
+        if not await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at):
+            await start_over(db)
+            continue
+        written = [(moved, log.author(actor))]
+        if follows:
+            written.append((follows, log.system(actor.tenant.id)))
+        extra = besides(seen, moved, ready) if besides else ()
+        if await log.record(db, seen, written, at=at, besides=extra):
+            return Done(order_id)
+        await start_over(db)
+    raise moved_away(seen.life) if call.match is None else ChangedMeanwhile(version=seen.life.version)
+
+
+def matched(seen: Whole, call: Call) -> None:
+    """Check the caller's version.
+
+    Raises:
+        ChangedMeanwhile: it is not the order's.
+    """
+    if call.match is not None and seen.life.version not in call.match:
+        raise ChangedMeanwhile(version=seen.life.version)

@@ -1,0 +1,336 @@
+"""The only writer of an order's state.
+
+Every change is one step in an append-only log, written together with the row it changes, the fact
+that tells of it and whatever hangs on it; all of it only where what was seen still holds.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Update, and_, delete, or_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.dialect import Dependent, Rows, guarded
+from dispatch.db.ids import new_id
+from dispatch.db.outbox import announce
+from dispatch.domain.facts import Fact
+from dispatch.domain.life import Dispatch, Life, Target
+from dispatch.domain.moved import Moved, NewAsk, TakeChange
+from dispatch.domain.order import Ask, AskState, Move, State, TakeState
+from dispatch.domain.people import Actor, Role
+from dispatch.orders.tables import (
+    dispatch_targets,
+    dispatches,
+    order_steps,
+    orders,
+    requests,
+    take_people,
+    takes,
+)
+from dispatch.orders.whole import Whole, dispatch_number
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who stands in the log: an account under a grant, or the system."""
+
+    tenant_id: int
+    account_id: UUID | None
+    grant_id: UUID | None
+    role: Role
+
+
+def author(actor: Actor) -> Author:
+    """The actor of a write, under the grant it acts with."""
+    grant = actor.acting
+    return Author(
+        actor.tenant.id, actor.account_id, grant.id if grant else None, grant.role if grant else Role.SYSTEM
+    )
+
+
+def system(tenant_id: int) -> Author:
+    """Nobody: time, or a rule."""
+    return Author(tenant_id, None, None, Role.SYSTEM)
+
+
+async def record(
+    db: AsyncConnection,
+    whole: Whole,
+    moves: Sequence[tuple[Moved, Author]],
+    *,
+    at: datetime,
+    besides: Iterable[Dependent] = (),
+) -> bool:
+    """Write decided moves of one order, in their order, as one change.
+
+    The dispatch's row goes first, then the order's: every verb takes them in this order, so that two
+    of them wait for each other instead of blocking each other for good.
+
+    Returns:
+        False if the order (or its dispatch) is no longer as it was seen; the transaction must then
+        start over, for a part may be written.
+    """
+    life, tenant_id = whole.life, whole.row.tenant_id
+    loose: list[Dependent] = []
+    for moved, _ in moves:
+        hanging = [*_take_changes(tenant_id, moved.takes), *_target_changes(tenant_id, moved)]
+        if moved.dispatch is None:
+            loose += hanging
+        elif await guarded(db, _dispatch_guard(tenant_id, life, moved), hanging) is None:
+            return False
+    dependents = [*loose, *besides]
+    for nth, (moved, who) in enumerate(moves, start=1):
+        dependents += _logged(whole, moved, who, seq=life.version + nth, at=at)
+    guard = _order_guard(tenant_id, life, [moved for moved, _ in moves], at=at)
+    return await guarded(db, guard, dependents) is not None
+
+
+async def rejoin(
+    db: AsyncConnection,
+    whole: Whole,
+    moved: Moved,
+    who: Author,
+    *,
+    state_seen: State,
+    version_seen: int,
+    at: datetime,
+) -> bool:
+    """Write a take whose slot is won, against the order as re-read under the dispatch's lock."""
+    tenant_id, life = whole.row.tenant_id, whole.life
+    guard = (
+        update(orders)
+        .where(
+            orders.c.tenant_id == tenant_id,
+            orders.c.id == life.id,
+            orders.c.state == state_seen,
+            orders.c.version == version_seen,
+        )
+        .values(state=moved.after, version=version_seen + 1, updated_at=at, **_flag_values(moved))
+        .returning(orders.c.version)
+    )
+    dependents = _logged(whole, moved, who, seq=version_seen + 1, at=at)
+    return await guarded(db, guard, dependents) is not None
+
+
+def first_step(
+    tenant_id: int, order_id: UUID, flags: Iterable[str], who: Author, *, at: datetime
+) -> list[Dependent]:
+    """The step and the fact that an order begins with; its row is written by intake."""
+    listed = sorted(flags)
+    detail = {"flags": listed} if listed else {}
+    moved = Moved(Move.SUBMIT, State.SUBMITTED, State.SUBMITTED, detail=detail)
+    step, fact = _step(tenant_id, order_id, moved, who, seq=1, at=at)
+    step.rows[0]["state_from"] = None  # type: ignore[index]
+    return [step, fact]
+
+
+def followed(
+    tenant_id: int, child: Any, after: State, detail: Mapping[str, Any], *, at: datetime
+) -> list[Dependent]:
+    """A child's step when its parent was merged or withdrawn; its row is written beside it."""
+    moved = Moved(Move.FOLLOW, State(child.state), after, detail=detail)
+    step, fact = _step(tenant_id, child.id, moved, system(tenant_id), seq=child.version + 1, at=at)
+    return [step, fact]
+
+
+def succeeded(
+    tenant_id: int, heir_id: UUID, state: State, inherits: Mapping[str, Any], *, at: datetime
+) -> Update:
+    """The oldest child's row when it takes its parent's place."""
+    return (
+        update(orders)
+        .where(orders.c.tenant_id == tenant_id, orders.c.id == heir_id)
+        .values(
+            state=state,
+            parent_id=None,
+            version=orders.c.version + 1,
+            updated_at=at,
+            rested_at=None,
+            **inherits,
+        )
+    )
+
+
+def _order_guard(tenant_id: int, life: Life, moves: Sequence[Moved], *, at: datetime) -> Update:
+    values: dict[str, Any] = {}
+    for moved in moves:
+        values |= dict(moved.order) | _flag_values(moved)
+    return (
+        update(orders)
+        .where(
+            orders.c.tenant_id == tenant_id,
+            orders.c.id == life.id,
+            orders.c.state == life.state,
+            orders.c.version == life.version,
+            orders.c.children_count == life.children,
+        )
+        .values(state=moves[-1].after, version=life.version + len(moves), updated_at=at, **values)
+        .returning(orders.c.version)
+    )
+
+
+def _flag_values(moved: Moved) -> dict[str, Any]:
+    return {} if moved.flags is None else {"flags": sorted(moved.flags)}
+
+
+def _dispatch_guard(tenant_id: int, life: Life, moved: Moved) -> Update:
+    seen = life.held if life.held and life.held.id == moved.dispatch_id else life.last
+    assert seen is not None and seen.id == moved.dispatch_id and moved.dispatch is not None
+    return (
+        update(dispatches)
+        .where(
+            dispatches.c.tenant_id == tenant_id,
+            dispatches.c.id == seen.id,
+            dispatches.c.state == seen.state,
+            dispatches.c.slots_taken == seen.slots_taken,
+        )
+        .values(**moved.dispatch)
+        .returning(dispatches.c.id)
+    )
+
+
+def _logged(whole: Whole, moved: Moved, who: Author, *, seq: int, at: datetime) -> list[Dependent]:
+    tenant_id, life = whole.row.tenant_id, whole.life
+    step, fact = _step(tenant_id, life.id, moved, who, seq=seq, at=at)
+    dependents: list[Dependent] = [step, fact]
+    if moved.opens:
+        dependents += _opened(whole, moved.opens, moved, who, at=at)
+    if moved.files and who.account_id:
+        dependents.append(
+            filed(tenant_id, life.id, moved.files, who, by_street=bool(life.asked.get(Ask.REOPEN)), at=at)
+        )
+    dependents += [
+        update(requests)
+        .where(requests.c.tenant_id == tenant_id, requests.c.id == id, requests.c.status == AskState.PENDING)
+        .values(status=status, decided_at=at, decided_by=who.account_id)
+        for id, status in moved.requests
+    ]
+    return dependents
+
+
+def _step(
+    tenant_id: int, order_id: UUID, moved: Moved, who: Author, *, seq: int, at: datetime
+) -> tuple[Rows, Rows]:
+    step = {
+        "tenant_id": tenant_id,
+        "order_id": order_id,
+        "seq": seq,
+        "move": moved.move,
+        "state_from": moved.before,
+        "state_to": moved.after,
+        "at": at,
+        "account_id": who.account_id,
+        "grant_id": who.grant_id,
+        "role": who.role,
+        "text": moved.text,
+        "detail": _plain(moved.detail),
+    }
+    body = {"order_id": str(order_id), "seq": seq, "move": moved.move.value, "state": moved.after.value}
+    if who.account_id:
+        body["by"] = str(who.account_id)
+    return Rows(order_steps, [step]), announce(tenant_id, Fact.ORDER_MOVED, body, order_id=order_id, at=at)
+
+
+def _plain(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, str | UUID) else value for name, value in detail.items()}
+
+
+def filed(tenant_id: int, order_id: UUID, ask: NewAsk, who: Author, *, by_street: bool, at: datetime) -> Rows:
+    """The row of a request that a move files by itself."""
+    row = {
+        "tenant_id": tenant_id,
+        "id": new_id(),
+        "order_id": order_id,
+        "kind": ask.kind,
+        "status": AskState.PENDING,
+        "reason_code": ask.reason_code,
+        "text": ask.text,
+        "asked_by": who.account_id,
+        "asked_grant_id": who.grant_id,
+        "by_street": by_street,
+        "asked_at": at,
+    }
+    return Rows(requests, [row], skip=True)
+
+
+def _opened(whole: Whole, opened: Dispatch, moved: Moved, who: Author, *, at: datetime) -> list[Dependent]:
+    tenant_id, life = whole.row.tenant_id, whole.life
+    row = {
+        "tenant_id": tenant_id,
+        "id": opened.id,
+        "order_id": life.id,
+        "number": dispatch_number(whole.row.day, whole.row.serial, life.dispatches_made + 1),
+        "round": life.round,
+        "mode": opened.mode,
+        "state": opened.state,
+        "kinds": f" {' '.join(sorted(opened.kinds))} " if opened.kinds else "",
+        "ring_id": opened.ring_id,
+        "slots_min": opened.slots_min,
+        "slots_max": opened.slots_max,
+        "slots_taken": opened.slots_taken,
+        "takes_made": 0,
+        "expires_at": opened.expires_at,
+        "lasts_seconds": opened.lasts_seconds,
+        "extended": False,
+        "parallel": opened.parallel,
+        "note": moved.text,
+        "created_by": who.account_id,
+        "created_at": at,
+    }
+    targets = [
+        {
+            "tenant_id": tenant_id,
+            "dispatch_id": opened.id,
+            "kind": target.kind,
+            "target_id": target.id,
+            "seq": target.seq,
+            "state": target.state,
+        }
+        for target in opened.targets
+    ]
+    return [Rows(dispatches, [row]), Rows(dispatch_targets, targets)]
+
+
+def _take_changes(tenant_id: int, changes: Iterable[TakeChange]) -> list[Dependent]:
+    """Takes that change alike change in one statement; whoever left is no longer on the order."""
+    alike: dict[tuple[tuple[str, Any], ...], list[UUID]] = {}
+    left: list[UUID] = []
+    for change in changes:
+        values = {name: value for name, value in change.values.items() if name != "people"}
+        if values:
+            alike.setdefault(tuple(sorted(values.items())), []).append(change.id)
+        if values.get("state") not in (None, TakeState.ACTIVE, TakeState.DONE):
+            left.append(change.id)
+    dependents: list[Dependent] = [
+        update(takes).where(takes.c.tenant_id == tenant_id, takes.c.id.in_(ids)).values(**dict(values))
+        for values, ids in alike.items()
+    ]
+    if left:
+        dependents.append(
+            delete(take_people).where(take_people.c.tenant_id == tenant_id, take_people.c.take_id.in_(left))
+        )
+    return dependents
+
+
+def _target_changes(tenant_id: int, moved: Moved) -> list[Dependent]:
+    by_state: dict[str, list[Target]] = {}
+    for target in moved.targets:
+        by_state.setdefault(target.state, []).append(target)
+    return [
+        update(dispatch_targets)
+        .where(
+            dispatch_targets.c.tenant_id == tenant_id,
+            dispatch_targets.c.dispatch_id == moved.dispatch_id,
+            or_(
+                *(
+                    and_(dispatch_targets.c.kind == t.kind, dispatch_targets.c.target_id == t.id)
+                    for t in targets
+                )
+            ),
+        )
+        .values(state=state)
+        for state, targets in by_state.items()
+    ]

@@ -1,0 +1,400 @@
+"""Every read of orders."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.domain.order import LIVE, AskState
+from dispatch.domain.people import Actor
+from dispatch.domain.refusal import OrderNotFound, RequestNotFound
+from dispatch.orders import visibility
+from dispatch.orders.tables import order_steps, orders, requests
+from dispatch.orders.visibility import below, visible_to
+from dispatch.orders.whole import LISTS, ROW, SOURCE, Whole, hanging, wholes
+from dispatch.people.queries import proof, proven
+from dispatch.people.tables import accounts
+
+LAG = timedelta(seconds=2)
+"""``updated_since`` stays this far behind, so that no transaction that was slower is skipped."""
+
+
+async def whole(
+    db: AsyncConnection,
+    actor: Actor,
+    order_id: UUID,
+    *,
+    hidden: bool = False,
+    also: Mapping[str, ColumnElement[Any]] | None = None,
+) -> tuple[Whole, Any]:
+    """One order with all that hangs on it, in one statement.
+
+    Args:
+        hidden: read it even if the actor may not see it (``take`` judges by the audience; a child's verdict
+            needs its parent); the row's ``visible`` then tells.
+        also: further columns to bring along.
+
+    Returns:
+        The order, and the row with the further columns.
+
+    Raises:
+        OrderNotFound: unknown, or none of the actor's business.
+        TokenRevoked: the actor's grants have changed.
+    """
+    columns = [column.label(name) for name, column in (also or {}).items()]
+    visible = or_(*visibility.branches(actor))
+    statement = (
+        select(*ROW, *hanging(lambda order_id: order_id == orders.c.id, orders.c.tenant_id))
+        .add_columns(proof(actor).label("proof"), visible.label("visible"), *columns)
+        .select_from(SOURCE)
+        .where(orders.c.tenant_id == actor.tenant.id, orders.c.id == order_id)
+    )
+    if not hidden:
+        statement = statement.where(visible)
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise OrderNotFound()
+    proven(actor, row.proof)
+    return Whole(row, {name: getattr(row, name) for name in LISTS}), row
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The filters of a list. Ranges are half-open: from included, to excluded."""
+
+    view: str = "all"
+    states: tuple[str, ...] = ()
+    place_id: UUID | None = None
+    item_code: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    updated_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A row that a mirror may hold and that is no longer in the list."""
+
+    id: UUID
+    updated_at: datetime
+
+
+def _view(
+    actor: Actor, view: str, at: datetime
+) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+    """(branches, conditions on each) of a view."""
+    if view == "mine":
+        return visibility.mine(actor), []
+    if view == "queue":
+        return visibility.scoped(actor), [orders.c.state.in_(tuple(LIVE))]
+    if view == "pool":
+        return visibility.pool(actor, at=at), []
+    if view == "taken":
+        return visibility.taken(actor), []
+    return visibility.branches(actor), []
+
+
+def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.states:
+        found.append(orders.c.state.in_(wanted.states))
+    if wanted.place_id:
+        found.append(
+            or_(
+                orders.c.community_id == wanted.place_id,
+                orders.c.street_id == wanted.place_id,
+                orders.c.grid_id == wanted.place_id,
+                orders.c.place_id.in_(below(wanted.place_id)),
+            )
+        )
+    if wanted.item_code:
+        found.append(orders.c.item_code == wanted.item_code)
+    if wanted.created_from:
+        found.append(orders.c.created_at >= wanted.created_from)
+    if wanted.created_to:
+        found.append(orders.c.created_at < wanted.created_to)
+    return found
+
+
+async def page(
+    db: AsyncConnection,
+    actor: Actor,
+    wanted: Wanted,
+    *,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    at: datetime,
+) -> list[Whole | Gone]:
+    """One row more than ``limit`` of a list, to tell whether a page follows.
+
+    ``queue`` is oldest first, ``updated_since`` by change, everything else newest first.
+    """
+    found = (
+        _harvest(actor, wanted, after, limit, at)
+        if wanted.updated_since
+        else _list(actor, wanted, after, limit, at)
+    )
+    rows = (await db.execute(found)).all()
+    if not rows:
+        return []
+    proven(actor, rows[0].proof)
+    kept = [row for row in rows if row.matches]
+    hung = None
+    if kept:
+        ids = [row.id for row in kept]
+        hung = (
+            await db.execute(select(*hanging(lambda order_id: order_id.in_(ids), literal(actor.tenant.id))))
+        ).one()
+    seen = {item.row.id: item for item in wholes(kept, hung)} if kept else {}
+    return [seen[row.id] if row.matches else Gone(row.id, row.updated_at) for row in rows]
+
+
+def _list(
+    actor: Actor, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int, at: datetime
+) -> Select[Any]:
+    ways, conditions = _view(actor, wanted.view, at)
+    by = (orders.c.created_at, orders.c.id)
+    oldest_first = wanted.view == "queue"
+    order = by if oldest_first else tuple(column.desc() for column in by)
+    keyset = (
+        []
+        if after is None
+        else [tuple_(*by) > tuple_(*after) if oldest_first else tuple_(*by) < tuple_(*after)]
+    )
+    pages = [
+        select(orders.c.id)
+        .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *_filters(wanted), *keyset)
+        .order_by(*order)
+        .limit(limit + 1)
+        for way in ways
+    ]
+    return (
+        _rows(actor, literal(True)).where(orders.c.id.in_(_merged(pages))).order_by(*order).limit(limit + 1)
+    )
+
+
+def _harvest(
+    actor: Actor, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int, at: datetime
+) -> Select[Any]:
+    """Everything that changed since, seen or once seen; what is not (or no longer) in the list comes as gone."""
+    ways, conditions = _view(actor, wanted.view, at)
+    matches = and_(or_(*ways), *conditions, *_filters(wanted)) if ways else literal(False)
+    by = (orders.c.updated_at, orders.c.id)
+    changed = [orders.c.updated_at >= wanted.updated_since, orders.c.updated_at <= at - LAG]
+    keyset = [] if after is None else [tuple_(*by) > tuple_(*after)]
+    pages = [
+        select(orders.c.id)
+        .where(orders.c.tenant_id == actor.tenant.id, way, *changed, *keyset)
+        .order_by(*by)
+        .limit(limit + 1)
+        for way in visibility.ever(actor)
+    ]
+    return _rows(actor, matches).where(orders.c.id.in_(_merged(pages))).order_by(*by).limit(limit + 1)
+
+
+def _rows(actor: Actor, matches: ColumnElement[bool]) -> Select[Any]:
+    return (
+        select(*ROW, proof(actor).label("proof"), case((matches, True), else_=False).label("matches"))
+        .select_from(SOURCE)
+        .where(orders.c.tenant_id == actor.tenant.id)
+    )
+
+
+def _merged(pages: Sequence[Select[Any]]) -> Select[Any]:
+    """The ids of several branches' pages; each keeps its own order and limit, and so its own index."""
+    if not pages:
+        return select(orders.c.id).where(literal(False))
+    if len(pages) == 1:
+        return select(pages[0].subquery().c.id)
+    return select(union(*(select(part.subquery().c.id) for part in pages)).subquery().c.id)
+
+
+async def timeline(db: AsyncConnection, actor: Actor, order_id: UUID) -> list[Any]:
+    """The log of an order that the actor may see, oldest first, with the names of who acted."""
+    seen = visible_to(actor, orders.c.id).where(orders.c.id == order_id)
+    rows = (
+        await db.execute(
+            select(order_steps, accounts.c.name, proof(actor).label("proof"))
+            .select_from(
+                order_steps.outerjoin(
+                    accounts,
+                    and_(
+                        accounts.c.tenant_id == order_steps.c.tenant_id,
+                        accounts.c.id == order_steps.c.account_id,
+                    ),
+                )
+            )
+            .where(
+                order_steps.c.tenant_id == actor.tenant.id,
+                order_steps.c.order_id == order_id,
+                order_steps.c.order_id.in_(seen),
+            )
+            .order_by(order_steps.c.seq)
+        )
+    ).all()
+    if not rows:
+        raise OrderNotFound()
+    proven(actor, rows[0].proof)
+    return list(rows)
+
+
+async def steps(db: AsyncConnection, tenant_id: int, order_id: UUID) -> list[Any]:
+    """The log of an order, for the service itself (replay)."""
+    rows = select(order_steps).where(order_steps.c.tenant_id == tenant_id, order_steps.c.order_id == order_id)
+    return list((await db.execute(rows.order_by(order_steps.c.seq))).all())
+
+
+async def children(db: AsyncConnection, tenant_id: int, parent_id: UUID) -> list[Any]:
+    """The orders merged into one, oldest first; for verbs and notices, not for viewers."""
+    rows = (
+        select(orders.c.id, orders.c.version, orders.c.state, orders.c.created_at, orders.c.filer_id)
+        .add_columns(orders.c.beneficiary_id, orders.c.round, orders.c.flags)
+        .where(orders.c.tenant_id == tenant_id, orders.c.parent_id == parent_id)
+        .order_by(orders.c.created_at, orders.c.id)
+    )
+    return list((await db.execute(rows)).all())
+
+
+async def request(db: AsyncConnection, actor: Actor, request_id: UUID) -> Any:
+    """A request on an order that the actor may see.
+
+    Raises:
+        RequestNotFound: unknown, or on an order that is none of the actor's business.
+    """
+    row = (
+        await db.execute(
+            select(requests, proof(actor).label("proof")).where(
+                requests.c.tenant_id == actor.tenant.id,
+                requests.c.id == request_id,
+                or_(
+                    requests.c.asked_by == actor.account_id,
+                    requests.c.order_id.in_(visible_to(actor, orders.c.id)),
+                ),
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        raise RequestNotFound()
+    proven(actor, row.proof)
+    return row
+
+
+def _listed_requests() -> Select[Any]:
+    asker = accounts.alias("asker")
+    return select(requests, orders.c.day, orders.c.serial, asker.c.name.label("asker_name")).select_from(
+        requests.join(
+            orders, and_(orders.c.tenant_id == requests.c.tenant_id, orders.c.id == requests.c.order_id)
+        ).join(asker, and_(asker.c.tenant_id == requests.c.tenant_id, asker.c.id == requests.c.asked_by))
+    )
+
+
+async def request_of(db: AsyncConnection, actor: Actor, request_id: UUID) -> Any:
+    """A request as it now stands, for the answer to a verb that was allowed to act on it."""
+    rows = _listed_requests().where(requests.c.tenant_id == actor.tenant.id, requests.c.id == request_id)
+    return (await db.execute(rows)).one()
+
+
+async def request_page(
+    db: AsyncConnection,
+    actor: Actor,
+    *,
+    status: str | None,
+    kind: str | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Any]:
+    """Requests the actor filed or, as staff, has in scope; newest first, one more than ``limit``."""
+    by = (requests.c.asked_at, requests.c.id)
+    ways = visibility.scoped(actor)
+    in_scope = select(orders.c.id).where(
+        orders.c.tenant_id == actor.tenant.id, orders.c.id == requests.c.order_id, or_(*ways)
+    )
+    mine = requests.c.asked_by == actor.account_id
+    rows = (
+        _listed_requests()
+        .add_columns(proof(actor).label("proof"))
+        .where(requests.c.tenant_id == actor.tenant.id, or_(mine, in_scope.exists()) if ways else mine)
+        .order_by(*(column.desc() for column in by))
+        .limit(limit + 1)
+    )
+    if status:
+        rows = rows.where(requests.c.status == status)
+    if kind:
+        rows = rows.where(requests.c.kind == kind)
+    if after:
+        rows = rows.where(tuple_(*by) < tuple_(*after))
+    found = list((await db.execute(rows)).all())
+    if found:
+        proven(actor, found[0].proof)
+    return found
+
+
+MOST_COUNTED = 100
+"""Badges count this far and then say so."""
+
+
+async def counts(db: AsyncConnection, actor: Actor, *, at: datetime) -> dict[str, int]:
+    """How many orders wait in each view, at most ``MOST_COUNTED``; only views that the actor has."""
+    wanted: dict[str, list[ColumnElement[bool]]] = {
+        "to_rate": [or_(*visibility.mine(actor)), orders.c.state == "done"],
+        "queue": [or_(*visibility.scoped(actor)), orders.c.state.in_(tuple(LIVE))]
+        if visibility.scoped(actor)
+        else [],
+        "pool": [or_(*visibility.pool(actor, at=at))] if visibility.parties(actor) else [],
+        "taken": [
+            or_(*visibility.taken(actor)),
+            orders.c.state.in_(("open", "offered", "taken", "in_service")),
+        ],
+    }
+    columns = [
+        select(func.count())
+        .select_from(
+            select(orders.c.id)
+            .where(orders.c.tenant_id == actor.tenant.id, *conditions)
+            .limit(MOST_COUNTED)
+            .subquery()
+        )
+        .scalar_subquery()
+        .label(name)
+        for name, conditions in wanted.items()
+        if conditions
+    ]
+    pending = (
+        select(func.count())
+        .select_from(
+            select(requests.c.id)
+            .where(
+                requests.c.tenant_id == actor.tenant.id,
+                requests.c.status == AskState.PENDING,
+                requests.c.order_id.in_(
+                    select(orders.c.id).where(
+                        orders.c.tenant_id == actor.tenant.id, or_(*visibility.scoped(actor))
+                    )
+                ),
+            )
+            .limit(MOST_COUNTED)
+            .subquery()
+        )
+        .scalar_subquery()
+        .label("requests")
+    )
+    if visibility.scoped(actor):
+        columns.append(pending)
+    row = (await db.execute(select(*columns, proof(actor).label("proof")))).one()
+    proven(actor, row.proof)
+    return {name: count for name, count in row._mapping.items() if name != "proof"}

@@ -1,0 +1,323 @@
+"""An order as its viewer may see it: labels, masks, moves."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from dispatch.domain.life import Life, Standing, standing
+from dispatch.domain.order import (
+    MOVE_LABELS,
+    STATE_LABELS,
+    Ask,
+    AskState,
+    Flag,
+    Move,
+    State,
+)
+from dispatch.domain.people import ROLE_LABELS, Actor, Role
+from dispatch.domain.privacy import Sight, hides_filer, masked_name, masked_phone, sight
+from dispatch.domain.rules import moves_for
+from dispatch.domain.wording import sentence
+from dispatch.orders.schemas import (
+    AskedOut,
+    BeneficiaryOut,
+    DispatchOut,
+    ItemRef,
+    LocationOut,
+    MoveOut,
+    OrderOut,
+    OrderRef,
+    PartyOut,
+    PersonOut,
+    PlaceOut,
+    RatingOut,
+    RequestOut,
+    StepOut,
+    SummaryOut,
+    TakeOut,
+    TargetOut,
+    TimelineOut,
+    WhoOut,
+)
+from dispatch.orders.whole import NEWEST, Line, Whole, number
+
+SUMMARY_TEXT = 120
+NAMELESS = "匿名居民"
+SOMEBODY = "居民"
+
+
+def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
+    """The whole order for one viewer."""
+    row, life = whole.row, whole.life
+    who = standing(life, actor)
+    seen = sight(life, who, at=at)
+    zoned = _zoned(actor)
+    full = seen is Sight.FULL
+    return OrderOut(
+        id=life.id,
+        number=whole.number,
+        state=life.state,
+        state_label=_state_label(actor, life.state),
+        effective_state=life.effective_state if life.state is State.MERGED else None,
+        version=life.version,
+        round=life.round,
+        flags=_flags(whole),
+        level=life.level,
+        item=ItemRef(code=row.item_code, name=row.item_name),
+        urgency=row.urgency,
+        place=_place(row, seen),
+        address=row.address if full else None,
+        location=LocationOut(**{k: row.location[k] for k in ("lng", "lat", "crs")})
+        if full and row.location
+        else None,
+        text=row.text,
+        answers=row.answers if seen > Sight.NOTHING else None,
+        channel=row.channel,
+        wanted_from=zoned(row.wanted_from),
+        wanted_to=zoned(row.wanted_to),
+        created_at=zoned(row.created_at),
+        updated_at=zoned(row.updated_at),
+        filer=_filer(row, life, who, seen),
+        beneficiary=_beneficiary(row, life, who, seen),
+        contact_phone=_phone(row.contact_phone, seen),
+        parent=_parent(row),
+        children_count=row.children_count,
+        result=row.result,
+        closing=row.closing,
+        exit=row.exit,
+        dispatches=[_dispatch(line, whole, seen, zoned) for line in whole.lists["dispatches"][-NEWEST:]],
+        takes=[_take(line, whole, seen, zoned, actor) for line in whole.lists["takes"][-NEWEST:]],
+        requests=[AskedOut(**_asked(line, seen, zoned)) for line in whole.lists["requests"][-NEWEST:]],
+        deadlines=[],
+        rating=_rating(whole, zoned),
+        moves=_moves(life, who, actor, at=at),
+    )
+
+
+def summed_up(whole: Whole, actor: Actor, *, at: datetime) -> SummaryOut:
+    """An order in a list, for one viewer."""
+    row, life = whole.row, whole.life
+    who = standing(life, actor)
+    zoned = _zoned(actor)
+    return SummaryOut(
+        id=life.id,
+        number=whole.number,
+        state=life.state,
+        state_label=_state_label(actor, life.state),
+        effective_state=life.effective_state if life.state is State.MERGED else None,
+        version=life.version,
+        flags=_flags(whole),
+        item=ItemRef(code=row.item_code, name=row.item_name),
+        urgency=row.urgency,
+        place=_place(row, sight(life, who, at=at)),
+        text=row.text[:SUMMARY_TEXT],
+        created_at=zoned(row.created_at),
+        updated_at=zoned(row.updated_at),
+        moves=_moves(life, who, actor, at=at),
+    )
+
+
+def told(steps: list[Any], whole: Whole, actor: Actor, *, at: datetime) -> TimelineOut:
+    """The log for one viewer, in plain Chinese."""
+    who = standing(whole.life, actor)
+    seen = sight(whole.life, who, at=at)
+    hidden = hides_filer(whole.life, who, hide_name=whole.row.hide_name)
+    zoned = _zoned(actor)
+    return TimelineOut(
+        items=[
+            StepOut(
+                seq=step.seq,
+                at=zoned(step.at),
+                move=Move(step.move),
+                from_=step.state_from,
+                to=State(step.state_to),
+                who=WhoOut(role=step.role, name=_author(step, whole, actor, seen, hidden)),
+                text=sentence(Move(step.move), State(step.state_to), step.detail, step.text),
+            )
+            for step in steps
+        ]
+    )
+
+
+def listed(row: Any, actor: Actor, seen: Sight) -> RequestOut:
+    """A request in a list of its own."""
+    order = OrderRef(id=row.order_id, number=number(row.day, row.serial))
+    return RequestOut(order=order, **_asked(row._mapping, seen, _zoned(actor)))
+
+
+Zoned = Callable[[datetime | None], Any]
+
+
+def _zoned(actor: Actor) -> Zoned:
+    zone = actor.tenant.zone
+    return lambda at: None if at is None else at.astimezone(zone)
+
+
+def _state_label(actor: Actor, state: State) -> str:
+    return actor.tenant.labels.get(f"state.{state}", STATE_LABELS[state])
+
+
+def _moves(life: Life, who: Standing, actor: Actor, *, at: datetime) -> list[MoveOut]:
+    labels = actor.tenant.labels
+    return [
+        MoveOut(move=o.move, label=labels.get(f"move.{o.move}", MOVE_LABELS[o.move]), needs=list(o.needs))
+        for o in moves_for(life, who, at=at)
+    ]
+
+
+def _flags(whole: Whole) -> list[str]:
+    """The row's flags, and those that requests say: taken out of the rates, or disputed."""
+    flags = set(whole.life.flags)
+    for line in whole.lists["requests"]:
+        if line["kind"] == Ask.EXCLUSION and line["status"] == AskState.APPROVED:
+            flags.add(Flag.EXCLUDED)
+        if line["kind"] in (Ask.OBJECTION, Ask.RETURN) and line["status"] == AskState.PENDING:
+            flags.add(Flag.DISPUTED)
+    return sorted(flags)
+
+
+def _place(row: Any, seen: Sight) -> PlaceOut:
+    """Before a take only the block: the grid, else the community."""
+    if seen is Sight.NOTHING:
+        block = (row.grid_id, row.grid_name) if row.grid_id else (row.community_id, row.community_name)
+        id, name = block if block[0] else (row.place_id, row.place_name)
+    else:
+        id, name = row.place_id, row.place_name
+    return PlaceOut(
+        id=id, name=name, street=row.street_name, community=row.community_name, grid=row.grid_name
+    )
+
+
+def _name(name: str, seen: Sight) -> str:
+    if seen is Sight.FULL:
+        return name
+    return masked_name(name) if seen is Sight.MASKED else SOMEBODY
+
+
+def _phone(phone: str | None, seen: Sight) -> str | None:
+    if phone is None or seen is Sight.NOTHING:
+        return None
+    return phone if seen is Sight.FULL else masked_phone(phone)
+
+
+def _filer(row: Any, life: Life, who: Standing, seen: Sight) -> PersonOut:
+    if hides_filer(life, who, hide_name=row.hide_name):
+        return PersonOut(id=None, name=NAMELESS, relation=None)
+    id = row.filer_id if seen > Sight.NOTHING else None
+    return PersonOut(
+        id=id, name=_name(row.filer_name, seen), relation=row.relation if seen > Sight.NOTHING else None
+    )
+
+
+def _beneficiary(row: Any, life: Life, who: Standing, seen: Sight) -> BeneficiaryOut:
+    if not row.on_behalf and hides_filer(life, who, hide_name=row.hide_name):
+        return BeneficiaryOut(name=NAMELESS, phone=None)
+    return BeneficiaryOut(name=_name(row.beneficiary_name, seen), phone=_phone(row.beneficiary_phone, seen))
+
+
+def _parent(row: Any) -> OrderRef | None:
+    if row.parent_id is None:
+        return None
+    return OrderRef(id=row.parent_id, number=number(row.parent_day, row.parent_serial))
+
+
+def _party(line: Line, id: UUID, seen: Sight) -> PartyOut:
+    """Whoever serves is known by name to those concerned; bodies to everyone."""
+    person = line["kind"] in ("member", "staff")
+    name = line["name"] or SOMEBODY
+    return PartyOut(
+        kind=line["kind"], id=id, name=masked_name(name) if person and seen is not Sight.FULL else name
+    )
+
+
+def _dispatch(line: Line, whole: Whole, seen: Sight, zoned: Zoned) -> DispatchOut:
+    targets = [t for t in whole.lists["targets"] if t["dispatch_id"] == line["id"]][:NEWEST]
+    return DispatchOut(
+        id=line["id"],
+        number=line["number"],
+        mode=line["mode"],
+        state=line["state"],
+        slots_min=line["slots_min"],
+        slots_max=line["slots_max"],
+        slots_taken=line["slots_taken"],
+        kinds=line["kinds"].split(),
+        ring_place_id=line["ring_id"],
+        expires_at=zoned(line["expires_at"]),
+        targets=[
+            TargetOut(**_party(t, t["target_id"], seen).model_dump(), seq=t["seq"], state=t["state"])
+            for t in targets
+        ],
+        note=line["note"],
+        created_at=zoned(line["created_at"]),
+    )
+
+
+def _take(line: Line, whole: Whole, seen: Sight, zoned: Zoned, actor: Actor) -> TakeOut:
+    lead = whole.life.lead
+    of = next(d for d in whole.lists["dispatches"] if d["id"] == line["dispatch_id"])
+    own = line["taker_id"] == actor.account_id
+    return TakeOut(
+        id=line["id"],
+        number=take_number(of["number"], line["nth"]),
+        dispatch_id=line["dispatch_id"],
+        taker=_party(line, line["taker_id"], Sight.FULL if own else seen),
+        lead=lead is not None and lead.id == line["id"],
+        state=line["state"],
+        taken_at=zoned(line["taken_at"]),
+        minutes=line["minutes"],
+        people=[p["account_id"] for p in whole.lists["people"] if p["take_id"] == line["id"]] if seen else [],
+    )
+
+
+def take_number(dispatch_number: str, nth: int) -> str:
+    """A take's human number: its dispatch's, and the how-manieth take of it."""
+    return f"T{dispatch_number[1:]}-{nth:02d}"
+
+
+def _asked(line: Line, seen: Sight, zoned: Zoned) -> dict[str, Any]:
+    on: date | None = line["until_on"]
+    if isinstance(on, str):
+        on = date.fromisoformat(on)
+    return {
+        "id": line["id"],
+        "kind": line["kind"],
+        "status": line["status"],
+        "reason_code": line["reason_code"],
+        "text": line["text"],
+        "until": on or zoned(line["until_at"]),
+        "level": line["level"],
+        "suggestion": line["suggestion"],
+        "asked_by": PersonOut(id=line["asked_by"] if seen else None, name=_name(line["asker_name"], seen)),
+        "asked_at": zoned(line["asked_at"]),
+        "decided_at": zoned(line["decided_at"]),
+        "decision": line["decision"],
+    }
+
+
+def _rating(whole: Whole, zoned: Zoned) -> RatingOut | None:
+    line = whole.rating
+    if line is None:
+        return None
+    own: Literal["filer", "beneficiary"] = (
+        "filer" if line["rated_by"] == whole.row.filer_id else "beneficiary"
+    )
+    return RatingOut(
+        score=line["score"],
+        solved=line["solved"],
+        contacted=line["contacted"],
+        tags=line["tags"],
+        text=line["text"],
+        by="follow_up" if line["follow_up"] else own,
+        rated_at=zoned(line["rated_at"]),
+    )
+
+
+def _author(step: Any, whole: Whole, actor: Actor, seen: Sight, hidden: bool) -> str:
+    if step.account_id is None:
+        return ROLE_LABELS[Role.SYSTEM]
+    if step.account_id == whole.row.filer_id and hidden:
+        return NAMELESS
+    if step.account_id == actor.account_id or seen is Sight.FULL:
+        return str(step.name)
+    return masked_name(step.name) if seen is Sight.MASKED else ROLE_LABELS[Role(step.role)]

@@ -1,0 +1,387 @@
+"""Orders over HTTP: filing, reading, the community's moves, requests."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response, status
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.domain.order import Ask, AskState, Move, State
+from dispatch.domain.people import Actor
+from dispatch.domain.privacy import Sight
+from dispatch.orders import queries
+from dispatch.orders.actions import asking, community, intake, merging
+from dispatch.orders.actions.performing import Call, Done
+from dispatch.orders.answers import Called, OrderAnswer, OrderId, answered, given, stamp
+from dispatch.orders.queries import Gone, Wanted
+from dispatch.orders.rendering import listed, shown, summed_up, told
+from dispatch.orders.schemas import (
+    AcceptIn,
+    CloseIn,
+    DecisionIn,
+    DeliberateIn,
+    EscalateIn,
+    MaybeReasonIn,
+    MaybeTextIn,
+    MergeIn,
+    OrderIn,
+    OrderOut,
+    RejectIn,
+    RequestIn,
+    RequestOut,
+    ResolveIn,
+    SummaryOut,
+    TextIn,
+    TimelineOut,
+    TombstoneOut,
+)
+from dispatch.web.deps import Caller, KeyedAlways, Now, Reading, Writing
+from dispatch.web.paging import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Key,
+    Limit,
+    Page,
+    cut,
+    fingerprint,
+    read_cursor,
+)
+from dispatch.web.wire import Body, Code, IdIn, InstantIn
+
+router = APIRouter(prefix="/v1")
+
+
+@router.post("/orders", tags=["orders"], status_code=status.HTTP_201_CREATED)
+async def create_order(
+    db: Writing, caller: Caller, now: Now, key: KeyedAlways, response: Response, body: OrderIn
+) -> OrderAnswer:
+    """点单: file an order, for oneself or on behalf of another."""
+    done = await intake.submit(db, caller, given(body), Call(key=key), at=now)
+    return await answered(db, caller, done, response, at=now)
+
+
+@router.get("/orders", tags=["orders"])
+async def list_orders(
+    db: Reading,
+    caller: Caller,
+    now: Now,
+    view: Literal["all", "mine", "queue", "pool", "taken"] = "all",
+    state: Annotated[list[State] | None, Query(description="May repeat.", max_length=16)] = None,
+    place_id: Annotated[IdIn | None, Query(description="This place and everything under it.")] = None,
+    item_code: Annotated[Code | None, Query()] = None,
+    created_from: Annotated[InstantIn | None, Query(description="Included.")] = None,
+    created_to: Annotated[InstantIn | None, Query(description="Excluded.")] = None,
+    updated_since: Annotated[
+        InstantIn | None, Query(description="Harvest: by change, 2 s behind, with tombstones.")
+    ] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[SummaryOut | TombstoneOut]:
+    """Orders the caller may see; ``queue`` oldest first, ``updated_since`` by change, all else newest first."""
+    wanted = Wanted(view, tuple(state or ()), place_id, item_code, created_from, created_to, updated_since)
+    query = fingerprint(
+        f"orders.{view}",
+        state=sorted(wanted.states) or None,
+        place=place_id,
+        item=item_code,
+        first=created_from,
+        last=created_to,
+        since=updated_since,
+    )
+    after = read_cursor(cursor, query)
+    place = (after.at, after.id) if after else None
+    rows, next_cursor = cut(
+        await queries.page(db, caller, wanted, after=place, limit=limit, at=now),
+        limit,
+        query,
+        _key_of(wanted),
+    )
+    return Page(
+        items=[TombstoneOut(id=r.id) if isinstance(r, Gone) else summed_up(r, caller, at=now) for r in rows],
+        next_cursor=next_cursor,
+    )
+
+
+def _key_of(wanted: Wanted) -> Any:
+    def key(row: Any) -> Key:
+        if isinstance(row, Gone):
+            return Key(row.updated_at, row.id)
+        return Key(row.row.updated_at if wanted.updated_since else row.row.created_at, row.row.id)
+
+    return key
+
+
+@router.get("/orders/{order_id}", tags=["orders"])
+async def get_order(db: Reading, caller: Caller, now: Now, response: Response, order_id: OrderId) -> OrderOut:
+    """One order, with the moves that the caller may make."""
+    whole, _ = await queries.whole(db, caller, order_id)
+    order = shown(whole, caller, at=now)
+    stamp(response, order)
+    return order
+
+
+@router.get("/orders/{order_id}/timeline", tags=["orders"])
+async def get_timeline(db: Reading, caller: Caller, now: Now, order_id: OrderId) -> TimelineOut:
+    """What happened, oldest first, in plain Chinese."""
+    whole, _ = await queries.whole(db, caller, order_id)
+    return told(await queries.timeline(db, caller, order_id), whole, caller, at=now)
+
+
+async def _simply(
+    db: AsyncConnection,
+    caller: Actor,
+    order_id: UUID,
+    move: Move,
+    body: Body | None,
+    call: Call,
+    response: Response,
+    at: datetime,
+) -> OrderAnswer:
+    done = await community.simple(db, caller, order_id, move, given(body), call, at=at)
+    return await answered(db, caller, done, response, at=at)
+
+
+@router.post("/orders/{order_id}/ask", tags=["moves"])
+async def ask_order(
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
+) -> OrderAnswer:
+    """Ask the filer for more; the clocks stand still until the answer."""
+    return await _simply(db, caller, order_id, Move.ASK, body, call, response, now)
+
+
+@router.post("/orders/{order_id}/supplement", tags=["moves"])
+async def supplement_order(
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
+) -> OrderAnswer:
+    """Add to one's order; answers a question if one was asked."""
+    return await _simply(db, caller, order_id, Move.SUPPLEMENT, body, call, response, now)
+
+
+@router.post("/orders/{order_id}/accept", tags=["moves"])
+async def accept_order(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: Called,
+    response: Response,
+    order_id: OrderId,
+    body: AcceptIn | None = None,
+) -> OrderAnswer:
+    """受理: take the order in; fixes item and urgency."""
+    done = await community.accept(db, caller, order_id, given(body), call, at=now)
+    return await answered(db, caller, done, response, at=now)
+
+
+@router.post("/orders/{order_id}/reject", tags=["moves"])
+async def reject_order(
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: RejectIn
+) -> OrderAnswer:
+    """Not for this service; the filer may object within 15 days."""
+    return await _simply(db, caller, order_id, Move.REJECT, body, call, response, now)
+
+
+@router.post("/orders/{order_id}/merge", tags=["moves"])
+async def merge_order(
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: MergeIn
+) -> OrderAnswer:
+    """并单: let the order follow another one; its filer keeps notices and rating."""
+    done = await merging.merge(db, caller, order_id, body.model_dump(), call, at=now)
+    return await answered(db, caller, done, response, at=now)
+
+
+@router.post("/orders/{order_id}/unmerge", tags=["moves"])
+async def unmerge_order(
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
+) -> OrderAnswer:
+    """Let a merged order stand alone again."""
+    done = await merging.unmerge(db, caller, order_id, body.model_dump(), call, at=now)
+    return await answered(db, caller, done, response, at=now)
+
+
+@router.post("/orders/{order_id}/resolve", tags=["moves"])
+async def resolve_order(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: Called,
+    response: Response,
+    order_id: OrderId,
+    body: ResolveIn,
+) -> OrderAnswer:
+    """Done on the spot, or by the called body's or the committee's work."""
+    done = await community.resolve(db, caller, order_id, given(body), call, at=now)
+    return await answered(db, caller, done, response, at=now)
+
+
+@router.post("/orders/{order_id}/escalate", tags=["moves"])
+async def escalate_order(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: Called,
+    response: Response,
+    order_id: OrderId,
+    body: EscalateIn,
+) -> OrderAnswer:
+    """上报: to the community's party committee, the street or the district."""
+    return await _simply(db, caller, order_id, Move.ESCALATE, body, call, response, now)
+
+
+@router.post("/orders/{order_id}/deliberate", tags=["moves"])
+async def deliberate_order(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: Called,
+    response: Response,
+    order_id: OrderId,
+    body: DeliberateIn,
+) -> OrderAnswer:
+    """研究: note what the meeting decided and whom it called."""
+    done = await community.deliberate(db, caller, order_id, given(body), call, at=now)
+    return await answered(db, caller, done, response, at=now)
+
+
+@router.post("/orders/{order_id}/resume", tags=["moves"])
+async def resume_order(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: Called,
+    response: Response,
+    order_id: OrderId,
+    body: MaybeTextIn | None = None,
+) -> OrderAnswer:
+    """Go on after a pause or an escalation."""
+    return await _simply(db, caller, order_id, Move.RESUME, body, call, response, now)
+
+
+@router.post("/orders/{order_id}/close", tags=["moves"])
+async def close_order(
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: CloseIn
+) -> OrderAnswer:
+    """归档: after review, by one of the exits."""
+    return await _simply(db, caller, order_id, Move.CLOSE, body, call, response, now)
+
+
+@router.post("/orders/{order_id}/cancel", tags=["moves"])
+async def cancel_order(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: Called,
+    response: Response,
+    order_id: OrderId,
+    body: MaybeReasonIn | None = None,
+) -> OrderAnswer:
+    """撤单: freely before it is taken, with a reason after."""
+    done = await merging.cancel(db, caller, order_id, given(body), call, at=now)
+    return await answered(db, caller, done, response, at=now)
+
+
+@router.post("/orders/{order_id}/urge", tags=["moves"])
+async def urge_order(
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
+) -> OrderAnswer:
+    """催办: press, with words."""
+    return await _simply(db, caller, order_id, Move.URGE, body, call, response, now)
+
+
+@router.post("/orders/{order_id}/supervise", tags=["moves"])
+async def supervise_order(
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
+) -> OrderAnswer:
+    """督办: press from above."""
+    return await _simply(db, caller, order_id, Move.SUPERVISE, body, call, response, now)
+
+
+# --- requests -------------------------------------------------------------------------------
+
+
+@router.post("/orders/{order_id}/requests", tags=["requests"], status_code=status.HTTP_201_CREATED)
+async def create_request(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: Called,
+    response: Response,
+    order_id: OrderId,
+    body: RequestIn,
+) -> RequestOut:
+    """Ask for a return, an extension, a pause, a higher level, an exclusion, an objection or another round."""
+    done = await asking.ask(db, caller, order_id, given(body), call, at=now)
+    return await _request(db, caller, done, response)
+
+
+@router.get("/requests", tags=["requests"])
+async def list_requests(
+    db: Reading,
+    caller: Caller,
+    status: AskState | None = None,
+    kind: Ask | None = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[RequestOut]:
+    """Requests that the caller filed or has in scope, newest first."""
+    query = fingerprint("requests", status=status, kind=kind)
+    after = read_cursor(cursor, query)
+    found = await queries.request_page(
+        db, caller, status=status, kind=kind, after=(after.at, after.id) if after else None, limit=limit
+    )
+    rows, next_cursor = cut(found, limit, query, lambda row: Key(row.asked_at, row.id))
+    sight = Sight.FULL  # staff in scope, or the asker
+    return Page(items=[listed(row, caller, sight) for row in rows], next_cursor=next_cursor)
+
+
+@router.post("/requests/{request_id}/approve", tags=["requests"])
+async def approve_request(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: Called,
+    response: Response,
+    request_id: IdIn,
+    body: DecisionIn | None = None,
+) -> RequestOut:
+    """Decide for a request; what it asks happens with it."""
+    done = await asking.approve(db, caller, request_id, given(body), call, at=now)
+    return await _request(db, caller, done, response)
+
+
+@router.post("/requests/{request_id}/refuse", tags=["requests"])
+async def refuse_request(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: Called,
+    response: Response,
+    request_id: IdIn,
+    body: DecisionIn | None = None,
+) -> RequestOut:
+    """Decide against a request."""
+    done = await asking.refuse(db, caller, request_id, given(body), call, at=now)
+    return await _request(db, caller, done, response)
+
+
+@router.post("/requests/{request_id}/withdraw", tags=["requests"])
+async def withdraw_request(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: Called,
+    response: Response,
+    request_id: IdIn,
+    body: DecisionIn | None = None,
+) -> RequestOut:
+    """Take one's own request back."""
+    done = await asking.withdraw(db, caller, request_id, given(body), call, at=now)
+    return await _request(db, caller, done, response)
+
+
+async def _request(db: AsyncConnection, caller: Actor, done: Done, response: Response) -> RequestOut:
+    assert done.outcome is not None
+    row = await queries.request_of(db, caller, UUID(done.outcome["request_id"]))
+    if done.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return listed(row, caller, Sight.FULL)

@@ -1,0 +1,418 @@
+"""What goes over the wire about orders."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from dispatch.domain.order import Ask, AskState, Closing, Exit, Level, Move, State
+from dispatch.orders.tables import CHANNELS
+from dispatch.web.wire import (
+    Body,
+    Code,
+    DateIn,
+    IdIn,
+    InstantIn,
+    InstantOut,
+    Location,
+    LocationOut,
+    PersonName,
+    Phone,
+    ShortText,
+    Text,
+    TextRule,
+    Wire,
+)
+
+Urgency = Literal["U1", "U2", "U3", "U4"]
+Attachments = Annotated[list[IdIn], Field(max_length=20)]
+
+
+class ConsentIn(Body):
+    """How the beneficiary agreed that another files."""
+
+    how: Literal["oral", "written", "family"]
+    note: ShortText | None = None
+
+
+class OnBehalfIn(Body):
+    """For whom, when it is not the filer. Neither needs a phone or WeChat."""
+
+    name: PersonName
+    phone: Phone | None = None
+    relation: ShortText = Field(examples=["网格居民"])
+    consent: ConsentIn
+
+
+class OrderIn(Body):
+    """A demand as it is filed (点单)."""
+
+    item_code: Code = Field(examples=["0102"])
+    text: Text = Field(examples=["李奶奶82岁，周三上午要去市二医院复查，家里没人陪，请帮忙找两个人陪同。"])
+    place_id: IdIn | None = Field(None, description="Where it is; the filer's home community if absent.")
+    address: ShortText | None = Field(None, examples=["3栋2单元501"])
+    location: Location | None = None
+    wanted_from: InstantIn | None = None
+    wanted_to: InstantIn | None = None
+    contact_phone: Phone | None = None
+    hide_name: bool = False
+    on_behalf_of: OnBehalfIn | None = None
+    attachment_ids: Attachments | None = None
+    channel: Literal[CHANNELS] | None = None  # type: ignore[valid-type]
+    answers: dict[str, Any] | None = Field(None, description="Answers to the item's form.")
+
+
+class NothingIn(Body):
+    """A move that needs nothing."""
+
+
+class TextIn(Body):
+    """A move that needs words."""
+
+    text: Text = Field(examples=["请补充一下方便上门的时间。"])
+
+
+class MaybeTextIn(Body):
+    """A move that may carry words."""
+
+    text: Text | None = None
+
+
+class AcceptIn(Body):
+    """Take in, with the community's own item or urgency if they differ."""
+
+    item_code: Code | None = None
+    urgency: Urgency | None = None
+    text: Text | None = None
+
+
+class RejectIn(Body):
+    """Not for this service; with a way to go instead."""
+
+    reason_code: Code = Field(examples=["not_our_service"])
+    text: Text = Field(examples=["该事项属于公安机关职责，请拨打110。"])
+
+
+class MergeIn(Body):
+    """Into which order."""
+
+    parent_id: IdIn
+
+
+BodyKind = Literal["unit", "team", "provider", "department"]
+
+
+class BodyRef(Body):
+    """A unit, team, provider or department."""
+
+    kind: BodyKind
+    id: IdIn
+
+
+class ResolveIn(AcceptIn):
+    """Done on the spot, or by a called body's work."""
+
+    result: Text = Field(examples=["已协调物业当场更换灯泡。"])
+    closing: Closing
+    by_body: BodyRef | None = None
+
+
+class ReasonIn(Body):
+    """A reason from the tenant's list."""
+
+    reason_code: Code = Field(examples=["unavailable"])
+    text: Text | None = None
+
+
+class MaybeReasonIn(Body):
+    """A reason, if one is wanted."""
+
+    reason_code: Code | None = None
+    text: Text | None = None
+
+
+class EscalateIn(Body):
+    """To which level, and why."""
+
+    level: Level
+    text: Text = Field(examples=["养犬扰民长期未解决，提请社区党委研究。"])
+
+
+class DeliberateIn(Body):
+    """What the meeting decided, and whom it called."""
+
+    decision: Text = Field(examples=["由派出所和城管共同上门，三日内办结。"])
+    bodies: Annotated[list[BodyRef], Field(max_length=20)] | None = None
+    due: InstantIn | None = None
+
+
+class CloseIn(Body):
+    """By which door it leaves."""
+
+    exit: Exit
+    text: Text | None = None
+
+
+class RequestIn(Body):
+    """Ask those who decide."""
+
+    kind: Ask
+    reason_code: Code
+    text: Text = Field(examples=["需要等配件到货，预计后天能修好。"])
+    until: InstantIn | DateIn | None = Field(
+        None, description="extension: an instant; park: a date.", examples=["2026-12-01"]
+    )
+    level: Level | None = None
+    suggestion: Annotated[str, TextRule(1, 500)] | None = Field(
+        None, description="Who should have it instead."
+    )
+    attachment_ids: Attachments | None = None
+
+
+class DecisionIn(Body):
+    """The decision's words; ``until`` where another date is granted."""
+
+    text: Text | None = None
+    until: InstantIn | DateIn | None = None
+
+
+# --- answers --------------------------------------------------------------------------------
+
+
+class ItemRef(Wire):
+    """A catalogue item."""
+
+    code: str
+    name: str
+
+
+class PlaceOut(Wire):
+    """Where an order is. Before a take only the block is told."""
+
+    id: UUID
+    name: str
+    street: str | None
+    community: str | None
+    grid: str | None
+
+
+class PersonOut(Wire):
+    """A person, as far as the viewer may know."""
+
+    id: UUID | None
+    name: str
+    relation: str | None = None
+
+
+class BeneficiaryOut(Wire):
+    """For whom."""
+
+    name: str
+    phone: str | None
+
+
+class OrderRef(Wire):
+    """Another order."""
+
+    id: UUID
+    number: str
+
+
+class PartyOut(Wire):
+    """A taker or target."""
+
+    kind: str
+    id: UUID
+    name: str
+
+
+class TargetOut(PartyOut):
+    """One named candidate of an offer or assignment."""
+
+    seq: int
+    state: str
+
+
+class DispatchOut(Wire):
+    """One round of handing the order out."""
+
+    id: UUID
+    number: str
+    mode: str
+    state: str
+    slots_min: int
+    slots_max: int
+    slots_taken: int
+    kinds: list[str]
+    ring_place_id: UUID | None
+    expires_at: InstantOut | None
+    targets: list[TargetOut]
+    note: str | None
+    created_at: InstantOut
+
+
+class TakeOut(Wire):
+    """One taker's commitment."""
+
+    id: UUID
+    number: str
+    dispatch_id: UUID
+    taker: PartyOut
+    lead: bool
+    state: str
+    taken_at: InstantOut
+    minutes: int | None
+    people: list[UUID]
+
+
+class AskedOut(Wire):
+    """A request and how it stands."""
+
+    id: UUID
+    kind: Ask
+    status: AskState
+    reason_code: str
+    text: str | None
+    until: InstantOut | date | None
+    level: Level | None
+    suggestion: str | None
+    asked_by: PersonOut
+    asked_at: InstantOut
+    decided_at: InstantOut | None
+    decision: str | None
+
+
+class RequestOut(AskedOut):
+    """A request in a list of its own."""
+
+    order: OrderRef
+
+
+class RatingOut(Wire):
+    """The verdict of the current round."""
+
+    score: int
+    solved: bool
+    contacted: bool
+    tags: list[str]
+    text: str | None
+    by: Literal["filer", "beneficiary", "follow_up"]
+    rated_at: InstantOut
+
+
+class MoveOut(Wire):
+    """A button: what the viewer may do now, and the fields it needs."""
+
+    move: Move
+    label: str
+    needs: list[str]
+
+
+class DeadlineOut(Wire):
+    """A clock's deadline."""
+
+    clock: str
+    due_at: InstantOut
+    verdict: str | None
+    provisional: bool
+
+
+class OrderOut(Wire):
+    """An order as its viewer may see it. Lists hold the newest 20."""
+
+    id: UUID
+    number: str
+    state: State
+    state_label: str
+    effective_state: State | None = Field(description="A merged order's: where its parent stands.")
+    version: int
+    round: int
+    flags: list[str]
+    level: Level | None
+    item: ItemRef
+    urgency: Urgency
+    place: PlaceOut
+    address: str | None
+    location: LocationOut | None
+    text: str
+    answers: dict[str, Any] | None
+    channel: str
+    wanted_from: InstantOut | None
+    wanted_to: InstantOut | None
+    created_at: InstantOut
+    updated_at: InstantOut
+    filer: PersonOut
+    beneficiary: BeneficiaryOut
+    contact_phone: str | None
+    parent: OrderRef | None
+    children_count: int
+    result: str | None
+    closing: Closing | None
+    exit: Exit | None
+    dispatches: list[DispatchOut]
+    takes: list[TakeOut]
+    requests: list[AskedOut]
+    deadlines: list[DeadlineOut] = Field(description="Empty until clocks run.")
+    rating: RatingOut | None
+    moves: list[MoveOut]
+
+
+class GoneOut(Wire):
+    """An order that the caller's own act put out of the caller's sight."""
+
+    id: UUID
+    number: str
+    state: State
+    gone: Literal[True] = True
+
+
+class SummaryOut(Wire):
+    """An order in a list."""
+
+    id: UUID
+    number: str
+    state: State
+    state_label: str
+    effective_state: State | None
+    version: int
+    flags: list[str]
+    item: ItemRef
+    urgency: Urgency
+    place: PlaceOut
+    text: str
+    created_at: InstantOut
+    updated_at: InstantOut
+    moves: list[MoveOut]
+
+
+class TombstoneOut(Wire):
+    """A row that a mirror may hold and that is no longer in the list."""
+
+    id: UUID
+    deleted: Literal[True] = True
+
+
+class WhoOut(Wire):
+    """Who did a step."""
+
+    role: str
+    name: str
+
+
+class StepOut(Wire):
+    """One line of the log, in plain Chinese."""
+
+    seq: int
+    at: InstantOut
+    move: Move
+    from_: State | None = Field(serialization_alias="from")
+    to: State
+    who: WhoOut
+    text: str
+
+
+class TimelineOut(Wire):
+    """The log, oldest first."""
+
+    items: list[StepOut]

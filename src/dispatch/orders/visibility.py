@@ -1,0 +1,179 @@
+"""Who sees which orders: the base of every select of orders.
+
+Visibility is a set of *branches*, each a condition with an index of its own; an order is visible if
+one of them holds (domain.md §4.1). A look-up joins them with OR; a list asks each branch for its
+page and merges the pages, so that no branch drags another over the whole table.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select, true
+
+from dispatch.domain.life import Party, party_of
+from dispatch.domain.order import (
+    HELD,
+    DispatchState,
+    Mode,
+    State,
+    TakeState,
+    TargetState,
+)
+from dispatch.domain.people import SCOPED_ROLES, Actor, Grant
+from dispatch.orders.tables import (
+    dispatch_targets,
+    dispatches,
+    order_bodies,
+    orders,
+    take_people,
+    takes,
+)
+from dispatch.places.tables import places
+
+Condition = ColumnElement[bool]
+
+
+def visible_to(actor: Actor, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Select columns of the orders that the actor may see. Every select of orders starts here."""
+    return select(*columns).where(orders.c.tenant_id == actor.tenant.id, or_(*branches(actor)))
+
+
+def branches(actor: Actor) -> list[Condition]:
+    """The ways in which an order may be visible to this actor."""
+    return [*mine(actor), *scoped(actor), *held(actor), *pool(actor)]
+
+
+def mine(actor: Actor) -> list[Condition]:
+    """Filed by the actor, or for the actor."""
+    return [orders.c.filer_id == actor.account_id, orders.c.beneficiary_id == actor.account_id]
+
+
+def scoped(actor: Actor) -> list[Condition]:
+    """At a place that one of the actor's grants looks after."""
+    grants = [g for g in actor.grants if g.role in SCOPED_ROLES and g.place_id and not g.body_id]
+    if any(len(grant.path) == 1 for grant in grants):
+        return [true()]  # the root: the whole tenant
+    return [_at(grant) for grant in grants]
+
+
+def _at(grant: Grant) -> Condition:
+    columns = {"street": orders.c.street_id, "community": orders.c.community_id, "grid": orders.c.grid_id}
+    column = columns.get(grant.place_kind or "")
+    if column is not None:
+        return column == grant.place_id
+    return orders.c.place_id.in_(below(grant.place_id))
+
+
+def below(place_id: UUID | None) -> Select[tuple[UUID]]:
+    """The ids of a place and of everything under it, within the order's tenant."""
+    root = places.alias("root")
+    return (
+        select(places.c.id)
+        .join(root, and_(root.c.tenant_id == places.c.tenant_id, root.c.id == place_id))
+        .where(
+            places.c.tenant_id == orders.c.tenant_id,
+            places.c.path >= root.c.path,
+            places.c.path < root.c.path + "~",  # "/" < "~": the paths that begin with the root's
+        )
+    )
+
+
+def parties(actor: Actor) -> list[tuple[Party, Grant]]:
+    """What the actor may take as, and under which grant."""
+    return [(party, grant) for grant in actor.grants if (party := party_of(grant, actor.account_id))]
+
+
+def taken(actor: Actor) -> list[Condition]:
+    """Taken by the actor, by the actor's body, or by a body that put the actor on it."""
+    own = [
+        exists().where(
+            takes.c.tenant_id == orders.c.tenant_id,
+            takes.c.order_id == orders.c.id,
+            takes.c.kind == kind,
+            takes.c.taker_id == id,
+            takes.c.state.in_((TakeState.ACTIVE, TakeState.DONE)),
+        )
+        for (kind, id), _ in parties(actor)
+    ]
+    staffed = exists().where(
+        take_people.c.tenant_id == orders.c.tenant_id,
+        take_people.c.order_id == orders.c.id,
+        take_people.c.account_id == actor.account_id,
+    )
+    return [*own, staffed]
+
+
+def held(actor: Actor) -> list[Condition]:
+    """Taken, offered or assigned to the actor, or one whose body was called to it."""
+    conditions = taken(actor)
+    for (kind, id), _ in parties(actor):
+        conditions.append(
+            exists().where(
+                dispatches.c.tenant_id == orders.c.tenant_id,
+                dispatches.c.order_id == orders.c.id,
+                dispatches.c.state.in_(tuple(HELD)),
+                dispatch_targets.c.tenant_id == dispatches.c.tenant_id,
+                dispatch_targets.c.dispatch_id == dispatches.c.id,
+                dispatch_targets.c.kind == kind,
+                dispatch_targets.c.target_id == id,
+                dispatch_targets.c.state == TargetState.ASKED,
+            )
+        )
+        conditions.append(
+            and_(
+                orders.c.state == State.ESCALATED,
+                exists().where(
+                    order_bodies.c.tenant_id == orders.c.tenant_id,
+                    order_bodies.c.order_id == orders.c.id,
+                    order_bodies.c.kind == kind,
+                    order_bodies.c.body_id == id,
+                ),
+            )
+        )
+    return conditions
+
+
+def pool(actor: Actor, *, at: datetime | None = None) -> list[Condition]:
+    """Handed out to everyone eligible, the actor among them; with ``at`` only what can be taken then."""
+    found: list[Condition] = []
+    for (kind, _), grant in parties(actor):
+        if not grant.path:
+            continue
+        open_to = [
+            dispatches.c.tenant_id == orders.c.tenant_id,
+            dispatches.c.order_id == orders.c.id,
+            dispatches.c.state == DispatchState.RUNNING,
+            dispatches.c.mode == Mode.OPEN,
+            dispatches.c.ring_id.in_(grant.path),
+            dispatches.c.kinds.like(f"% {kind} %"),
+        ]
+        if at is not None:
+            open_to.append(or_(dispatches.c.expires_at.is_(None), dispatches.c.expires_at >= at))
+        found.append(exists().where(*open_to))
+    return found or [false()]
+
+
+def ever(actor: Actor) -> list[Condition]:
+    """Visible now or once: what a mirror may hold and must be told has gone."""
+    once: list[Condition] = [*branches(actor)]
+    for (kind, id), grant in parties(actor):
+        once.append(
+            exists().where(
+                takes.c.tenant_id == orders.c.tenant_id,
+                takes.c.order_id == orders.c.id,
+                takes.c.kind == kind,
+                takes.c.taker_id == id,
+            )
+        )
+        if grant.path:
+            once.append(
+                exists().where(
+                    dispatches.c.tenant_id == orders.c.tenant_id,
+                    dispatches.c.order_id == orders.c.id,
+                    dispatches.c.mode == Mode.OPEN,
+                    dispatches.c.ring_id.in_(grant.path),
+                    dispatches.c.kinds.like(f"% {kind} %"),
+                )
+            )
+    return once

@@ -1,0 +1,343 @@
+"""An order with everything that hangs on it: how it is read in one statement and what it means."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, select
+
+from dispatch.catalog.tables import items
+from dispatch.db.dialect import folded
+from dispatch.domain.life import Asked, Dispatch, Life, Take, Target, Verdict
+from dispatch.domain.order import (
+    HELD,
+    Ask,
+    AskState,
+    DispatchState,
+    Level,
+    Mode,
+    State,
+    TakerKind,
+    TakeState,
+    TargetState,
+)
+from dispatch.orders.tables import (
+    dispatch_targets,
+    dispatches,
+    order_bodies,
+    orders,
+    ratings,
+    requests,
+    take_people,
+    takes,
+)
+from dispatch.people.tables import accounts, bodies
+from dispatch.places.tables import places
+
+Line = Mapping[str, Any]
+NEWEST = 20
+"""How many of each list an answer shows."""
+
+_street, _community, _grid = places.alias("street"), places.alias("community"), places.alias("grid")
+_parent = orders.alias("parent")
+
+
+def _beside(table: Any, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    return and_(table.c.tenant_id == orders.c.tenant_id, table.c.id == column)
+
+
+ROW: tuple[ColumnElement[Any], ...] = (
+    *orders.c,
+    items.c.name.label("item_name"),
+    items.c.flags.label("item_flags"),
+    places.c.name.label("place_name"),
+    places.c.path.label("place_path"),
+    _street.c.name.label("street_name"),
+    _community.c.name.label("community_name"),
+    _grid.c.name.label("grid_name"),
+    accounts.c.name.label("filer_name"),
+    _parent.c.state.label("parent_state"),
+    _parent.c.day.label("parent_day"),
+    _parent.c.serial.label("parent_serial"),
+    _parent.c.round.label("parent_round"),
+    _parent.c.done_at.label("parent_done_at"),
+    _parent.c.rested_at.label("parent_rested_at"),
+)
+"""The order's row, with the names that stand beside its ids."""
+
+SOURCE = (
+    orders.join(items, and_(items.c.tenant_id == orders.c.tenant_id, items.c.code == orders.c.item_code))
+    .join(places, _beside(places, orders.c.place_id))
+    .join(accounts, _beside(accounts, orders.c.filer_id))
+    .outerjoin(_street, _beside(_street, orders.c.street_id))
+    .outerjoin(_community, _beside(_community, orders.c.community_id))
+    .outerjoin(_grid, _beside(_grid, orders.c.grid_id))
+    .outerjoin(_parent, _beside(_parent, orders.c.parent_id))
+)
+
+
+def _named(table: Any, kind: Any, id: Any) -> tuple[Any, ColumnElement[str | None]]:
+    """Join the name of a party: an account's or a body's."""
+    person, body = accounts.alias("person"), bodies.alias("body")
+    source = table.outerjoin(
+        person, and_(person.c.tenant_id == table.c.tenant_id, person.c.id == id)
+    ).outerjoin(body, and_(body.c.tenant_id == table.c.tenant_id, body.c.id == id))
+    return source, func.coalesce(body.c.name, person.c.name).label("name")
+
+
+def hanging(these: Any, tenant_id: Any) -> list[ColumnElement[Any]]:
+    """What hangs on orders, each kind of row folded into one column.
+
+    Args:
+        these: from a column of order ids to the condition that picks the orders.
+        tenant_id: the tenant, a value or a column.
+    """
+
+    def fold(rows: Select[Any]) -> ColumnElement[Any]:
+        return folded(rows, orders)
+
+    def of(table: Any) -> Select[Any]:
+        return select().where(table.c.tenant_id == tenant_id, these(table.c.order_id))
+
+    source, taker_name = _named(takes, takes.c.kind, takes.c.taker_id)
+    targets_source, target_name = _named(
+        dispatch_targets, dispatch_targets.c.kind, dispatch_targets.c.target_id
+    )
+    asker = accounts.alias("asker")
+    return [
+        fold(
+            of(dispatches)
+            .add_columns(*_but_tenant(dispatches))
+            .order_by(dispatches.c.created_at, dispatches.c.id)
+        ).label("dispatches"),
+        fold(
+            select(dispatch_targets.c.dispatch_id, dispatch_targets.c.kind, dispatch_targets.c.target_id)
+            .add_columns(dispatch_targets.c.seq, dispatch_targets.c.state, dispatches.c.order_id, target_name)
+            .select_from(
+                targets_source.join(
+                    dispatches,
+                    and_(
+                        dispatches.c.tenant_id == dispatch_targets.c.tenant_id,
+                        dispatches.c.id == dispatch_targets.c.dispatch_id,
+                    ),
+                )
+            )
+            .where(dispatch_targets.c.tenant_id == tenant_id, these(dispatches.c.order_id))
+            .order_by(dispatch_targets.c.seq)
+        ).label("targets"),
+        fold(
+            of(takes)
+            .add_columns(*_but_tenant(takes), taker_name)
+            .select_from(source)
+            .order_by(takes.c.taken_at, takes.c.id)
+        ).label("takes"),
+        fold(
+            of(take_people)
+            .add_columns(take_people.c.order_id, take_people.c.take_id, take_people.c.account_id)
+            .order_by(take_people.c.position)
+        ).label("people"),
+        fold(
+            of(requests)
+            .add_columns(*_but_tenant(requests), asker.c.name.label("asker_name"))
+            .select_from(
+                requests.join(
+                    asker, and_(asker.c.tenant_id == requests.c.tenant_id, asker.c.id == requests.c.asked_by)
+                )
+            )
+            .order_by(requests.c.asked_at, requests.c.id)
+        ).label("requests"),
+        fold(
+            of(ratings).add_columns(*_but_tenant(ratings)).order_by(ratings.c.round, ratings.c.revision)
+        ).label("ratings"),
+        fold(
+            of(order_bodies).add_columns(order_bodies.c.order_id, order_bodies.c.kind, order_bodies.c.body_id)
+        ).label("called"),
+    ]
+
+
+def _but_tenant(table: Any) -> list[ColumnElement[Any]]:
+    return [column for column in table.c if column.key != "tenant_id"]
+
+
+LISTS = ("dispatches", "targets", "takes", "people", "requests", "ratings", "called")
+
+
+@dataclass(slots=True)
+class Whole:
+    """An order's row and its lists, oldest first, and what they mean to the rulebook."""
+
+    row: Any
+    lists: Mapping[str, list[Line]]
+    life: Life = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.life = _life(self.row, self.lists)
+
+    @property
+    def number(self) -> str:
+        """The number people say: D20261122-000123."""
+        return number(self.row.day, self.row.serial)
+
+    @property
+    def dispatches(self) -> list[Dispatch]:
+        """Every dispatch that the order ever had, oldest first."""
+        return [_dispatch(line, self.lists["targets"]) for line in self.lists["dispatches"]]
+
+    @property
+    def rating(self) -> Line | None:
+        """The verdict that stands for the current round."""
+        return _standing_rating(self.row, self.lists["ratings"])
+
+
+def number(day: str, serial: int) -> str:
+    """An order's human number, unique per tenant and day."""
+    return f"D{day}-{serial:06d}"
+
+
+def dispatch_number(day: str, serial: int, nth: int) -> str:
+    """A dispatch's human number: its order's, and the how-manieth dispatch of it."""
+    return f"P{day}-{serial:06d}-{nth}"
+
+
+def wholes(rows: Iterable[Any], hung: Any) -> list[Whole]:
+    """Put rows of a page and what hangs on them together."""
+    by_order: dict[str, dict[UUID, list[Line]]] = {name: {} for name in LISTS}
+    for name in LISTS:
+        for line in getattr(hung, name):
+            by_order[name].setdefault(line["order_id"], []).append(line)
+    return [Whole(row, {name: by_order[name].get(row.id, []) for name in LISTS}) for row in rows]
+
+
+def _standing_rating(row: Any, lines: list[Line]) -> Line | None:
+    round_ = row.parent_round if row.state == State.MERGED else row.round
+    return next((line for line in reversed(lines) if line["round"] == round_), None)
+
+
+def _life(row: Any, lists: Mapping[str, list[Line]]) -> Life:
+    dispatched = [_dispatch(line, lists["targets"]) for line in lists["dispatches"]]
+    rating = _standing_rating(row, lists["ratings"])
+    merged = row.state == State.MERGED
+    path = row.place_path.strip("/").split("/")
+    return Life(
+        id=row.id,
+        state=State(row.state),
+        version=row.version,
+        round=row.round,
+        place=frozenset(UUID(part) for part in path)
+        | {p for p in (row.street_id, row.community_id, row.grid_id) if p},
+        filer_id=row.filer_id,
+        beneficiary_id=row.beneficiary_id,
+        on_behalf=row.on_behalf,
+        urgency=row.urgency,
+        item_code=row.item_code,
+        item_flags=frozenset(row.item_flags),
+        flags=frozenset(row.flags),
+        level=Level(row.level) if row.level else None,
+        left=State(row.left_state) if row.left_state else None,
+        started=row.started,
+        lead_id=row.lead_id,
+        resolver_id=row.resolver_id,
+        parent_id=row.parent_id,
+        parent_state=State(row.parent_state) if row.parent_state else None,
+        children=row.children_count,
+        dispatches_made=row.dispatches_made,
+        held=next((d for d in reversed(dispatched) if d.state in HELD), None),
+        last=dispatched[-1] if dispatched else None,
+        takes=_takes(row, lists),
+        barred=_barred(lists),
+        called=frozenset((line["kind"], line["body_id"]) for line in lists["called"]),
+        pending=tuple(_asked(line) for line in lists["requests"] if line["status"] == AskState.PENDING),
+        asked=_counts(lists["requests"]),
+        verdict=_verdict(rating, lists["ratings"]) if rating else None,
+        done_at=row.parent_done_at if merged else row.done_at,
+        rested_at=row.parent_rested_at if merged and row.parent_state == State.CLOSED else row.rested_at,
+    )
+
+
+def _dispatch(line: Line, targets: list[Line]) -> Dispatch:
+    return Dispatch(
+        id=line["id"],
+        mode=Mode(line["mode"]),
+        state=DispatchState(line["state"]),
+        slots_min=line["slots_min"],
+        slots_max=line["slots_max"],
+        slots_taken=line["slots_taken"],
+        takes_made=line["takes_made"],
+        made_at=line["created_at"],
+        kinds=frozenset(line["kinds"].split()),
+        ring_id=line["ring_id"],
+        expires_at=line["expires_at"],
+        lasts_seconds=line["lasts_seconds"],
+        extended=line["extended"],
+        parallel=line["parallel"],
+        targets=tuple(
+            Target(TakerKind(t["kind"]), t["target_id"], t["seq"], TargetState(t["state"]))
+            for t in targets
+            if t["dispatch_id"] == line["id"]
+        ),
+    )
+
+
+def _takes(row: Any, lists: Mapping[str, list[Line]]) -> tuple[Take, ...]:
+    people: dict[UUID, list[UUID]] = {}
+    for line in lists["people"]:
+        people.setdefault(line["take_id"], []).append(line["account_id"])
+    return tuple(
+        Take(
+            id=line["id"],
+            dispatch_id=line["dispatch_id"],
+            kind=TakerKind(line["kind"]),
+            taker_id=line["taker_id"],
+            state=TakeState(line["state"]),
+            taken_at=line["taken_at"],
+            account_id=line["account_id"],
+            reached_at=line["reached_at"],
+            failed_tries=line["failed_tries"],
+            last_try_at=line["last_try_at"],
+            people=tuple(people.get(line["id"], ())),
+        )
+        for line in lists["takes"]
+        if line["state"] == TakeState.ACTIVE
+        or (line["state"] == TakeState.DONE and line["round"] == row.round)
+    )
+
+
+def _barred(lists: Mapping[str, list[Line]]) -> frozenset[tuple[str, UUID]]:
+    """Who returned it, from a take or before one."""
+    returned = {(t["kind"], t["taker_id"]) for t in lists["takes"] if t["state"] == TakeState.RETURNED}
+    asked = {
+        (r["taker_kind"], r["taker_id"])
+        for r in lists["requests"]
+        if r["kind"] == Ask.RETURN and r["status"] == AskState.APPROVED
+    }
+    return frozenset(returned | asked)
+
+
+def _asked(line: Line) -> Asked:
+    party = (line["taker_kind"], line["taker_id"]) if line["taker_id"] else None
+    return Asked(line["id"], Ask(line["kind"]), line["asked_by"], party, line["by_street"])
+
+
+def _counts(lines: list[Line]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for line in lines:
+        if line["status"] == AskState.APPROVED:
+            counts[line["kind"]] = counts.get(line["kind"], 0) + 1
+    return counts
+
+
+def _verdict(line: Line, lines: list[Line]) -> Verdict:
+    """The newest revision; ``at`` is the first one's, since the time to change one's mind runs from there."""
+    first = next(other for other in lines if other["round"] == line["round"])
+    return Verdict(
+        line["score"],
+        line["solved"],
+        line["rated_by"],
+        first["rated_at"],
+        line["revision"],
+        bool(line["follow_up"]),
+    )
+
+
+__all__ = ["LISTS", "NEWEST", "ROW", "SOURCE", "Line", "Whole", "hanging", "number", "wholes"]

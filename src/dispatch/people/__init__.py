@@ -1,0 +1,1 @@
+"""People: accounts, grants, bodies (units, teams, providers, departments), members."""

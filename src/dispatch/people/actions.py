@@ -1,0 +1,374 @@
+"""Accounts, grants, bodies, members, sign-ins.
+
+Every change of an account's grants raises its ``grants_version`` in the same transaction: tokens that
+vouch for the old version end with the commit (product decision §7: revoking works on the next request).
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.dialect import insert_or_ignore
+from dispatch.db.ids import new_id
+from dispatch.db.tenants import tenants
+from dispatch.domain.people import Role
+from dispatch.domain.refusal import AccountNotFound, LoginCodeInvalid
+from dispatch.people import queries
+from dispatch.people.identity import Claims, write_token
+from dispatch.people.queries import Person
+from dispatch.people.tables import (
+    BODY_KINDS,
+    accounts,
+    bodies,
+    body_people,
+    grants,
+    identities,
+    members,
+    sessions,
+)
+
+SAME_CODE = timedelta(seconds=60)
+"""How long the same login code finds the same session: a lost answer may be asked for again (wechat.md §3.1)."""
+
+
+# Accounts and grants
+
+
+async def add_account(
+    db: AsyncConnection,
+    tenant_id: int,
+    *,
+    login: str,
+    name: str,
+    phone: str | None = None,
+    home_place_id: UUID | None = None,
+    at: datetime,
+) -> UUID:
+    """Make an account without any grant. ``login`` is unique in the tenant."""
+    account_id = new_id()
+    row = {
+        "tenant_id": tenant_id,
+        "id": account_id,
+        "login": login,
+        "name": name,
+        "phone": phone,
+        "home_place_id": home_place_id,
+        "grants_version": 1,
+        "created_at": at,
+    }
+    await db.execute(accounts.insert().values(row))
+    return account_id
+
+
+async def know_as(db: AsyncConnection, tenant_id: int, account_id: UUID, *, appid: str, subject: str) -> None:
+    """Let an identity at a gateway sign this account in. Safe to repeat."""
+    row = {"appid": appid, "subject": subject, "tenant_id": tenant_id, "account_id": account_id}
+    await insert_or_ignore(db, identities, [row])
+
+
+async def grant(
+    db: AsyncConnection,
+    tenant_id: int,
+    account_id: UUID,
+    role: Role,
+    *,
+    place_id: UUID | None = None,
+    body_id: UUID | None = None,
+    valid_to: datetime | None = None,
+    at: datetime,
+) -> UUID:
+    """Give an account a role at a place or for a body, from ``at`` on (included) to ``valid_to`` (excluded)."""
+    grant_id = new_id()
+    row = {
+        "tenant_id": tenant_id,
+        "id": grant_id,
+        "account_id": account_id,
+        "role": role,
+        "place_id": place_id,
+        "body_id": body_id,
+        "valid_from": at,
+        "valid_to": valid_to,
+    }
+    await db.execute(grants.insert().values(row))
+    await _bump(db, tenant_id, account_id)
+    return grant_id
+
+
+async def revoke_grant(db: AsyncConnection, tenant_id: int, grant_id: UUID, *, at: datetime) -> bool:
+    """End a grant. False if there is none or it has ended already; then nothing changes."""
+    account_id = await db.scalar(
+        _ending(tenant_id, at).where(grants.c.id == grant_id).returning(grants.c.account_id)
+    )
+    if account_id is None:
+        return False
+    await _bump(db, tenant_id, account_id)
+    return True
+
+
+def _ending(tenant_id: int, at: datetime) -> Any:
+    running = or_(grants.c.valid_to.is_(None), grants.c.valid_to > at)
+    return update(grants).where(grants.c.tenant_id == tenant_id, running).values(valid_to=at)
+
+
+async def _bump(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
+    await db.execute(
+        update(accounts)
+        .where(accounts.c.tenant_id == tenant_id, accounts.c.id == account_id)
+        .values(grants_version=accounts.c.grants_version + 1)
+    )
+
+
+# Bodies
+
+
+async def add_body(
+    db: AsyncConnection, tenant_id: int, kind: str, code: str, name: str, *, place_id: UUID
+) -> UUID:
+    """Make a unit, team, provider or department that serves a place. ``code`` is unique in the tenant.
+
+    Raises:
+        ValueError: no such kind.
+    """
+    if kind not in BODY_KINDS:
+        raise ValueError(f"no kind of body: {kind}")
+    body_id = new_id()
+    row = {
+        "tenant_id": tenant_id,
+        "id": body_id,
+        "kind": kind,
+        "code": code,
+        "name": name,
+        "place_id": place_id,
+    }
+    await db.execute(bodies.insert().values(row))
+    return body_id
+
+
+async def retire_body(db: AsyncConnection, tenant_id: int, body_id: UUID, *, at: datetime) -> bool:
+    """Take a body out of service; its past stays readable. False if it is unknown or retired already."""
+    retired = await db.scalar(
+        update(bodies)
+        .where(bodies.c.tenant_id == tenant_id, bodies.c.id == body_id, bodies.c.retired_at.is_(None))
+        .values(retired_at=at)
+        .returning(bodies.c.id)
+    )
+    return retired is not None
+
+
+async def join_body(db: AsyncConnection, tenant_id: int, body_id: UUID, account_ids: Iterable[UUID]) -> None:
+    """Let a body staff these people. Safe to repeat."""
+    rows = [
+        {"tenant_id": tenant_id, "body_id": body_id, "account_id": account_id} for account_id in account_ids
+    ]
+    await insert_or_ignore(db, body_people, rows)
+
+
+# Members
+
+
+async def add_member(
+    db: AsyncConnection,
+    tenant_id: int,
+    account_id: UUID,
+    community_id: UUID,
+    *,
+    unit_id: UUID | None = None,
+    items: Sequence[str] = (),
+    skills: Sequence[Mapping[str, Any]] = (),
+    free_times: Sequence[Mapping[str, Any]] = (),
+    at: datetime,
+) -> UUID:
+    """报到: a member checks in with a community, for the first time or again after having left.
+
+    Args:
+        items: codes of the check-in list (catalog).
+        skills: ``{code, name, proof?, expires_on?}``.
+        free_times: ``{weekday 1..7, from "HH:MM", to "HH:MM"}`` in the tenant's zone; ``to`` may be ``24:00``.
+
+    Returns:
+        The grant that makes the account a member there.
+    """
+    values = {
+        "community_id": community_id,
+        "unit_id": unit_id,
+        "state": "active",
+        "items": list(items),
+        "skills": [dict(skill) for skill in skills],
+        "free_times": [dict(time) for time in free_times],
+        "checked_in_at": at,
+        "ended_at": None,
+    }
+    row = {"tenant_id": tenant_id, "account_id": account_id, **values}
+    if not await insert_or_ignore(db, members, [row]):
+        await _change_member(db, tenant_id, account_id, values)
+        await _end_member_grants(db, tenant_id, account_id, at=at)
+    return await grant(db, tenant_id, account_id, Role.MEMBER, place_id=community_id, at=at)
+
+
+async def move_member(
+    db: AsyncConnection, tenant_id: int, account_id: UUID, community_id: UUID, *, at: datetime
+) -> UUID:
+    """A member moves to another community: the old grant ends, a new one begins. Returns the new grant.
+
+    Raises:
+        AccountNotFound: no such member.
+    """
+    await _change_member(db, tenant_id, account_id, {"community_id": community_id})
+    await _end_member_grants(db, tenant_id, account_id, at=at)
+    return await grant(db, tenant_id, account_id, Role.MEMBER, place_id=community_id, at=at)
+
+
+async def suspend_member(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
+    """A member pauses: the grant stays, so that what is refused is refused with its reason.
+
+    Raises:
+        AccountNotFound: no such member.
+    """
+    await _change_member(db, tenant_id, account_id, {"state": "suspended"})
+
+
+async def resume_member(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
+    """A suspended member serves again.
+
+    Raises:
+        AccountNotFound: no such member.
+    """
+    await _change_member(db, tenant_id, account_id, {"state": "active"})
+
+
+async def end_membership(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
+    """A member leaves: the grants end with it.
+
+    Raises:
+        AccountNotFound: no such member.
+    """
+    await _change_member(db, tenant_id, account_id, {"state": "ended", "ended_at": at})
+    await _end_member_grants(db, tenant_id, account_id, at=at)
+
+
+async def _change_member(
+    db: AsyncConnection, tenant_id: int, account_id: UUID, values: Mapping[str, Any]
+) -> None:
+    changed = await db.scalar(
+        update(members)
+        .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
+        .values(values)
+        .returning(members.c.account_id)
+    )
+    if changed is None:
+        raise AccountNotFound()
+
+
+async def _end_member_grants(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
+    await db.execute(
+        _ending(tenant_id, at).where(grants.c.account_id == account_id, grants.c.role == Role.MEMBER)
+    )
+    await _bump(db, tenant_id, account_id)
+
+
+# Signing in
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A session's token and whose it is."""
+
+    token: str
+    expires_in: int
+    person: Person
+
+
+async def sign_in(
+    db: AsyncConnection,
+    appid: str,
+    subject: str,
+    code: str,
+    *,
+    tenant: str | None = None,
+    key: str,
+    seconds: int,
+    at: datetime,
+) -> SignedIn:
+    """Open a session for an identity that a gateway vouched for.
+
+    The same code within ``SAME_CODE`` finds the same session and the same token; the token lives that
+    much longer than it says, so the word holds for the last who asked too.
+
+    Args:
+        tenant: code of the tenant to sign in to; without it the one that has known the person longest.
+        key: signs the token.
+        seconds: its life.
+
+    Raises:
+        LoginCodeInvalid: nobody here stands behind the identity, or the account is disabled.
+    """
+    person = await _behind(db, appid, subject, tenant)
+    session_id, created_at = await _session(db, person, _hashed(appid, code), at=at)
+    lives = timedelta(seconds=seconds) + SAME_CODE
+    claims = Claims(
+        person.account_id, person.tenant.id, session_id, person.version, created_at, created_at + lives
+    )
+    return SignedIn(write_token(claims, key), seconds, person)
+
+
+async def _behind(db: AsyncConnection, appid: str, subject: str, tenant: str | None) -> Person:
+    statement = (
+        select(identities.c.tenant_id, identities.c.account_id)
+        .join(tenants, tenants.c.id == identities.c.tenant_id)
+        .where(identities.c.appid == appid, identities.c.subject == subject)
+        .order_by(identities.c.tenant_id)
+    )
+    if tenant is not None:
+        statement = statement.where(tenants.c.code == tenant)
+    known = (await db.execute(statement.limit(1))).one_or_none()
+    person = await queries.person(db, known.tenant_id, known.account_id) if known else None
+    if person is None:
+        raise LoginCodeInvalid()
+    return person
+
+
+async def _session(
+    db: AsyncConnection, person: Person, code_hash: str, *, at: datetime
+) -> tuple[UUID, datetime]:
+    """The session of a code, found or opened. The account's row is locked: two phones of one code take turns."""
+    tenant_id = person.tenant.id
+    await db.execute(
+        select(accounts.c.id)
+        .where(accounts.c.tenant_id == tenant_id, accounts.c.id == person.account_id)
+        .with_for_update()
+    )
+    found = await db.execute(
+        select(sessions.c.id, sessions.c.created_at)
+        .where(
+            sessions.c.tenant_id == tenant_id,
+            sessions.c.code_hash == code_hash,
+            sessions.c.created_at > at - SAME_CODE,
+            sessions.c.account_id == person.account_id,
+            sessions.c.revoked_at.is_(None),
+        )
+        .order_by(sessions.c.created_at.desc())
+        .limit(1)
+    )
+    row = found.one_or_none()
+    if row is not None:
+        return row.id, row.created_at
+    session_id = new_id()
+    opened = {
+        "tenant_id": tenant_id,
+        "id": session_id,
+        "account_id": person.account_id,
+        "code_hash": code_hash,
+        "created_at": at,
+    }
+    await db.execute(sessions.insert().values(opened))
+    return session_id, at
+
+
+def _hashed(appid: str, code: str) -> str:
+    return hashlib.sha256(f"{appid}\n{code}".encode()).hexdigest()

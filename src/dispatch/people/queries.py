@@ -1,0 +1,175 @@
+"""Reads of accounts, grants and bodies; how a token's word about grants is proven."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Select, and_, func, literal, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.dialect import folded
+from dispatch.db.tenants import tenants
+from dispatch.domain.people import Actor, Grant, Role, Tenant
+from dispatch.domain.refusal import TokenRevoked
+from dispatch.people.tables import accounts, bodies, grants
+from dispatch.places.tables import places
+
+PEOPLE = frozenset({"member", "staff"})
+"""Kinds of takers that are accounts; all others are bodies."""
+
+
+def proof(actor: Actor) -> ColumnElement[int | None]:
+    """The version of the actor's grants as it is now; None for an account that is gone or disabled.
+
+    A statement that brings it along proves the token without a round trip of its own.
+    """
+    return (
+        select(accounts.c.grants_version)
+        .where(
+            accounts.c.tenant_id == actor.tenant.id,
+            accounts.c.id == actor.account_id,
+            accounts.c.disabled_at.is_(None),
+        )
+        .scalar_subquery()
+    )
+
+
+async def prove(db: AsyncConnection, actor: Actor) -> None:
+    """Check that the actor's grants stand as the token says.
+
+    Raises:
+        TokenRevoked: they have changed, or the account is gone.
+    """
+    proven(actor, await db.scalar(select(proof(actor))))
+
+
+def proven(actor: Actor, version: int | None) -> None:
+    """Take note of what a statement said of the actor's grants (``proof``).
+
+    Raises:
+        TokenRevoked: they have changed since the token was made, or the account is gone.
+    """
+    if version != actor.version:
+        raise TokenRevoked()
+    actor.proven = True
+
+
+async def grants_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> tuple[Grant, ...]:
+    """Every grant the account ever had, with the path of its place (a body's grant: of the body's place)."""
+    return tuple(_grant(row) for row in await db.execute(_grants(tenant_id, account_id)))
+
+
+def _grants(tenant_id: int, account_id: UUID) -> Select[Any]:
+    """Grants, oldest first."""
+    place, seat = places.alias("place"), places.alias("seat")
+    return (
+        select(
+            grants.c.id,
+            grants.c.role,
+            grants.c.place_id,
+            grants.c.body_id,
+            grants.c.valid_from,
+            grants.c.valid_to,
+            place.c.kind.label("place_kind"),
+            place.c.name.label("place_name"),
+            func.coalesce(place.c.path, seat.c.path).label("path"),
+            bodies.c.kind.label("body_kind"),
+            bodies.c.name.label("body_name"),
+        )
+        .select_from(
+            grants.outerjoin(
+                place, and_(place.c.tenant_id == grants.c.tenant_id, place.c.id == grants.c.place_id)
+            )
+            .outerjoin(
+                bodies, and_(bodies.c.tenant_id == grants.c.tenant_id, bodies.c.id == grants.c.body_id)
+            )
+            .outerjoin(seat, and_(seat.c.tenant_id == bodies.c.tenant_id, seat.c.id == bodies.c.place_id))
+        )
+        .where(grants.c.tenant_id == tenant_id, grants.c.account_id == account_id)
+        .order_by(grants.c.valid_from, grants.c.id)
+    )
+
+
+def _grant(row: Any) -> Grant:
+    return Grant(
+        id=row.id,
+        role=Role(row.role),
+        place_id=row.place_id,
+        place_kind=row.place_kind,
+        place_name=row.place_name,
+        path=tuple(UUID(part) for part in (row.path or "").strip("/").split("/") if part),
+        body_id=row.body_id,
+        body_kind=row.body_kind,
+        body_name=row.body_name,
+        valid_from=row.valid_from,
+        valid_to=row.valid_to,
+    )
+
+
+async def grants_ever(db: AsyncConnection, actor: Actor) -> Sequence[Grant]:
+    """Every grant the actor ever had, those that ended included: who once was in an audience gets a typed answer."""
+    return await grants_of(db, actor.tenant.id, actor.account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An account with its tenant and every grant it ever had."""
+
+    tenant: Tenant
+    account_id: UUID
+    name: str
+    version: int
+    grants: tuple[Grant, ...]
+
+
+async def person(db: AsyncConnection, tenant_id: int, account_id: UUID) -> Person | None:
+    """All that a token stands for, in one statement; None for an account that is gone or disabled."""
+    found = await db.execute(
+        select(
+            accounts.c.id,
+            accounts.c.name,
+            accounts.c.grants_version,
+            tenants.c.code.label("tenant_code"),
+            tenants.c.name.label("tenant_name"),
+            tenants.c.zone,
+            tenants.c.labels,
+            folded(_grants(tenant_id, account_id)).label("grants"),
+        )
+        .select_from(accounts.join(tenants, tenants.c.id == accounts.c.tenant_id))
+        .where(
+            accounts.c.tenant_id == tenant_id, accounts.c.id == account_id, accounts.c.disabled_at.is_(None)
+        )
+    )
+    row = found.one_or_none()
+    if row is None:
+        return None
+    tenant = Tenant(tenant_id, row.tenant_code, row.tenant_name, ZoneInfo(row.zone), dict(row.labels))
+    held = tuple(_grant(SimpleNamespace(**line)) for line in row.grants)
+    return Person(tenant, row.id, row.name, row.grants_version, held)
+
+
+async def names(
+    db: AsyncConnection, tenant_id: int, targets: Iterable[tuple[str, UUID]]
+) -> dict[tuple[str, UUID], str]:
+    """Names of takers and targets, by kind and id; who is unknown is left out. One statement."""
+    wanted = set(targets)
+    people = [id for kind, id in wanted if kind in PEOPLE]
+    others = [id for kind, id in wanted if kind not in PEOPLE]
+    if not wanted:
+        return {}
+    rows = await db.execute(
+        union_all(
+            select(literal("").label("kind"), accounts.c.id, accounts.c.name).where(
+                accounts.c.tenant_id == tenant_id, accounts.c.id.in_(people)
+            ),
+            select(bodies.c.kind, bodies.c.id, bodies.c.name).where(
+                bodies.c.tenant_id == tenant_id, bodies.c.id.in_(others)
+            ),
+        )
+    )
+    told = {(row.kind, row.id): row.name for row in rows}
+    found = {(kind, id): told.get(("" if kind in PEOPLE else str(kind), id)) for kind, id in wanted}
+    return {target: name for target, name in found.items() if name is not None}

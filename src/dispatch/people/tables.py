@@ -1,0 +1,121 @@
+"""Accounts, grants, bodies and members."""
+
+from sqlalchemy import Column, Integer, String
+
+from dispatch.db.base import (
+    code_column,
+    directory_table,
+    one_of,
+    tenant_fk,
+    tenant_index,
+    tenant_table,
+    tenant_unique,
+)
+from dispatch.db.types import Id, Instant, Json
+from dispatch.domain.people import Role
+
+BODY_KINDS = ("unit", "team", "provider", "department")
+MEMBER_STATES = ("active", "suspended", "ended")
+
+accounts = tenant_table(
+    "accounts",
+    Column("id", Id, nullable=False),
+    Column("login", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("phone", String(32)),
+    Column("home_place_id", Id),
+    # Grows with every change of the account's grants; a token vouches for one value of it.
+    Column("grants_version", Integer, nullable=False, default=1, server_default="1"),
+    Column("disabled_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    tenant_unique("login"),
+    tenant_fk("home_place_id", "places"),
+)
+
+bodies = tenant_table(
+    "bodies",
+    Column("id", Id, nullable=False),
+    code_column("kind", BODY_KINDS),
+    Column("code", String(32), nullable=False),
+    Column("name", String(64), nullable=False),
+    # The community, street or district that the body serves.
+    Column("place_id", Id, nullable=False),
+    Column("retired_at", Instant),
+    one_of("kind", BODY_KINDS),
+    tenant_unique("code"),
+    tenant_fk("place_id", "places"),
+    tenant_index("ix_bodies_place", "place_id", "kind"),
+)
+
+body_people = tenant_table(
+    "body_people",
+    # Who belongs to a body and may be staffed by it.
+    Column("body_id", Id, nullable=False),
+    Column("account_id", Id, nullable=False),
+    tenant_fk("body_id", "bodies"),
+    tenant_fk("account_id", "accounts"),
+    key=("body_id", "account_id"),
+)
+
+grants = tenant_table(
+    "grants",
+    Column("id", Id, nullable=False),
+    Column("account_id", Id, nullable=False),
+    code_column("role", Role),
+    Column("place_id", Id),
+    Column("body_id", Id),
+    Column("valid_from", Instant, nullable=False),
+    Column("valid_to", Instant),
+    one_of("role", Role),
+    tenant_fk("account_id", "accounts"),
+    tenant_fk("place_id", "places"),
+    tenant_fk("body_id", "bodies"),
+    tenant_index("ix_grants_account", "account_id"),
+    tenant_index("ix_grants_body", "body_id", "role"),
+    tenant_index("ix_grants_place", "place_id", "role"),
+)
+
+members = tenant_table(
+    "members",
+    # An in-service party member who has checked in with a community; the id is the account's.
+    Column("account_id", Id, nullable=False),
+    Column("community_id", Id, nullable=False),
+    Column("unit_id", Id),
+    code_column("state", MEMBER_STATES, server_default="active"),
+    # Codes of the check-in list (catalog): what the member offers to do.
+    Column("items", Json, nullable=False, default=list, server_default="[]"),
+    # [{code, name, proof?, expires_on?}]
+    Column("skills", Json, nullable=False, default=list, server_default="[]"),
+    # [{weekday 1..7, from "HH:MM", to "HH:MM"}] in the tenant's zone.
+    Column("free_times", Json, nullable=False, default=list, server_default="[]"),
+    Column("checked_in_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    one_of("state", MEMBER_STATES),
+    tenant_fk("account_id", "accounts"),
+    tenant_fk("community_id", "places"),
+    tenant_fk("unit_id", "bodies"),
+    tenant_index("ix_members_community", "community_id", "state"),
+    key=("account_id",),
+)
+
+sessions = tenant_table(
+    "sessions",
+    # A sign-in. The same WeChat code within 60 s finds the same session (wechat.md §3.1).
+    Column("id", Id, nullable=False),
+    Column("account_id", Id, nullable=False),
+    Column("code_hash", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    tenant_fk("account_id", "accounts"),
+    tenant_index("ix_sessions_code", "code_hash", "created_at"),
+)
+
+identities = directory_table(
+    "identities",
+    # Who stands behind an identity at a gateway: several tenants may know the same person.
+    Column("appid", String(64), primary_key=True),
+    Column("subject", String(128), primary_key=True),
+    Column("tenant_id", Integer, primary_key=True),
+    Column("account_id", Id, nullable=False),
+    by="subject",
+)

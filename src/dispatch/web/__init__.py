@@ -1,0 +1,1 @@
+"""HTTP mechanisms that every slice shares: callers, problems, paging, middleware."""

@@ -1,0 +1,90 @@
+"""What a database error means to the asker: come back in a second, or a refusal behind a constraint."""
+
+import re
+import sqlite3
+from collections.abc import Mapping
+
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from dispatch.domain.refusal import Refusal, ServiceBusy
+
+Constraints = Mapping[str, type[Refusal]]
+"""Constraint or unique index, by its name, to the refusal that it stands for."""
+
+BUSY_STATES = frozenset(
+    {
+        "25006",  # read-only transaction: a failover is under way
+        "40001",  # serialization failure
+        "40P01",  # deadlock
+        "55P03",  # lock not available
+        "57014",  # statement timeout
+        "57P01",  # the server shuts down
+        "57P02",
+        "57P03",  # the server starts
+    }
+)
+BUSY_CLASSES = ("08", "53")  # connection lost; out of connections, memory or disk
+SQLITE_BUSY, SQLITE_LOCKED = 5, 6  # primary result codes
+
+
+def refusal_for(error: Exception, constraints: Constraints) -> Refusal | None:
+    """The refusal that a database error amounts to; None when it is a defect of ours.
+
+    ``OSError`` counts as busy: asyncpg lets refused and broken connections through as such.
+    """
+    if isinstance(error, IntegrityError):
+        kind = next((constraints[name] for name in _violated(error) if name in constraints), None)
+        return kind() if kind else None
+    return ServiceBusy() if _is_busy(error) else None
+
+
+def _is_busy(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, PoolTimeout | ConnectionError | TimeoutError)
+    if error.connection_invalidated:
+        return True
+    if (state := sqlstate(error)) is not None:
+        return state in BUSY_STATES or state.startswith(BUSY_CLASSES)
+    if (origin := _sqlite_error(error)) is not None:
+        code = getattr(origin, "sqlite_errorcode", None)
+        locked = re.search(r"\b(locked|busy)\b", str(origin)) is not None
+        return locked or (code is not None and code & 0xFF in (SQLITE_BUSY, SQLITE_LOCKED))
+    return isinstance(error, OperationalError)  # psycopg could not connect, or lost the server: no SQLSTATE
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """The SQLSTATE, five characters, whichever driver raised; None on SQLite."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def _sqlite_error(error: DBAPIError) -> sqlite3.Error | None:
+    origin: BaseException | None = error.orig
+    while origin is not None and not isinstance(origin, sqlite3.Error):
+        origin = origin.__cause__
+    return origin
+
+
+def _violated(error: IntegrityError) -> list[str]:
+    """Names that the violated constraint may have.
+
+    PostgreSQL tells the name. SQLite tells it for CHECKs; of a unique constraint only the columns, from which
+    the names are made that the naming convention gives (db/base.py).
+    """
+    names: list[str] = []
+    origin: BaseException | None = error.orig
+    while origin is not None:
+        told = getattr(getattr(origin, "diag", None), "constraint_name", None)
+        names += [name for name in (told, getattr(origin, "constraint_name", None)) if isinstance(name, str)]
+        origin = origin.__cause__
+    text = str(error.orig)
+    if match := re.search(r"CHECK constraint failed: (\w+)", text):
+        names.append(match[1])
+    if match := re.search(r"UNIQUE constraint failed: index '(\w+)'", text):
+        names.append(match[1])
+    elif match := re.search(r"UNIQUE constraint failed: (\w+\.\w+(?:, \w+\.\w+)*)", text):
+        columns = [column.split(".") for column in match[1].split(", ")]
+        table, joined = columns[0][0], "_".join(column for _, column in columns)
+        names += [f"uq_{table}_{joined}", f"pk_{table}", f"ix_{table}_{joined}"]
+    return names

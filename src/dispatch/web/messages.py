@@ -1,0 +1,153 @@
+"""What is wrong with a field, in Chinese: one sentence per error type of Pydantic, one word per field."""
+
+from collections.abc import Mapping
+from typing import Any
+
+FALLBACK = "填写不正确"
+
+MESSAGES: dict[str, str] = {
+    "missing": "请填写此项",
+    "missing_argument": "请填写此项",
+    "extra_forbidden": "不认识的字段",
+    "json_invalid": "内容不是正确的 JSON",
+    "json_type": "内容不是正确的 JSON",
+    "recursion_loop": "内容嵌套过深",
+    "none_required": "此项应为空",
+    "model_type": "格式不正确，应为对象",
+    "model_attributes_type": "格式不正确，应为对象",
+    "dataclass_type": "格式不正确，应为对象",
+    "dict_type": "格式不正确，应为对象",
+    "mapping_type": "格式不正确，应为对象",
+    "invalid_key": "字段名不正确",
+    "union_tag_invalid": "类别不正确",
+    "union_tag_not_found": "请注明类别",
+    # text
+    "string_type": "应为文字",
+    "string_sub_type": "应为文字",
+    "string_unicode": "含有无法识别的字符",
+    "string_too_short": "至少 {min_length} 个字",
+    "string_too_long": "最多 {max_length} 个字",
+    "string_pattern_mismatch": "格式不正确",
+    "string_not_ascii": "只能使用英文字母、数字和符号",
+    "bytes_type": "格式不正确",
+    "bytes_too_short": "内容太短",
+    "bytes_too_long": "内容太长",
+    "bytes_invalid_encoding": "编码不正确",
+    "literal_error": "请从给出的选项中选择",
+    "enum": "请从给出的选项中选择",
+    "const": "取值不正确",
+    # numbers
+    "bool_type": "应为是或否",
+    "bool_parsing": "应为是或否",
+    "int_type": "应为整数",
+    "int_parsing": "应为整数",
+    "int_parsing_size": "数字过大",
+    "int_from_float": "应为整数",
+    "float_type": "应为数字",
+    "float_parsing": "应为数字",
+    "decimal_type": "应为数字",
+    "decimal_parsing": "应为数字",
+    "decimal_max_digits": "数字位数过多",
+    "decimal_max_places": "小数位数过多",
+    "decimal_whole_digits": "数字位数过多",
+    "finite_number": "应为有限的数字",
+    "multiple_of": "应为 {multiple_of} 的倍数",
+    "greater_than": "应大于 {gt}",
+    "greater_than_equal": "不能小于 {ge}",
+    "less_than": "应小于 {lt}",
+    "less_than_equal": "不能大于 {le}",
+    # lists
+    "list_type": "应为列表",
+    "tuple_type": "应为列表",
+    "set_type": "应为列表",
+    "frozen_set_type": "应为列表",
+    "iterable_type": "应为列表",
+    "too_short": "至少 {min_length} 项",
+    "too_long": "最多 {max_length} 项",
+    # time
+    "date_type": "应为日期，如 2026-11-22",
+    "date_parsing": "应为日期，如 2026-11-22",
+    "date_from_datetime_parsing": "应为日期，如 2026-11-22",
+    "date_from_datetime_inexact": "应为日期，如 2026-11-22",
+    "date_past": "应为过去的日期",
+    "date_future": "应为将来的日期",
+    "time_type": "应为时间，如 09:30",
+    "time_parsing": "应为时间，如 09:30",
+    "datetime_type": "应为带时区的时间，如 2026-11-22T09:30:00+08:00",
+    "datetime_parsing": "应为带时区的时间，如 2026-11-22T09:30:00+08:00",
+    "datetime_object_invalid": "应为带时区的时间，如 2026-11-22T09:30:00+08:00",
+    "datetime_from_date_parsing": "应为带时区的时间，如 2026-11-22T09:30:00+08:00",
+    "datetime_past": "应为过去的时间",
+    "datetime_future": "应为将来的时间",
+    "timezone_aware": "时间要带时区，如 2026-11-22T09:30:00+08:00",
+    "timezone_naive": "时间不应带时区",
+    "timezone_offset": "时区不正确",
+    "time_delta_type": "应为时长",
+    "time_delta_parsing": "应为时长",
+    # ids and addresses
+    "uuid_type": "编号格式不正确",
+    "uuid_parsing": "编号格式不正确",
+    "uuid_version": "编号格式不正确",
+    "url_type": "网址格式不正确",
+    "url_parsing": "网址格式不正确",
+    "url_syntax_violation": "网址格式不正确",
+    "url_too_long": "网址过长",
+    "url_scheme": "网址格式不正确",
+    # our own (web/wire.py)
+    "control_characters": "含有不能使用的控制字符",
+    "line_break": "不能换行",
+    "phone_invalid": "请填写正确的手机号码或座机号码",
+    "name_invalid": "请填写正确的姓名",
+    "instant_invalid": "应为带时区的时间，如 2026-11-22T09:30:00+08:00",
+    "instant_out_of_range": "时间超出范围",
+    "date_invalid": "应为日期，如 2026-11-22",
+}
+"""Error type to sentence; the braces take the error's context, which holds limits and never what was sent."""
+
+LABELS: dict[str, str] = {
+    "text": "内容",
+    "item_code": "服务事项",
+    "place_id": "地点",
+    "address": "地址",
+    "location": "位置",
+    "lng": "经度",
+    "lat": "纬度",
+    "crs": "坐标系",
+    "contact_phone": "联系电话",
+    "phone": "联系电话",
+    "name": "姓名",
+    "relation": "与本人的关系",
+    "consent": "授权方式",
+    "wanted_from": "期望开始时间",
+    "wanted_to": "期望结束时间",
+    "reason_code": "原因",
+    "result": "办理结果",
+    "closing": "办结方式",
+    "minutes": "服务时长",
+    "score": "评分",
+    "solved": "是否解决",
+    "contacted": "是否联系",
+    "level": "层级",
+    "until": "截止时间",
+    "due": "截止时间",
+    "mode": "派单方式",
+    "targets": "派单对象",
+    "slots_min": "最少人数",
+    "slots_max": "最多人数",
+    "expires_in_seconds": "接单时限",
+    "note": "备注",
+    "kind": "类别",
+    "purpose": "用途",
+    "limit": "每页条数",
+    "cursor": "翻页位置",
+}
+"""Words for the fields that people fill in; other fields are called by their names."""
+
+
+def message_of(kind: str, context: Mapping[str, Any] | None) -> str:
+    """The sentence for one error type of Pydantic."""
+    template = MESSAGES.get(kind, FALLBACK)
+    try:
+        return template.format(**(context or {}))
+    except (KeyError, IndexError):
+        return FALLBACK

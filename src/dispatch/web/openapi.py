@@ -1,0 +1,217 @@
+"""The description of the API: what every route may refuse, and a page to read it without the internet."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from dispatch.domain import refusal as refusals
+from dispatch.web.parameters import known_parameters
+from dispatch.web.problems import (
+    ABSENT,
+    CATALOGUE_PATH,
+    MEDIA_TYPE,
+    TITLES,
+    Problem,
+    every_problem,
+    problem_content,
+)
+
+STATIC = Path(__file__).parent / "static"
+METHODS = ("get", "put", "post", "delete")
+
+DESCRIPTION = """\
+居民点单、社区派单、党员接单、群众评单。
+
+- **错误**：所有 4xx、5xx 都是 `application/problem+json`；`code` 供程序判断，`message` 可直接展示给居民。
+  代码表见 [/problems](problems)。
+- **身份**：`Authorization: Bearer <access_token>`；有多个身份时用 `X-Acting-Grant` 指明以哪个身份办理。
+- **时间**：RFC 3339，带时区和毫秒，如 `2026-11-22T09:30:00.000+08:00`；不带时区的时间会被拒绝。
+- **列表**：`limit`（1–50，默认 20）和 `cursor`；把上一页的 `next_cursor` 原样带回即可翻页。
+- **防重复提交**：写操作可带 `Idempotency-Key`，重试时保持不变，结果只生效一次。
+- **并发**：答复中的 `ETag` 用于 `If-Match`；内容已被他人更新时答复 412。
+- **不认识的参数和字段**一律拒绝，不会被悄悄忽略。
+"""
+
+
+class Tag(StrEnum):
+    """Chapters of the description."""
+
+    AUTH = "auth"
+    ME = "me"
+    CATALOG = "catalog"
+    PLACES = "places"
+    ORDERS = "orders"
+    MOVES = "moves"
+    REQUESTS = "requests"
+    SERVICE = "service"
+    DEMO = "demo"
+
+
+TAGS: dict[Tag, str] = {
+    Tag.AUTH: "登录与会话",
+    Tag.ME: "我的身份、首页与角标",
+    Tag.CATALOG: "服务事项目录",
+    Tag.PLACES: "区域：街道、社区、网格",
+    Tag.ORDERS: "诉求：点单、查询、时间线",
+    Tag.MOVES: "办理：派单、接单、办结、评价等每一步",
+    Tag.REQUESTS: "申请：退单、延期、挂账、申诉等",
+    Tag.SERVICE: "服务状态",
+    Tag.DEMO: "演示",
+}
+
+BEARER = HTTPBearer(
+    scheme_name="bearer", bearerFormat="JWT", description="登录得到的 access_token。", auto_error=False
+)
+"""The security scheme; a dependency on it marks a route as needing a token, and never answers itself."""
+
+
+def operation_id(route: APIRoute) -> str:
+    """A route's operation is called like its function."""
+    return route.name
+
+
+def application(version: str, **more: Any) -> FastAPI:
+    """An application that introduces itself, refuses unknown query parameters and carries its documentation.
+
+    Args:
+        version: of the description, semantic.
+        more: further arguments of ``FastAPI``, such as ``lifespan``.
+    """
+    app = FastAPI(
+        title="三单制派单服务",
+        version=version,
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_tags=[{"name": tag.value, "description": words} for tag, words in TAGS.items()],
+        generate_unique_id_function=operation_id,
+        dependencies=[Depends(known_parameters)],
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a mini-program loses its headers on the way
+        **more,
+    )
+    install(app)
+    return app
+
+
+def install(app: FastAPI) -> None:
+    """Complete an application's OpenAPI document and serve ``/docs``, ``/problems`` and ``/favicon.ico``."""
+    original = app.openapi
+
+    def complete() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(original())
+        return app.openapi_schema
+
+    app.openapi = complete  # type: ignore[method-assign]
+    app.router.routes.extend(
+        [
+            Route("/docs", _docs, include_in_schema=False),
+            Route("/favicon.ico", _favicon, include_in_schema=False),
+            Route(CATALOGUE_PATH, _catalogue, include_in_schema=False),
+            Mount("/docs/assets", StaticFiles(directory=STATIC), name="assets"),
+        ]
+    )
+
+
+async def _docs(request: Request) -> Response:
+    return FileResponse(STATIC / "docs.html", media_type="text/html")
+
+
+async def _favicon(request: Request) -> Response:
+    return FileResponse(
+        STATIC / "favicon.ico", media_type="image/x-icon", headers={"Cache-Control": "public, max-age=86400"}
+    )
+
+
+async def _catalogue(request: Request) -> Response:
+    """Every code that an answer may carry: where the ``type`` of a problem points to."""
+    rows = "".join(
+        f'<tr id="{entry.code}"><td><code>{entry.code}</code></td><td>{entry.status}</td>'
+        f'<td>{escape(entry.message)}</td><td class="meaning" lang="en">{escape(entry.meaning)}</td></tr>'
+        for entry in every_problem()
+    )
+    return HTMLResponse(
+        '<!doctype html><html lang="zh-CN"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>错误代码</title>'
+        '<link rel="icon" href="favicon.ico"><link rel="stylesheet" href="docs/assets/problems.css"></head>'
+        "<body><h1>错误代码</h1><table><thead><tr><th>代码</th><th>状态</th><th>提示</th><th>含义</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></body></html>"
+    )
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    """Put in what FastAPI cannot know: problems instead of its own error shape, on every operation."""
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for replaced in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(replaced, None)
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    schemas.update(problem.pop("$defs"))
+    schemas["Problem"] = problem
+    components["schemas"] = dict(sorted(schemas.items()))
+    components.setdefault("securitySchemes", {})[BEARER.scheme_name] = BEARER.model.model_dump(
+        by_alias=True, exclude_none=True, mode="json"
+    )
+    for path in document.get("paths", {}).values():
+        for method in METHODS:
+            if method in path:
+                _complete_operation(method, path[method])
+    return document
+
+
+def _complete_operation(method: str, operation: dict[str, Any]) -> None:
+    answers = operation["responses"]
+    for status in [status for status in answers if status >= "400"]:
+        answer = answers[status]
+        if "HTTPValidationError" in str(answer.get("content")):
+            answer.update(description="", content=problem_content())
+    entries = {entry.code: entry.status for entry in every_problem()}
+    for code in _always(method, operation):
+        answer = answers.setdefault(str(entries[code]), {"description": "", "content": {}})
+        answer.setdefault("content", {}).update(problem_content())
+        if code not in answer["description"].split(", "):
+            answer["description"] = ", ".join(filter(None, [answer["description"], code]))
+    for status, answer in answers.items():
+        if MEDIA_TYPE in answer.get("content", {}):
+            answer["description"] = ", ".join(sorted(answer["description"].split(", ")))
+            if status == "503":
+                answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "秒"}}
+            assert int(status) in TITLES, f"{status} has no title in web/problems.py"
+    operation["responses"] = dict(sorted(answers.items()))
+
+
+def _always(method: str, operation: dict[str, Any]) -> Iterator[str]:
+    """Codes that an operation may answer because of what it is, not of what it does."""
+    yield from (
+        kind.code for kind in (refusals.UnknownParameter, refusals.ClientTooOld, refusals.ServiceBusy)
+    )
+    yield "INTERNAL_ERROR"
+    parameters = {(each["in"], each["name"].lower()) for each in operation.get("parameters", ())}
+    if parameters or "requestBody" in operation:
+        yield refusals.ValidationFailed.code
+    if "requestBody" in operation:
+        yield from (refusals.BodyTooLarge.code, "MEDIA_TYPE_UNSUPPORTED", "MALFORMED_JSON")
+    if operation.get("security"):
+        known = (refusals.AuthRequired, refusals.TokenExpired, refusals.TokenInvalid, refusals.TokenRevoked)
+        yield from (kind.code for kind in (*known, refusals.RoleForbidden, refusals.GrantUnknown))
+        if method != "get":
+            yield refusals.GrantRequired.code
+    yield from (kind.code for name, kind in ABSENT.items() if ("path", name) in parameters)
+    if ("header", "if-match") in parameters:
+        yield refusals.ChangedMeanwhile.code
+    if ("header", "idempotency-key") in parameters:
+        keys = (refusals.IdempotencyInProgress, refusals.IdempotencyKeyInvalid, refusals.IdempotencyKeyReused)
+        yield from (kind.code for kind in keys)
+    if ("query", "cursor") in parameters:
+        yield refusals.CursorInvalid.code

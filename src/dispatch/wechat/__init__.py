@@ -1,0 +1,1 @@
+"""The WeChat edge: how a code becomes an identity."""

@@ -1,0 +1,67 @@
+"""The page that shows everything: which routes are served, what follows from facts, what runs by the clock."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from fastapi import APIRouter
+
+from dispatch.bulk import routes as bulk
+from dispatch.catalog import routes as catalog
+from dispatch.db.engine import Database
+from dispatch.demo import routes as demo
+from dispatch.dispatching import routes as dispatching
+from dispatch.domain.facts import Fact
+from dispatch.home import routes as home
+from dispatch.jobs import housekeeping, relay
+from dispatch.jobs.relay import Reaction
+from dispatch.jobs.schedule import Every
+from dispatch.notices import reactions as notices
+from dispatch.notices import routes as notice_routes
+from dispatch.orders import routes as orders
+from dispatch.people import identity as people_identity
+from dispatch.people import routes as people
+from dispatch.places import routes as places
+from dispatch.ratings import routes as ratings
+from dispatch.settings import Settings
+from dispatch.web.deps import Identity
+
+ROUTERS: Sequence[APIRouter] = (
+    home.router,
+    people.router,
+    places.router,
+    catalog.router,
+    bulk.router,
+    orders.router,
+    dispatching.router,
+    ratings.router,
+    notice_routes.router,
+)
+
+DEMO_ROUTERS: Sequence[APIRouter] = (demo.router,)
+"""Served in demonstration mode only."""
+
+PUBLIC = home.PUBLIC | demo.PUBLIC
+"""Paths that ask for no credentials."""
+
+REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
+    Fact.ORDER_MOVED: (notices.tell_of_move,),
+    Fact.REQUEST_ASKED: (notices.tell_deciders,),
+    Fact.REQUEST_DECIDED: (notices.tell_asker,),
+}
+"""What follows from a fact. Each may be told twice and must then do nothing."""
+
+
+async def _relay(database: Database, at: datetime) -> None:
+    await relay.relay(database, at, REACTIONS)
+
+
+JOBS: Sequence[Every] = (
+    Every("outbox.relay", 1.0, _relay),
+    Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
+    Every("outbox.sweep", 3600.0, housekeeping.drop_told),
+)
+
+
+def identity(settings: Settings, database: Database) -> Identity:
+    """How tokens become actors."""
+    return people_identity.Identifier(settings, database)

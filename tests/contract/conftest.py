@@ -1,0 +1,46 @@
+"""The application on each database, over HTTP, with a town of its own for every test."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from dispatch.app import create_app
+from dispatch.db.engine import Database
+from dispatch.settings import Settings
+from dispatch.web import deps
+from tests.town import Clock, Hands, Town, found
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def app(database: Database, clock: Clock) -> FastAPI:
+    app = create_app(Settings(demo=False), database)
+
+    async def now() -> object:
+        return clock.now
+
+    app.dependency_overrides[deps.now] = now
+    return app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+async def town(app: FastAPI, database: Database) -> Town:
+    return await found(database, app.state.settings.session_key.get_secret_value())
+
+
+@pytest.fixture
+async def hands(client: httpx.AsyncClient, town: Town) -> Hands:
+    return Hands(client, town)

@@ -1,0 +1,71 @@
+"""The chain of migrations, on every database."""
+
+import asyncio
+import sqlite3
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dispatch.db import migrate
+from tests.conftest import DRIVERS, Backends
+
+
+def test_the_migrated_tables_are_those_of_the_code(backend: str) -> None:
+    assert migrate.current(backend) == migrate.head()
+    assert migrate.check(backend) == []
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_every_migration_can_be_taken_back_and_done_again(driver: str, backends: Backends) -> None:
+    url = backends.fresh(driver, "there_and_back")
+
+    migrate.downgrade(url, "base")
+    assert migrate.current(url) is None
+
+    migrate.upgrade(url)
+    assert migrate.current(url) == migrate.head()
+    assert migrate.check(url) == []
+
+
+@pytest.mark.parametrize("driver", ["sqlite", "psycopg"])
+async def test_of_two_migrators_one_works_and_both_arrive(driver: str, backends: Backends) -> None:
+    url = backends.fresh(driver, "two_migrators")
+    migrate.downgrade(url, "base")
+    program = "import sys; from dispatch.db import migrate; migrate.upgrade(sys.argv[1])"
+
+    ends = await asyncio.gather(*(_python("-c", program, url) for _ in range(2)))
+
+    assert [(code, errors) for code, errors in ends if code] == []
+    assert migrate.current(url) == migrate.head()
+
+
+def test_a_migrator_that_died_is_succeeded(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/left.db"
+    migrate.upgrade(url)
+    migrate.downgrade(url, "base")
+    with sqlite3.connect(tmp_path / "left.db") as db:
+        db.execute("INSERT INTO migration_lease VALUES ('migrate', 'a process that died', ?)", [1])
+    db.close()
+
+    migrate.upgrade(url)
+
+    assert migrate.current(url) == migrate.head()
+
+
+def test_postgresql_waits_four_seconds_for_a_lock_and_rolls_back(backends: Backends) -> None:
+    url = backends.fresh("psycopg", "locked")
+    with psycopg.connect(url.replace("+psycopg", "")) as other:
+        other.execute("LOCK TABLE tenants IN ACCESS SHARE MODE")
+        with pytest.raises(Exception, match="lock timeout"):
+            migrate.downgrade(url, "base")
+
+    assert migrate.current(url) == migrate.head()
+    assert migrate.check(url) == []
+
+
+async def _python(*arguments: str) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    return process.returncode, errors.decode()

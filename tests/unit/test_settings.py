@@ -1,0 +1,87 @@
+"""What can be set, and what may not."""
+
+import pytest
+from pydantic import ValidationError
+
+from dispatch.settings import DEVELOPMENT_KEY, Settings
+
+GOOD_KEY = "k" * 32
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("DISPATCH_"):
+            monkeypatch.delenv(name)
+
+
+def test_without_any_setting_a_sqlite_file_is_used_and_only_this_machine_is_served():
+    settings = Settings()
+
+    assert settings.database_url == "sqlite+aiosqlite:///var/dispatch.db"
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert (settings.demo, settings.production) == (False, False)
+    assert (settings.access_token_seconds, settings.body_limit_bytes) == (7200, 262_144)
+
+
+def test_the_environment_sets_with_the_prefix(monkeypatch):
+    monkeypatch.setenv("DISPATCH_PORT", "9000")
+    monkeypatch.setenv("DISPATCH_MINIMUM_CLIENTS", '{"mp": "1.4.0"}')
+    monkeypatch.setenv("DISPATCH_HOST", "")
+
+    settings = Settings()
+
+    assert settings.port == 9000
+    assert settings.minimum_clients == {"mp": "1.4.0"}
+    assert settings.host == "127.0.0.1"
+
+
+def test_production_refuses_the_development_key_and_the_demonstration():
+    with pytest.raises(ValidationError, match="DISPATCH_SESSION_KEY must be set"):
+        Settings(production=True)
+    with pytest.raises(ValidationError, match="exclude each other"):
+        Settings(production=True, demo=True, session_key=GOOD_KEY)
+
+    assert Settings(production=True, session_key=GOOD_KEY).production
+
+
+def test_a_short_key_is_refused_everywhere_and_counted_in_bytes():
+    with pytest.raises(ValidationError, match="at least 32 bytes"):
+        Settings(session_key="k" * 31)
+
+    assert Settings(session_key="密" * 11).session_key.get_secret_value() == "密" * 11
+
+
+def test_secrets_are_not_shown():
+    settings = Settings(database_url="postgresql+asyncpg://u:p4ss@h/d")
+
+    assert DEVELOPMENT_KEY not in repr(settings)
+    assert "p4ss" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"database_url": "mysql://x"},
+        {"port": 70000},
+        {"access_token_seconds": 1},
+        {"body_limit_bytes": 0},
+        {"worker_tick_seconds": 0},
+        {"minimum_clients": {"mp": "new"}},
+        {"log_level": "LOUD"},
+        {"unknown": 1},
+    ],
+)
+def test_nonsense_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        Settings(**wrong)
+
+
+def test_settings_never_change_and_every_one_is_described():
+    settings = Settings()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
