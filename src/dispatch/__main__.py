@@ -17,19 +17,25 @@ from dispatch.db import migrate as migrations
 from dispatch.db.engine import Database
 from dispatch.demo import cast
 from dispatch.demo.seed import seed
+from dispatch.jobs.relay import relay
 from dispatch.settings import Settings
+from dispatch.wiring import REACTIONS
 from dispatch.worker import work as run_jobs
 
 OPENAPI = Path("openapi/dispatch.json")
 GRACE_SECONDS = 10
 """How long requests in flight may still run when the server stops."""
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="三单制 dispatch: 点单、派单、接单、评单。")
+cli = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="三单制 dispatch: 点单、派单、接单、评单。"
+)
 
 
 @cli.command()
 def serve(
-    demo: Annotated[bool, typer.Option(help="Made-up data, open sign-in, API and worker in one process.")] = False,
+    demo: Annotated[
+        bool, typer.Option(help="Made-up data, open sign-in, API and worker in one process.")
+    ] = False,
 ) -> None:
     """Serve the API. In demonstration mode the database is migrated and filled first."""
     settings = Settings(demo=True) if demo else Settings()
@@ -44,6 +50,8 @@ async def _serve(settings: Settings) -> None:
     try:
         if settings.demo:
             made = await seed(database, at=clock.now())
+            if made:  # what happened in the past is told before anybody looks
+                await relay(database, clock.now(), REACTIONS)
             _introduce(settings, made=made)
         app = create_app(settings, database, works=settings.demo)
         config = uvicorn.Config(

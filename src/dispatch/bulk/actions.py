@@ -12,29 +12,13 @@ from dispatch.bulk.schemas import BulkMove
 from dispatch.db.engine import Database
 from dispatch.db.idempotency import Key
 from dispatch.dispatching.actions import handing_out
-from dispatch.dispatching.schemas import DispatchIn
 from dispatch.domain.order import Move
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import Refusal
 from dispatch.orders import queries
 from dispatch.orders.actions import community, merging
 from dispatch.orders.actions.performing import Call, Data, Done
-from dispatch.orders.schemas import (
-    AcceptIn,
-    CloseIn,
-    DeliberateIn,
-    EscalateIn,
-    MaybeReasonIn,
-    MaybeTextIn,
-    MergeIn,
-    ReasonIn,
-    RejectIn,
-    ResolveIn,
-    TextIn,
-)
 from dispatch.ratings import actions as ratings
-from dispatch.ratings.schemas import RedoIn
-from dispatch.web.wire import Body
 
 Verb = Callable[..., Awaitable[Done]]
 
@@ -48,25 +32,25 @@ def _simply(move: Move) -> Verb:
     return verb
 
 
-VERBS: Mapping[BulkMove, tuple[type[Body], Verb]] = {
-    Move.ASK: (TextIn, _simply(Move.ASK)),
-    Move.ACCEPT: (AcceptIn, community.accept),
-    Move.REJECT: (RejectIn, _simply(Move.REJECT)),
-    Move.MERGE: (MergeIn, merging.merge),
-    Move.RESOLVE: (ResolveIn, community.resolve),
-    Move.DISPATCH: (DispatchIn, handing_out.dispatch),
-    Move.RECALL: (ReasonIn, handing_out.recall),
-    Move.PROCEED: (MaybeTextIn, handing_out.proceed),
-    Move.ESCALATE: (EscalateIn, _simply(Move.ESCALATE)),
-    Move.DELIBERATE: (DeliberateIn, community.deliberate),
-    Move.RESUME: (MaybeTextIn, _simply(Move.RESUME)),
-    Move.CLOSE: (CloseIn, _simply(Move.CLOSE)),
-    Move.REDO: (RedoIn, ratings.redo),
-    Move.CANCEL: (MaybeReasonIn, merging.cancel),
-    Move.URGE: (TextIn, _simply(Move.URGE)),
-    Move.SUPERVISE: (TextIn, _simply(Move.SUPERVISE)),
+VERBS: Mapping[BulkMove, Verb] = {
+    Move.ASK: _simply(Move.ASK),
+    Move.ACCEPT: community.accept,
+    Move.REJECT: _simply(Move.REJECT),
+    Move.MERGE: merging.merge,
+    Move.RESOLVE: community.resolve,
+    Move.DISPATCH: handing_out.dispatch,
+    Move.RECALL: handing_out.recall,
+    Move.PROCEED: handing_out.proceed,
+    Move.ESCALATE: _simply(Move.ESCALATE),
+    Move.DELIBERATE: community.deliberate,
+    Move.RESUME: _simply(Move.RESUME),
+    Move.CLOSE: _simply(Move.CLOSE),
+    Move.REDO: ratings.redo,
+    Move.CANCEL: merging.cancel,
+    Move.URGE: _simply(Move.URGE),
+    Move.SUPERVISE: _simply(Move.SUPERVISE),
 }
-"""What each move is sent, and who does it."""
+"""Who does each move."""
 
 Line = tuple[UUID, Refusal | None, Any]
 """(order, refusal or None, the order's life or None)"""
@@ -87,7 +71,7 @@ async def move_all(
     Under a key each order has a key of its own, so a repeat after a crash goes on where it broke off and
     answers what was done before.
     """
-    _, verb = VERBS[move]
+    verb = VERBS[move]
     lines: list[Line] = []
     for order_id in dict.fromkeys(order_ids):
         own = Call(key=replace(key, route=f"bulk:{order_id}") if key else None)

@@ -4,8 +4,8 @@ from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from dispatch.bulk.actions import VERBS, Line, move_all
-from dispatch.bulk.schemas import BulkIn, BulkLine, BulkOut
+from dispatch.bulk.actions import Line, move_all
+from dispatch.bulk.schemas import SHAPES, BulkIn, BulkLine, BulkOut
 from dispatch.orders.answers import given
 from dispatch.web.deps import Caller, Keyed, Now, Store
 from dispatch.web.problems import status_of
@@ -16,9 +16,8 @@ router = APIRouter(prefix="/v1", tags=["orders"])
 @router.post("/orders/bulk")
 async def bulk_orders(database: Store, caller: Caller, now: Now, key: Keyed, body: BulkIn) -> BulkOut:
     """The same move on up to 500 orders; one line for each, the valid ones are done."""
-    shape, _ = VERBS[body.move]
     try:
-        data = given(shape.model_validate(body.body))
+        data = given(SHAPES[body.move].model_validate(body.body))
     except ValidationError as error:
         lines = [{**line, "loc": ("body", "body", *line["loc"])} for line in error.errors()]
         raise RequestValidationError(lines) from None

@@ -1,11 +1,27 @@
 """What goes over the wire about acts on many orders."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field
 
+from dispatch.dispatching.schemas import DispatchIn
 from dispatch.domain.order import Move, State
+from dispatch.orders.schemas import (
+    AcceptIn,
+    CloseIn,
+    DeliberateIn,
+    EscalateIn,
+    MaybeReasonIn,
+    MaybeTextIn,
+    MergeIn,
+    ReasonIn,
+    RejectIn,
+    ResolveIn,
+    TextIn,
+)
+from dispatch.ratings.schemas import RedoIn
 from dispatch.web.wire import Body, IdIn, Wire
 
 MOST_ORDERS = 500
@@ -53,3 +69,24 @@ class BulkOut(Wire):
     """One line for every order, in the order they were named."""
 
     items: list[BulkLine]
+
+
+SHAPES: Mapping[BulkMove, type[Body]] = {
+    Move.ASK: TextIn,
+    Move.ACCEPT: AcceptIn,
+    Move.REJECT: RejectIn,
+    Move.MERGE: MergeIn,
+    Move.RESOLVE: ResolveIn,
+    Move.DISPATCH: DispatchIn,
+    Move.RECALL: ReasonIn,
+    Move.PROCEED: MaybeTextIn,
+    Move.ESCALATE: EscalateIn,
+    Move.DELIBERATE: DeliberateIn,
+    Move.RESUME: MaybeTextIn,
+    Move.CLOSE: CloseIn,
+    Move.REDO: RedoIn,
+    Move.CANCEL: MaybeReasonIn,
+    Move.URGE: TextIn,
+    Move.SUPERVISE: TextIn,
+}
+"""What each move is sent."""

@@ -126,8 +126,9 @@ async def guarded(
     """
     then = [dependent for dependent in then if not isinstance(dependent, Rows) or dependent.rows]
     if in_one_statement(db) and then:
-        return (await db.execute(_as_one(guard, then))).one_or_none()
-    row = (await db.execute(guard)).one_or_none()
+        hit: Row[Any] | None = (await db.execute(_as_one(guard, then))).one_or_none()
+        return hit
+    row: Row[Any] | None = (await db.execute(guard)).one_or_none()
     if row is not None:
         for dependent in then:
             await db.execute(_plain(dependent, row, db))
@@ -149,7 +150,10 @@ def _plain(dependent: Dependent, row: Row[Any], db: AsyncConnection) -> Insert |
         }
         for line in dependent.rows
     ]
-    return _yielding(db.dialect.name, dependent, insert_for(db.dialect.name, dependent.table).values(values))
+    write: Insert = _yielding(
+        db.dialect.name, dependent, insert_for(db.dialect.name, dependent.table).values(values)
+    )
+    return write
 
 
 def _as_one(guard: Update | Insert, then: Sequence[Dependent]) -> Select[Any]:
@@ -242,6 +246,7 @@ class Folded(TypeDecorator[list[dict[str, Any]]]):
         self.columns = columns
 
     def process_result_value(self, value: Any, dialect: Any) -> list[dict[str, Any]]:
+        """The rows as Python values; none at all is an empty list."""
         if value is None:
             return []
         rows = json.loads(value) if isinstance(value, str | bytes) else value

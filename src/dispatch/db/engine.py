@@ -32,11 +32,17 @@ class Database:
                 "SQLite must live in a file: every connection to :memory: is a database of its own"
             )
         self._read = create_async_engine(
-            self.url, pool_size=pool_size, max_overflow=0, pool_timeout=pool_wait_seconds, pool_pre_ping=not sqlite
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=pool_wait_seconds,
+            pool_pre_ping=not sqlite,
         )
         dialect.tune(self._read.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
         if sqlite:
-            writer = create_async_engine(self.url, pool_size=1, max_overflow=0, pool_timeout=pool_wait_seconds)
+            writer = create_async_engine(
+                self.url, pool_size=1, max_overflow=0, pool_timeout=pool_wait_seconds
+            )
             dialect.tune(writer.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
             self._write: AsyncEngine = writer.execution_options(sqlite_begin="IMMEDIATE")
         else:

@@ -32,6 +32,7 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC and whole milliseconds. Raises: ValueError on a naive datetime."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -39,10 +40,12 @@ class Instant(TypeDecorator[datetime]):
         return to_millis(value)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Aware again, in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
     @property
     def python_type(self) -> type[Any]:
+        """What Python code holds."""
         return datetime

@@ -82,7 +82,9 @@ class _Stage:
 
     async def _merge_twin(self, story: Story, parent_id: UUID, *, at: datetime) -> None:
         assert story.twin
-        data = {name: value for name, value in story.data.items() if name not in ("on_behalf_of", "contact_phone")}
+        data = {
+            name: value for name, value in story.data.items() if name not in ("on_behalf_of", "contact_phone")
+        }
         double = await intake.submit(self.db, await self.actor(story.twin), data, Call(), at=at)
         dispatcher = await self.actor(next(act.who for act in story.acts if act.who.startswith("dispatcher")))
         merged = {"parent_id": parent_id}

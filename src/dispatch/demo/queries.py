@@ -29,8 +29,12 @@ async def everyone(db: AsyncConnection) -> list[Any]:
         )
         .select_from(
             tenants.join(accounts, accounts.c.tenant_id == tenants.c.id)
-            .join(grants, and_(grants.c.tenant_id == accounts.c.tenant_id, grants.c.account_id == accounts.c.id))
-            .outerjoin(bodies, and_(bodies.c.tenant_id == grants.c.tenant_id, bodies.c.id == grants.c.body_id))
+            .join(
+                grants, and_(grants.c.tenant_id == accounts.c.tenant_id, grants.c.account_id == accounts.c.id)
+            )
+            .outerjoin(
+                bodies, and_(bodies.c.tenant_id == grants.c.tenant_id, bodies.c.id == grants.c.body_id)
+            )
             .join(
                 places,
                 and_(

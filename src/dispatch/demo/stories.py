@@ -38,8 +38,14 @@ class Story:
 
 
 DEMANDS: dict[str, tuple[str, ...]] = {
-    "0101": ("独居的赵奶奶84岁，儿女在外地，想请人每周上门看看、说说话。", "楼上的孙大爷最近一个人住，希望有人打电话问候。"),
-    "0102": ("母亲周三上午要去市二医院复查，家里没人陪，请帮忙找人陪同。", "父亲腿脚不便，周五要去做透析，想请人陪着去。"),
+    "0101": (
+        "独居的赵奶奶84岁，儿女在外地，想请人每周上门看看、说说话。",
+        "楼上的孙大爷最近一个人住，希望有人打电话问候。",
+    ),
+    "0102": (
+        "母亲周三上午要去市二医院复查，家里没人陪，请帮忙找人陪同。",
+        "父亲腿脚不便，周五要去做透析，想请人陪着去。",
+    ),
     "0103": ("降压药吃完了，下雨天不方便出门，请帮忙到社区药店代买。",),
     "0104": ("崴了脚不能下楼，请帮忙买些米面和蔬菜。",),
     "0105": ("老伴卧床半年，想请师傅上门理个发。",),
@@ -61,7 +67,11 @@ DEMANDS: dict[str, tuple[str, ...]] = {
     "0803": ("电动车把单元门口堵住了，婴儿车进不去。", "有人从楼上拉线给电动车充电。"),
     "0805": ("楼下烧烤店油烟很大，晚上开不了窗。",),
     "0806": ("楼前的树枝挡住了二楼窗户，请修剪。",),
-    "0904": ("二单元楼道灯坏了，晚上老人上下楼看不见。", "单元门禁失灵，谁都能进。", "电梯运行有异响，中途停过一次。"),
+    "0904": (
+        "二单元楼道灯坏了，晚上老人上下楼看不见。",
+        "单元门禁失灵，谁都能进。",
+        "电梯运行有异响，中途停过一次。",
+    ),
     "1001": ("小区健身器材的踏板松了，孩子玩不安全。",),
     "1002": ("小区门口路面坑洼，下雨积水没过脚面。",),
     "1003": ("建议在南门增加电动车充电桩。",),
@@ -73,7 +83,21 @@ DEMANDS: dict[str, tuple[str, ...]] = {
 }
 """What people write, by item."""
 
-SERVICE = ("0101", "0102", "0103", "0104", "0105", "0108", "0202", "0206", "0302", "0401", "0501", "0711", "1105")
+SERVICE = (
+    "0101",
+    "0102",
+    "0103",
+    "0104",
+    "0105",
+    "0108",
+    "0202",
+    "0206",
+    "0302",
+    "0401",
+    "0501",
+    "0711",
+    "1105",
+)
 """Items that members and teams serve."""
 REPAIR = ("0203", "0904", "1001", "1002", "0806")
 """Items that a provider or unit handles."""
@@ -172,7 +196,12 @@ def _finish(dice: Dice, login: str) -> Act:
 
 
 def _happy(dice: Dice, login: str) -> Act:
-    data = {"score": dice.choice((5, 5, 5, 4, 4, 3)), "solved": True, "contacted": True, "text": dice.choice(PRAISE)}
+    data = {
+        "score": dice.choice((5, 5, 5, 4, 4, 3)),
+        "solved": True,
+        "contacted": True,
+        "text": dice.choice(PRAISE),
+    }
     return Act(dice.hours(0.5, 30), login, "rate", data)
 
 
@@ -229,7 +258,9 @@ def offered(dice: Dice, crew: Crew, filer: str) -> list[Act]:
 def released(dice: Dice, crew: Crew, filer: str) -> list[Act]:
     """open again, after one gave it back"""
     login = dice.choice(crew.members)
-    back = Act(dice.hours(0.5, 4), login, "release", {"reason_code": "unavailable", "text": "临时出差，去不了了。"})
+    back = Act(
+        dice.hours(0.5, 4), login, "release", {"reason_code": "unavailable", "text": "临时出差，去不了了。"}
+    )
     return [*_open(dice, crew), _take(dice, login), back]
 
 
@@ -249,7 +280,12 @@ def under_way(dice: Dice, crew: Crew, filer: str) -> list[Act]:
 def returning(dice: Dice, crew: Crew, filer: str) -> list[Act]:
     """taken, with a return waiting for the dispatcher"""
     assert crew.provider
-    data = {"kind": "return", "reason_code": "not_our_duty", "text": "设施属于市政，不在我方管护范围。", "suggestion": "市政管护单位"}
+    data = {
+        "kind": "return",
+        "reason_code": "not_our_duty",
+        "text": "设施属于市政，不在我方管护范围。",
+        "suggestion": "市政管护单位",
+    }
     return [
         *_named(dice, crew, "assign", crew.provider),
         _take(dice, crew.provider),
@@ -259,7 +295,12 @@ def returning(dice: Dice, crew: Crew, filer: str) -> list[Act]:
 
 def parked(dice: Dice, crew: Crew, filer: str) -> list[Act]:
     """paused"""
-    data = {"kind": "park", "reason_code": "planned_works", "text": "已列入老旧管网改造计划，待施工队进场。", "until": timedelta(days=40)}
+    data = {
+        "kind": "park",
+        "reason_code": "planned_works",
+        "text": "已列入老旧管网改造计划，待施工队进场。",
+        "until": timedelta(days=40),
+    }
     return [
         _accept(dice, crew),
         Act(dice.hours(1, 10), crew.dispatcher, "request", data),
@@ -269,7 +310,12 @@ def parked(dice: Dice, crew: Crew, filer: str) -> list[Act]:
 
 def escalated(dice: Dice, crew: Crew, filer: str) -> list[Act]:
     """escalated, with departments called"""
-    up = Act(dice.hours(1, 12), crew.dispatcher, "escalate", {"level": "street", "text": "涉及多个部门，提请街道统筹。"})
+    up = Act(
+        dice.hours(1, 12),
+        crew.dispatcher,
+        "escalate",
+        {"level": "street", "text": "涉及多个部门，提请街道统筹。"},
+    )
     decided = {"decision": "由城管部门牵头现场会商，三个工作日内答复。", "bodies": ["department-1"]}
     return [_accept(dice, crew), up, Act(dice.hours(1, 20), crew.street, "deliberate", decided)]
 
@@ -399,7 +445,9 @@ def _story(dice: Dice, lot: Lot) -> Story:
     filer = dice.choice(crew.residents)
     data: dict[str, Any] = {"item_code": item, "text": dice.choice(DEMANDS[item])}
     if dice.random() < 0.6:
-        data["address"] = f"{dice.randint(1, 18)}栋{dice.randint(1, 4)}单元{dice.randint(1, 18)}0{dice.randint(1, 4)}"
+        data["address"] = (
+            f"{dice.randint(1, 18)}栋{dice.randint(1, 4)}单元{dice.randint(1, 18)}0{dice.randint(1, 4)}"
+        )
     if dice.random() < 0.7:
         data["contact_phone"] = f"1990001{dice.randint(0, 9999):04d}"
     twin = dice.choice([login for login in crew.residents if login != filer]) if lot.twin else None
@@ -408,7 +456,11 @@ def _story(dice: Dice, lot: Lot) -> Story:
     if lot.plot in FOR_OTHERS and crew.grid_worker and dice.random() < 0.35:
         filer = crew.grid_worker
         consent = {"how": "oral", "note": "本人口头同意"}
-        data["on_behalf_of"] = {"name": dice.choice(BENEFICIARIES), "relation": "网格居民", "consent": consent}
+        data["on_behalf_of"] = {
+            "name": dice.choice(BENEFICIARIES),
+            "relation": "网格居民",
+            "consent": consent,
+        }
     age = timedelta(days=dice.uniform(*lot.days))
     return Story(age, filer, data, lot.plot(dice, crew, filer), twin)
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 
-class Refusal(Exception):  # noqa: N818 - a no is an answer, not an error
+class Refusal(Exception):
     """An act that the rules do not allow.
 
     Args:

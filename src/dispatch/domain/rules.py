@@ -275,4 +275,4 @@ def by_street(life: Life, kind: Ask) -> bool:
     """Whether the street decides: it always does for some kinds, for others from the second on."""
     rule = ASKS[kind]
     earlier = life.asked.get(kind, 0)
-    return STREET_ROLES == ((rule.later if earlier else rule.decider).roles)
+    return ((rule.later if earlier else rule.decider).roles) == STREET_ROLES

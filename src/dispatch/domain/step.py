@@ -236,9 +236,10 @@ def _start(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 
 def _finish(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     active = life.active
-    if data["closing"] == Closing.EXPLAINED and not any(take.reached_at for take in active):
-        if sum(take.failed_tries for take in active) < TRIES:
-            raise FinishNotAllowed(why="not_contacted")
+    reached = any(take.reached_at for take in active)
+    tries = sum(take.failed_tries for take in active)
+    if data["closing"] == Closing.EXPLAINED and not reached and tries < TRIES:
+        raise FinishNotAllowed(why="not_contacted")
     minutes = {line["take_id"]: line["minutes"] for line in data.get("minutes") or ()}
     if minutes.keys() - {take.id for take in active}:
         raise wrong("minutes")

@@ -79,7 +79,7 @@ async def tell_of_move(db: AsyncConnection, tenant_id: int, body: Mapping[str, A
     if move in FOR_FILERS:
         told |= await _filers(db, tenant_id, order)
     told.pop(step.account_id, None)
-    await _write(db, tenant_id, told, f"step:{order_id}:{seq}", move.value, order, said, seq=seq, at=at)
+    await _write(db, tenant_id, told, f"step:{order_id}:{seq}", move.value, order, said, seq=seq, at=step.at)
 
 
 async def tell_deciders(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
@@ -91,7 +91,17 @@ async def tell_deciders(db: AsyncConnection, tenant_id: int, body: Mapping[str, 
     told = dict.fromkeys(await _granted(db, tenant_id, roles, place_id, at=at), request.order_id)
     told.pop(request.asked_by, None)
     said = f"有一条{ASK_LABELS[Ask(request.kind)]}申请等您处理。"
-    await _write(db, tenant_id, told, f"asked:{request.id}", "request.asked", order, said, seq=None, at=at)
+    await _write(
+        db,
+        tenant_id,
+        told,
+        f"asked:{request.id}",
+        "request.asked",
+        order,
+        said,
+        seq=None,
+        at=request.asked_at,
+    )
 
 
 async def tell_asker(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:

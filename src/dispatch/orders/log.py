@@ -178,7 +178,8 @@ def _flag_values(moved: Moved) -> dict[str, Any]:
 
 def _dispatch_guard(tenant_id: int, life: Life, moved: Moved) -> Update:
     seen = life.held if life.held and life.held.id == moved.dispatch_id else life.last
-    assert seen is not None and seen.id == moved.dispatch_id and moved.dispatch is not None
+    assert seen is not None
+    assert moved.dispatch is not None
     return (
         update(dispatches)
         .where(

@@ -26,7 +26,7 @@ from dispatch.domain.refusal import OrderNotFound, RequestNotFound
 from dispatch.orders import visibility
 from dispatch.orders.tables import order_steps, orders, requests
 from dispatch.orders.visibility import below, visible_to
-from dispatch.orders.whole import LISTS, ROW, SOURCE, Whole, hanging, wholes
+from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
 from dispatch.people.queries import proof, proven
 from dispatch.people.tables import accounts
 
@@ -58,11 +58,8 @@ async def whole(
     """
     columns = [column.label(name) for name, column in (also or {}).items()]
     visible = or_(*visibility.branches(actor))
-    statement = (
-        select(*ROW, *hanging(lambda order_id: order_id == orders.c.id, orders.c.tenant_id))
-        .add_columns(proof(actor).label("proof"), visible.label("visible"), *columns)
-        .select_from(SOURCE)
-        .where(orders.c.tenant_id == actor.tenant.id, orders.c.id == order_id)
+    statement = WHOLE.add_columns(proof(actor).label("proof"), visible.label("visible"), *columns).where(
+        orders.c.tenant_id == actor.tenant.id, orders.c.id == order_id
     )
     if not hidden:
         statement = statement.where(visible)
@@ -156,10 +153,8 @@ async def page(
     kept = [row for row in rows if row.matches]
     hung = None
     if kept:
-        ids = [row.id for row in kept]
-        hung = (
-            await db.execute(select(*hanging(lambda order_id: order_id.in_(ids), literal(actor.tenant.id))))
-        ).one()
+        parameters = {"tenant_id": actor.tenant.id, "order_ids": [row.id for row in kept]}
+        hung = (await db.execute(HUNG, parameters)).one()
     seen = {item.row.id: item for item in wholes(kept, hung)} if kept else {}
     return [seen[row.id] if row.matches else Gone(row.id, row.updated_at) for row in rows]
 
@@ -208,11 +203,11 @@ def _harvest(
 
 
 def _rows(actor: Actor, matches: ColumnElement[bool]) -> Select[Any]:
-    return (
-        select(*ROW, proof(actor).label("proof"), case((matches, True), else_=False).label("matches"))
-        .select_from(SOURCE)
-        .where(orders.c.tenant_id == actor.tenant.id)
-    )
+    told = case((matches, True), else_=False).label("matches")
+    return _ROWS.add_columns(proof(actor).label("proof"), told).where(orders.c.tenant_id == actor.tenant.id)
+
+
+_ROWS: Select[Any] = select(*ROW).select_from(SOURCE)
 
 
 def _merged(pages: Sequence[Select[Any]]) -> Select[Any]:

@@ -24,7 +24,6 @@ from dispatch.orders.schemas import (
     BeneficiaryOut,
     DispatchOut,
     ItemRef,
-    LocationOut,
     MoveOut,
     OrderOut,
     OrderRef,
@@ -41,6 +40,7 @@ from dispatch.orders.schemas import (
     WhoOut,
 )
 from dispatch.orders.whole import NEWEST, Line, Whole, number
+from dispatch.web.wire import LocationOut
 
 SUMMARY_TEXT = 120
 NAMELESS = "匿名居民"
@@ -276,8 +276,8 @@ def take_number(dispatch_number: str, nth: int) -> str:
 
 
 def _asked(line: Line, seen: Sight, zoned: Zoned) -> dict[str, Any]:
-    on: date | None = line["until_on"]
-    if isinstance(on, str):
+    on: Any = line["until_on"]
+    if isinstance(on, str):  # folded into JSON a date is text
         on = date.fromisoformat(on)
     return {
         "id": line["id"],

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, select
 
 from dispatch.catalog.tables import items
 from dispatch.db.dialect import folded
+from dispatch.db.types import Id
 from dispatch.domain.life import Asked, Dispatch, Life, Take, Target, Verdict
 from dispatch.domain.order import (
     HELD,
@@ -159,6 +160,19 @@ def hanging(these: Any, tenant_id: Any) -> list[ColumnElement[Any]]:
 def _but_tenant(table: Any) -> list[ColumnElement[Any]]:
     return [column for column in table.c if column.key != "tenant_id"]
 
+
+WHOLE: Select[Any] = select(
+    *ROW, *hanging(lambda order_id: order_id == orders.c.id, orders.c.tenant_id)
+).select_from(SOURCE)
+"""Orders with all that hangs on each. Built once: putting such a statement together costs more than running it."""
+
+HUNG: Select[Any] = select(
+    *hanging(
+        lambda order_id: order_id.in_(bindparam("order_ids", expanding=True, type_=Id())),
+        bindparam("tenant_id", type_=Integer()),
+    )
+)
+"""What hangs on a page of orders. Parameters: tenant_id, order_ids."""
 
 LISTS = ("dispatches", "targets", "takes", "people", "requests", "ratings", "called")
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 from fastapi import Depends, Header, Request
+from fastapi.security import HTTPAuthorizationCredentials
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch import clock
@@ -22,6 +23,7 @@ from dispatch.domain.refusal import (
 )
 from dispatch.settings import Settings
 from dispatch.web.etag import parse_if_match
+from dispatch.web.openapi import BEARER
 
 LONGEST_KEY = 128
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -60,18 +62,15 @@ Now = Annotated[datetime, Depends(now)]
 async def _caller(
     request: Request,
     at: Now,
-    authorization: Annotated[str | None, Header()] = None,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
     x_acting_grant: Annotated[
         UUID | None, Header(description="Id of the grant to act under; needed for writes with several.")
     ] = None,
 ) -> Actor:
-    if not authorization:
-        raise AuthRequired()
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise TokenInvalid()
+    if bearer is None:
+        raise TokenInvalid() if "authorization" in request.headers else AuthRequired()
     identity: Identity = request.app.state.identity
-    actor = await identity.identify(token.strip(), x_acting_grant, at=at)
+    actor = await identity.identify(bearer.credentials.strip(), x_acting_grant, at=at)
     if request.method not in SAFE and actor.acting is None:
         raise GrantRequired()
     return actor

@@ -44,6 +44,7 @@ class Frame:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -81,6 +82,7 @@ class ClientVersion:
         self.minimum = {kind: (text, _version(text)) for kind, text in minimum.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
         client = _client(scope) if scope["type"] == "http" and self.minimum else None
         if client and client[0] in self.minimum:
             text, oldest = self.minimum[client[0]]
@@ -101,6 +103,7 @@ class BodyLimit:
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

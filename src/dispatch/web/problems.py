@@ -281,10 +281,9 @@ def _impossible_ids(errors: Sequence[Mapping[str, Any]]) -> Iterator[Refusal]:
 def _field_problem(error: Mapping[str, Any]) -> dict[str, Any]:
     kind, context = error["type"], error.get("ctx")
     loc = [part if isinstance(part, int) else clean_name(part) for part in error["loc"]]
+    code = kind.upper()
     if kind == "extra_forbidden":
         code = refusals.UnknownParameter.code if loc[0] == "query" else "UNKNOWN_FIELD"
-    else:
-        code = kind.upper()
     return {"loc": loc, "code": code, "message": _sentence(kind, context, str(error.get("msg", "")))}
 
 
