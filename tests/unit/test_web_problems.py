@@ -115,7 +115,7 @@ async def test_every_kind_of_refusal_has_a_status_and_every_status_a_title():
     assert len({entry.code for entry in catalogue}) == len(catalogue)
 
 
-@pytest.mark.parametrize("kind", every_refusal(), ids=lambda kind: kind.code)
+@pytest.mark.parametrize("kind", list(every_refusal()), ids=lambda kind: kind.code)
 async def test_every_refusal_is_answered_in_one_shape(app, client, kind):
     app.get("/refused")(raising(kind()))
 

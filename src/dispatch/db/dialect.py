@@ -16,7 +16,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
-    CursorResult,
     Delete,
     FromClause,
     Insert,
@@ -131,7 +130,10 @@ async def guarded(
     row: Row[Any] | None = (await db.execute(guard)).one_or_none()
     if row is not None:
         for dependent in then:
-            await db.execute(_plain(dependent, row, db))
+            if isinstance(dependent, Rows):
+                await db.execute(*_filled(dependent, row, db))
+            else:
+                await db.execute(dependent)
     return row
 
 
@@ -140,20 +142,13 @@ def in_one_statement(db: AsyncConnection) -> bool:
     return db.dialect.name == "postgresql"
 
 
-def _plain(dependent: Dependent, row: Row[Any], db: AsyncConnection) -> Insert | Update | Delete:
-    if not isinstance(dependent, Rows):
-        return dependent
-    values = [
-        {
-            name: getattr(row, value.column) if isinstance(value, Seen) else value
-            for name, value in line.items()
-        }
-        for line in dependent.rows
+def _filled(rows: Rows, hit: Row[Any], db: AsyncConnection) -> tuple[Insert, list[dict[str, Any]]]:
+    """The insert and its parameters. Parameters, not VALUES: only so is the compiled statement used again."""
+    lines = [
+        {name: getattr(hit, value.column) if isinstance(value, Seen) else value for name, value in line.items()}
+        for line in rows.rows
     ]
-    write: Insert = _yielding(
-        db.dialect.name, dependent, insert_for(db.dialect.name, dependent.table).values(values)
-    )
-    return write
+    return _yielding(db.dialect.name, rows, insert_for(db.dialect.name, rows.table)), lines
 
 
 def _as_one(guard: Update | Insert, then: Sequence[Dependent]) -> Select[Any]:
@@ -202,13 +197,10 @@ def _yielding(name: str, rows: Rows, write: Any) -> Any:
     return write
 
 
-async def insert_or_ignore(db: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert rows, leaving alone those whose key is taken. Returns how many were new."""
-    if not rows:
-        return 0
-    write = insert_for(db.dialect.name, table).values(list(rows)).on_conflict_do_nothing()
-    result: CursorResult[Any] = await db.execute(write)
-    return result.rowcount
+async def insert_or_ignore(db: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, leaving alone those whose key is taken."""
+    if rows:
+        await db.execute(insert_for(db.dialect.name, table).on_conflict_do_nothing(), list(rows))
 
 
 def counting_up(

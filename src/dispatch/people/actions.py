@@ -205,7 +205,12 @@ async def add_member(
         "ended_at": None,
     }
     row = {"tenant_id": tenant_id, "account_id": account_id, **values}
-    if not await insert_or_ignore(db, members, [row]):
+    there = select(members.c.account_id).where(
+        members.c.tenant_id == tenant_id, members.c.account_id == account_id
+    )
+    if await db.scalar(there) is None:
+        await db.execute(members.insert().values(row))
+    else:
         await _change_member(db, tenant_id, account_id, values)
         await _end_member_grants(db, tenant_id, account_id, at=at)
     return await grant(db, tenant_id, account_id, Role.MEMBER, place_id=community_id, at=at)
