@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -162,6 +162,43 @@ class Town:
         person = Person(id, login, login, role, grant_id, self.token(id, 1), body_id)
         self.people[login] = person
         return person
+
+    async def crowd(self, count: int) -> list[str]:
+        """Many members of community-1, in one transaction."""
+        home, made = self.places["community-1"], T0 - timedelta(days=30)
+        logins, rows = [f"crowd-{n}" for n in range(count)], []
+        for login in logins:
+            person = Person(new_id(), login, login, Role.MEMBER, new_id(), "")
+            rows.append(person)
+            self.people[login] = replace(person, token=self.token(person.id, 1))
+        tenant = {"tenant_id": self.tenant_id}
+        async with self.database.writing() as db:
+            await db.execute(
+                insert(accounts),
+                [
+                    {**tenant, "id": p.id, "login": p.login, "name": p.name, "home_place_id": home, "created_at": made}
+                    for p in rows
+                ],
+            )
+            await db.execute(
+                insert(grants),
+                [
+                    {
+                        **tenant,
+                        "id": p.grant_id,
+                        "account_id": p.id,
+                        "role": p.role.value,
+                        "place_id": home,
+                        "valid_from": made,
+                    }
+                    for p in rows
+                ],
+            )
+            await db.execute(
+                insert(members),
+                [{**tenant, "account_id": p.id, "community_id": home, "state": "active", "checked_in_at": made} for p in rows],
+            )
+        return logins
 
     def token(self, account_id: UUID, version: int) -> str:
         made = T0 - timedelta(minutes=1)

@@ -16,6 +16,7 @@ from structlog.types import Processor
 from dispatch.settings import Settings
 
 HIDDEN = "***"
+LONGEST_COUNT = 10**10
 PRIVATE_KEYS = frozenset(
     {
         "access_token",
@@ -86,6 +87,9 @@ def _masked(key: object, value: Any) -> Any:
     if isinstance(value, str):
         text = _ROW_VALUES.sub(HIDDEN, value) if key in ("exception", "event") else value
         return mask_text(text)
+    if type(value) is int and value > LONGEST_COUNT:  # as long as a phone number
+        text = mask_text(str(value))
+        return value if text == str(value) else text
     if isinstance(value, dict):
         return {inner: _masked(inner, each) for inner, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -6,11 +6,18 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from dispatch import log
 from dispatch.app import create_app
 from dispatch.db.engine import Database
 from dispatch.settings import Settings
 from dispatch.web import deps
 from tests.town import Clock, Hands, Town, found
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> None:
+    """As in service: structlog's own default would draw every traceback for a terminal, for seconds."""
+    log.configure(Settings())
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ except ValueError:
 
 def test_a_number_that_is_a_phone_is_masked():
     assert mask(None, "info", {"event": "x", "n": 13800001111})["n"] == "138******11"
+    assert mask(None, "info", {"event": "x", "n": 10**12})["n"] == 10**12
 
 
 def test_the_clock_gives_whole_milliseconds_in_utc():

@@ -1,6 +1,7 @@
 """What runs again and again. APScheduler only ticks; the truth is in tables, so any number of workers may run."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,6 +64,7 @@ def _guarded(
         task = asyncio.create_task(once())
         running.add(task)
         task.add_done_callback(running.discard)
-        await asyncio.shield(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
 
     return run

@@ -66,9 +66,9 @@ class Frame:
             try:
                 await self.app(scope, receive, send_named)
             except Exception as error:
-                log.error("request.failed", error=type(error).__name__, exc_info=error)
                 if status:
                     raise  # half an answer is out: only breaking the connection tells the client
+                log.error("request.failed", error=type(error).__name__, exc_info=error)
                 await problems.internal_error(scope)(scope, receive, send_named)
             finally:
                 _tell(scope, status, perf_counter() - began)

@@ -206,7 +206,7 @@ def install(app: FastAPI, constraints: database_errors.Constraints | None = None
         if refusal is None:
             return await on_defect(request, error)
         if isinstance(refusal, refusals.Busy):
-            log.warning("request.busy", error=type(error).__name__, exc_info=error)
+            log.warning("request.busy", error=type(error).__name__)
         return answer(refusal, request.scope)
 
     async def on_defect(request: Request, error: Exception) -> Response:
