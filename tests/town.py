@@ -176,7 +176,14 @@ class Town:
             await db.execute(
                 insert(accounts),
                 [
-                    {**tenant, "id": p.id, "login": p.login, "name": p.name, "home_place_id": home, "created_at": made}
+                    {
+                        **tenant,
+                        "id": p.id,
+                        "login": p.login,
+                        "name": p.name,
+                        "home_place_id": home,
+                        "created_at": made,
+                    }
                     for p in rows
                 ],
             )
@@ -196,7 +203,16 @@ class Town:
             )
             await db.execute(
                 insert(members),
-                [{**tenant, "account_id": p.id, "community_id": home, "state": "active", "checked_in_at": made} for p in rows],
+                [
+                    {
+                        **tenant,
+                        "account_id": p.id,
+                        "community_id": home,
+                        "state": "active",
+                        "checked_in_at": made,
+                    }
+                    for p in rows
+                ],
             )
         return logins
 

@@ -153,7 +153,9 @@ def _row(edge: Edge) -> list[str]:
 
 
 def _asked(rule: AskRule) -> list[str]:
-    while_ = "any" if rule.states == frozenset(State) else ", ".join(f"`{s}`" for s in State if s in rule.states)
+    while_ = (
+        "any" if rule.states == frozenset(State) else ", ".join(f"`{s}`" for s in State if s in rule.states)
+    )
     return [while_, _who(rule.rights), _who([rule.decider]), _who([rule.later])]
 
 
@@ -161,7 +163,9 @@ def _who(rights: Iterable[Right]) -> str:
     said = []
     for right in rights:
         roles = "/".join(role.value for role in Role if role in right.roles) if right.roles else ""
-        said.append(" ".join(part for part in (roles, f"_{right.relation}_" if right.relation else "") if part))
+        said.append(
+            " ".join(part for part in (roles, f"_{right.relation}_" if right.relation else "") if part)
+        )
     return "; ".join(said)
 
 

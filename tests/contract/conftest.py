@@ -1,12 +1,12 @@
 """The application on each database, over HTTP, with a town of its own for every test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
-from dispatch import log
 from dispatch.app import create_app
 from dispatch.db.engine import Database
 from dispatch.settings import Settings
@@ -15,9 +15,10 @@ from tests.town import Clock, Hands, Town, found
 
 
 @pytest.fixture(autouse=True)
-def _plain_logs() -> None:
-    """As in service: structlog's own default would draw every traceback for a terminal, for seconds."""
-    log.configure(Settings())
+def _quiet() -> Iterator[None]:
+    """Log lines are kept and not drawn: structlog's own default spends seconds on every traceback."""
+    with capture_logs():
+        yield
 
 
 @pytest.fixture

@@ -54,7 +54,9 @@ async def test_of_five_hundred_takers_exactly_as_many_win_as_there_are_slots(han
     assert state[0][0] == "taken"
 
 
-async def test_without_its_predicate_the_take_gives_a_slot_away_twice(hands: Hands, monkeypatch: pytest.MonkeyPatch):
+async def test_without_its_predicate_the_take_gives_a_slot_away_twice(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+):
     """The positive control: the test above can fail."""
     order = await hands.open_()
     honest = taking._slot_guard
@@ -133,7 +135,9 @@ def counted(database: Database):
         event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
-async def test_hot_paths_keep_their_budget_of_round_trips(hands: Hands, counted: list[str], database: Database):
+async def test_hot_paths_keep_their_budget_of_round_trips(
+    hands: Hands, counted: list[str], database: Database
+):
     if database.url.get_backend_name() != "postgresql":
         return  # the budget is counted where a guarded write is one statement
     order = await hands.file()

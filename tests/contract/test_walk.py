@@ -24,7 +24,9 @@ async def test_the_dog_case_is_studied_by_the_committee_and_solved_by_those_it_c
     )
     assert "about_person" in order["flags"]
     await hands.move("dispatcher-1", order, "accept")
-    await hands.move("dispatcher-1", order, "escalate", level="community", text="长期未解决，提请社区党委研究。")
+    await hands.move(
+        "dispatcher-1", order, "escalate", level="community", text="长期未解决，提请社区党委研究。"
+    )
     called = [
         {"kind": "department", "id": str(town.bodies["department-1"])},
         {"kind": "provider", "id": str(town.bodies["provider-1"])},
@@ -39,12 +41,21 @@ async def test_the_dog_case_is_studied_by_the_committee_and_solved_by_those_it_c
     await hands.move("provider-1", order, "progress", text="已清理楼道。")
     clock.pass_(days=3)
     done = await hands.move(
-        "secretary-1", order, "resolve", result="犬只已送走，楼道已清理。", closing="solved", by_body=called[0]
+        "secretary-1",
+        order,
+        "resolve",
+        result="犬只已送走，楼道已清理。",
+        closing="solved",
+        by_body=called[0],
     )
     assert done["state"] == "done"
-    refused = await hands.try_("grid-1", order, "rate", score=5, solved=True, contacted=True, follow_up=CALL_BACK)
+    refused = await hands.try_(
+        "grid-1", order, "rate", score=5, solved=True, contacted=True, follow_up=CALL_BACK
+    )
     assert (refused.status_code, refused.json()["code"]) == (403, "NOT_YOUR_RATING")
-    closed = await hands.move("dispatcher-1", order, "rate", score=5, solved=True, contacted=True, follow_up=CALL_BACK)
+    closed = await hands.move(
+        "dispatcher-1", order, "rate", score=5, solved=True, contacted=True, follow_up=CALL_BACK
+    )
     assert (closed["state"], closed["exit"], closed["rating"]["by"]) == ("closed", "solved", "follow_up")
 
 
@@ -57,7 +68,9 @@ async def test_a_unit_orders_a_gathering_and_units_and_members_take_its_slots(ha
     order = await hands.file("unit-1", item_code="1103", text="我馆想办一场青年联谊会，请社区帮忙组织。")
     assert order["beneficiary"]["name"] == "unit-1"
     await hands.move("dispatcher-1", order, "accept")
-    await hands.move("dispatcher-1", order, "dispatch", mode="open", kinds=["member", "unit"], slots_min=3, slots_max=4)
+    await hands.move(
+        "dispatcher-1", order, "dispatch", mode="open", kinds=["member", "unit"], slots_min=3, slots_max=4
+    )
     one = await hands.move("unit-2", order, "take")
     assert one["outcome"] == "taken"
     assert one["order"]["state"] == "open"
@@ -86,7 +99,11 @@ async def test_an_elder_without_a_phone_is_accompanied_by_two_and_judges_by_call
         "grid-1",
         item_code="0102",
         text="李奶奶82岁，没有手机，周三上午要去市二医院复查。",
-        on_behalf_of={"name": "李奶奶", "relation": "网格老人", "consent": {"how": "oral", "note": "上门时口头同意"}},
+        on_behalf_of={
+            "name": "李奶奶",
+            "relation": "网格老人",
+            "consent": {"how": "oral", "note": "上门时口头同意"},
+        },
     )
     await hands.move("dispatcher-1", order, "accept")
     await hands.move("dispatcher-1", order, "dispatch", mode="open", slots_min=2)
@@ -96,11 +113,15 @@ async def test_an_elder_without_a_phone_is_accompanied_by_two_and_judges_by_call
     after = (await hands.move("member-2", order, "take"))["order"]
     assert (after["state"], after["beneficiary"]["name"]) == ("taken", "李奶奶")
     await hands.move("member-1", order, "finish", result="已陪同复查。", closing="solved")
-    closed = await hands.move("dispatcher-1", order, "rate", score=5, solved=True, contacted=True, follow_up=CALL_BACK)
+    closed = await hands.move(
+        "dispatcher-1", order, "rate", score=5, solved=True, contacted=True, follow_up=CALL_BACK
+    )
     assert closed["state"] == "closed"
 
 
-async def test_a_street_lamp_reported_by_twelve_is_one_work_with_twelve_notices_and_ratings(hands: Hands, clock, database):
+async def test_a_street_lamp_reported_by_twelve_is_one_work_with_twelve_notices_and_ratings(
+    hands: Hands, clock, database
+):
     town = hands.town
     people = [f"neighbour-{n}" for n in range(12)]
     for login in people:
@@ -140,7 +161,9 @@ async def test_a_withdrawn_parent_leaves_its_place_to_the_oldest_child(hands: Ha
     clock.pass_(minutes=1)
     heir = await hands.file("resident-2", item_code="0904", text="路灯不亮。")
     clock.pass_(minutes=1)
-    other = await hands.file("resident-3", item_code="0904", text="门口没有灯。", place_id=str(hands.town.places["community-1"]))
+    other = await hands.file(
+        "resident-3", item_code="0904", text="门口没有灯。", place_id=str(hands.town.places["community-1"])
+    )
     await hands.move("dispatcher-1", parent, "accept")
     for child in (heir, other):
         await hands.move("dispatcher-1", child, "merge", parent_id=parent["id"])
@@ -173,7 +196,9 @@ async def test_an_offer_in_order_asks_one_after_the_other(hands: Hands, second):
 
 async def test_an_unhappy_verdict_asks_to_reopen_and_a_person_decides(hands: Hands):
     order = await hands.done()
-    unhappy = await hands.move("resident-1", order, "rate", score=2, solved=False, contacted=True, text="没修好")
+    unhappy = await hands.move(
+        "resident-1", order, "rate", score=2, solved=False, contacted=True, text="没修好"
+    )
     assert (unhappy["state"], unhappy["requests"][0]["kind"]) == ("evaluated", "reopen")
     request = unhappy["requests"][0]["id"]
     approved = await hands.post("dispatcher-1", f"/v1/requests/{request}/approve", {"text": "同意重办"})
@@ -183,7 +208,9 @@ async def test_an_unhappy_verdict_asks_to_reopen_and_a_person_decides(hands: Han
     await hands.move("dispatcher-1", order, "dispatch", mode="open")
     await hands.move("member-1", order, "take")
     await hands.move("member-1", order, "finish", result="这次修好了。", closing="solved")
-    assert (await hands.move("resident-1", order, "rate", score=4, solved=True, contacted=True))["state"] == "closed"
+    assert (await hands.move("resident-1", order, "rate", score=4, solved=True, contacted=True))[
+        "state"
+    ] == "closed"
 
 
 async def test_the_second_return_is_decided_by_the_street_and_the_returner_is_barred(hands: Hands):
@@ -207,7 +234,9 @@ async def test_the_second_return_is_decided_by_the_street_and_the_returner_is_ba
     assert (await hands.try_("unit-1", order, "take")).json()["code"] == "NOT_ELIGIBLE"
     await hands.move("member-1", order, "take")
     second = await hands.post("member-1", f"/v1/orders/{order['id']}/requests", ask)
-    assert (await hands.post("dispatcher-1", f"/v1/requests/{second.json()['id']}/approve")).status_code == 403
+    assert (
+        await hands.post("dispatcher-1", f"/v1/requests/{second.json()['id']}/approve")
+    ).status_code == 403
     assert (await hands.post("street-1", f"/v1/requests/{second.json()['id']}/approve")).status_code == 200
     now = (await hands.get("dispatcher-1", f"/v1/orders/{order['id']}")).json()
     assert (now["state"], now["takes"][0]["state"]) == ("open", "returned")

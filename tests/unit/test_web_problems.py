@@ -1,6 +1,5 @@
 """Every failure in one shape, through real requests."""
 
-import asyncio
 import json
 from typing import Annotated
 from uuid import UUID
@@ -18,12 +17,12 @@ from starlette.exceptions import HTTPException
 
 from dispatch.domain import refusal as refusals
 from dispatch.domain.refusal import NotEligible, OrderMoved, ServiceBusy, SlotTaken, every_refusal
+from dispatch.settings import Settings
 from dispatch.web import middleware, problems
 from dispatch.web.database_errors import refusal_for
 from dispatch.web.messages import MESSAGES
 from dispatch.web.openapi import application
 from dispatch.web.wire import Body, IdIn, Phone, Text
-from dispatch.settings import Settings
 
 pytestmark = pytest.mark.asyncio
 
@@ -321,7 +320,7 @@ async def test_a_busy_postgresql_is_asked_again_later(app, client, state):
     [
         PoolTimeout(),
         ConnectionRefusedError(),
-        asyncio.TimeoutError(),
+        TimeoutError(),
         DBAPIError("", {}, _Postgres("42P01"), None, True),
     ],
 )

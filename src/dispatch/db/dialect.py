@@ -145,7 +145,10 @@ def in_one_statement(db: AsyncConnection) -> bool:
 def _filled(rows: Rows, hit: Row[Any], db: AsyncConnection) -> tuple[Insert, list[dict[str, Any]]]:
     """The insert and its parameters. Parameters, not VALUES: only so is the compiled statement used again."""
     lines = [
-        {name: getattr(hit, value.column) if isinstance(value, Seen) else value for name, value in line.items()}
+        {
+            name: getattr(hit, value.column) if isinstance(value, Seen) else value
+            for name, value in line.items()
+        }
         for line in rows.rows
     ]
     return _yielding(db.dialect.name, rows, insert_for(db.dialect.name, rows.table)), lines

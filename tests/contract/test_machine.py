@@ -1,0 +1,91 @@
+"""Whatever people try, over HTTP and in whatever order, the books add up."""
+
+import random
+from uuid import uuid4
+
+import pytest
+
+from dispatch.db.engine import Database
+from tests.contract.ledger import assert_books
+from tests.town import Hands
+
+WHO = (
+    "resident-1 resident-2 dispatcher-1 secretary-1 grid-1 street-1 district-1 member-1 member-2 member-3 unit-1 team-1 "
+    "provider-1 department-1 member-21"
+).split()
+
+
+def _body(move: str, dice: random.Random, hands: Hands, orders: list[dict], order: dict) -> dict:
+    town = hands.town
+    targets = [
+        {"kind": "member", "id": str(town[login].id)} for login in dice.sample(["member-1", "member-2", "member-3"], 2)
+    ]
+    assigned = [{"kind": kind, "id": str(town.bodies[f"{kind}-1"])} for kind in ("unit", "provider")]
+    modes = [
+        {"mode": "open", "slots_min": dice.randint(1, 2), "slots_max": dice.randint(2, 3)},
+        {"mode": "offer", "targets": targets, "parallel": dice.random() < 0.5},
+        {"mode": "assign", "targets": assigned[: dice.randint(1, 2)]},
+    ]
+    words = {"text": "情况说明", "reason_code": "other", "result": "已办理", "decision": "研究决定"}
+    return {
+        "ask": {"text": "请补充"},
+        "supplement": {"text": "补充"},
+        "reject": {"reason_code": "other", "text": "不属于"},
+        "merge": {"parent_id": dice.choice(orders)["id"]},
+        "unmerge": {"text": "单独办理"},
+        "resolve": {"result": "已办", "closing": "solved"},
+        "dispatch": dice.choice(modes),
+        "recall": {"reason_code": "other"},
+        "release": {"reason_code": "other"},
+        "contact": {"reached": dice.random() < 0.5},
+        "progress": {"text": "进展"},
+        "finish": {"result": "已办", "closing": "solved"},
+        "escalate": {"level": dice.choice(["community", "street", "district"]), "text": "上报"},
+        "deliberate": {"decision": words["decision"], "bodies": assigned[1:]},
+        "rate": {"score": dice.randint(1, 5), "solved": dice.random() < 0.6, "contacted": True},
+        "close": {"exit": "solved"},
+        "redo": {"reason_code": "other", "text": "重办", "same_takers": dice.random() < 0.5},
+        "cancel": {"reason_code": "other"},
+        "urge": {"text": "催办"},
+        "supervise": {"text": "督办"},
+    }.get(move, {})
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_people_try_the_log_tells_the_state(hands: Hands, database: Database, clock, seed: int):
+    dice = random.Random(seed)
+    orders = [await hands.file(dice.choice(["resident-1", "resident-2"])) for _ in range(4)]
+    done = 0
+    for _ in range(110):
+        clock.pass_(minutes=dice.choice([1, 70, 600]))
+        order, login = dice.choice(orders), dice.choice(WHO)
+        seen = await hands.get(login, f"/v1/orders/{order['id']}")
+        if seen.status_code == 404:
+            continue
+        moves = [offer["move"] for offer in seen.json()["moves"] if offer["move"] not in ("staff", "lead")]
+        pending = [line for line in seen.json()["requests"] if line["status"] == "pending"]
+        if pending and dice.random() < 0.4:
+            verdict = dice.choice(["approve", "refuse"])
+            answer = await hands.post(login, f"/v1/requests/{pending[0]['id']}/{verdict}", {"text": "决定"})
+            assert answer.status_code in (200, 403, 409), answer.text
+            continue
+        rash = [move for move in moves if move in ("cancel", "reject", "merge", "close", "resolve")]
+        if rash and dice.random() < 0.9:  # else every order ends before it has lived
+            moves = [move for move in moves if move not in rash]
+        if seen.json()["state"] in ("cancelled", "rejected", "closed") and dice.random() < 0.5:
+            orders.append(await hands.file(dice.choice(["resident-1", "resident-2"])))
+        if not moves:
+            kind = dice.choice(["return", "park", "reopen", "objection", "escalation"])
+            ask = {"kind": kind, "reason_code": "other", "text": "申请", "level": "street", "until": "2027-12-31"}
+            answer = await hands.post(login, f"/v1/orders/{order['id']}/requests", ask)
+            assert answer.status_code in (201, 403, 409), answer.text
+            continue
+        move = dice.choice(moves)
+        body = _body(move, dice, hands, orders, order)
+        if move == "rate" and "follow_up" in next(m["needs"] for m in seen.json()["moves"] if m["move"] == "rate"):
+            body["follow_up"] = {"channel": "phone", "at": "2026-11-22T10:00:00+08:00", "note": "回访"}
+        answer = await hands.post(login, f"/v1/orders/{order['id']}/{move}", body, Idempotency_Key=uuid4().hex)
+        assert answer.status_code in (200, 404, 409, 422), (move, login, answer.text)
+        done += answer.status_code == 200
+    assert done > 20
+    assert await assert_books(hands.town) == len(orders)

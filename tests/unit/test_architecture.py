@@ -1,0 +1,164 @@
+"""The architecture is a test. Each guard is a function that is also shown something wrong."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Enum, Index, UniqueConstraint
+
+from dispatch import wiring
+from dispatch.app import described
+from dispatch.db.base import metadata
+from dispatch.domain.facts import Fact
+from dispatch.domain.refusal import every_refusal
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src" / "dispatch"
+FILES = sorted(SRC.rglob("*.py"))
+KEYLESS = {"read_notices": "safe to repeat", "login_with_wechat": "signing in takes no key"}
+
+
+def calls(source: str, names: set[str]) -> Iterator[int]:
+    """Lines that call a method of one of these names."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names:
+            yield node.lineno
+
+
+def writes_state(source: str) -> Iterator[int]:
+    """Lines that write an order's state: ``order.state = …`` or ``update(orders)….values(state=…)``."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Attribute) and target.attr == "state":
+                    yield node.lineno
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "values"
+            and any(keyword.arg == "state" for keyword in node.keywords)
+            and "update(orders)" in ast.unparse(node.func)
+        ):
+            yield node.lineno
+
+
+def selects_orders(source: str) -> Iterator[int]:
+    """Lines that begin a select of orders' own columns without ``visible_to``."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "select":
+            said = " ".join(ast.unparse(argument) for argument in node.args)
+            if re.search(r"\borders\.c\b|\borders\b(?!\.)", said):
+                yield node.lineno
+
+
+def test_only_the_database_commits():
+    allowed = {"db", "jobs", "__main__.py"}
+    for path in FILES:
+        if path.relative_to(SRC).parts[0] not in allowed:
+            assert not list(calls(path.read_text(), {"commit", "rollback", "begin", "begin_nested"})), path
+    assert list(calls("async def f(db):\n    await db.commit()", {"commit"})) == [2]
+
+
+def test_only_the_log_writes_the_state_of_an_order():
+    for path in FILES:
+        if path.relative_to(SRC).as_posix() != "orders/log.py":
+            assert not list(writes_state(path.read_text())), path
+    assert list(writes_state("update(orders).where(x).values(state=1)")) == [1]
+    assert list(writes_state("order.state = 1")) == [1]
+    assert list(writes_state((SRC / "orders/log.py").read_text()))
+
+
+def test_orders_are_selected_where_visibility_is_applied():
+    """Elsewhere a select of orders needs a reason."""
+    reasons = {
+        "orders/queries.py": "its branches, paged one by one; children and steps for the service itself",
+        "orders/whole.py": "the columns that queries restricts",
+        "notices/reactions.py": "the service tells whoever is concerned",
+        "dispatching/actions/taking.py": "state and version under the dispatch's lock, already judged",
+    }
+    found = {path.relative_to(SRC).as_posix() for path in FILES if list(selects_orders(path.read_text()))}
+    assert found == set(reasons)
+    assert list(selects_orders("select(orders.c.id).where(x)")) == [1]
+
+
+def test_dialects_are_named_in_one_file():
+    named = re.compile(r"sqlalchemy\.dialects|dialect\.name|get_backend_name")
+    allowed = {"db/dialect.py", "db/types.py", "db/engine.py", "db/idempotency.py"}
+    found = {path.relative_to(SRC).as_posix() for path in FILES if named.search(path.read_text())}
+    assert found <= allowed, found - allowed
+
+
+def test_only_the_clock_reads_the_clock():
+    reads = re.compile(r"datetime\.(now|utcnow|today)\(|time\.time\(|date\.today\(")
+    found = {path.relative_to(SRC).as_posix() for path in FILES if reads.search(path.read_text())}
+    assert found == {"clock.py"}
+
+
+def operations() -> list[tuple[str, str, dict]]:
+    paths = described().openapi()["paths"]
+    return [(path, method, op) for path, methods in paths.items() for method, op in methods.items()]
+
+
+def test_every_route_asks_who_calls_unless_it_is_listed():
+    found = operations()
+    assert len(found) >= 45
+    for path, _, operation in found:
+        assert bool(operation.get("security")) != (path in wiring.PUBLIC), path
+
+
+def test_every_write_takes_an_idempotency_key_unless_it_is_listed():
+    for path, method, operation in operations():
+        if method != "get" and operation["operationId"] not in KEYLESS:
+            named = {parameter["name"].lower() for parameter in operation["parameters"]}
+            assert "idempotency-key" in named, path
+
+
+def test_every_move_of_the_rulebook_has_its_route():
+    from dispatch.domain.order import SYSTEM_MOVES, Move
+
+    paths = {path for path, _, _ in operations()}
+    for move in set(Move) - SYSTEM_MOVES - {Move.SUBMIT}:
+        assert f"/v1/orders/{{order_id}}/{move}" in paths
+
+
+def test_every_fact_has_its_line_and_job_names_are_unique():
+    assert set(wiring.REACTIONS) == set(Fact)
+    names = [job.name for job in wiring.JOBS]
+    assert len(names) == len(set(names))
+
+
+def test_refusal_codes_are_unique_and_documented():
+    codes = [kind.code for kind in every_refusal()]
+    assert len(codes) == len(set(codes))
+    page = (ROOT / "docs/errors.md").read_text()
+    assert all(f"`{code}`" in page for code in codes)
+
+
+TENANT = [table for table in metadata.sorted_tables if table.info["citus"] == ("distributed", "tenant_id")]
+
+
+def leads(columns: list[str]) -> bool:
+    return bool(columns) and columns[0] == "tenant_id"
+
+
+@pytest.mark.parametrize("table", TENANT, ids=lambda table: table.name)
+def test_the_tenant_leads_every_key(table):
+    assert leads([column.name for column in table.primary_key.columns])
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            assert leads([column.name for column in constraint.columns]), constraint.name
+    for index in table.indexes:
+        assert isinstance(index, Index)
+        assert leads([column.name for column in index.columns]), index.name
+    for key in table.foreign_key_constraints:
+        assert leads([column.name for column in key.columns]), key.name
+        assert key.ondelete is None
+    assert not any(isinstance(column.type, Enum) for column in table.columns)
+
+
+def test_every_table_is_classified():
+    assert len(TENANT) >= 20
+    assert all("citus" in table.info for table in metadata.sorted_tables)
+    assert not leads(["id", "tenant_id"])
