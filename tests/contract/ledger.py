@@ -21,7 +21,13 @@ async def assert_books(town: Town) -> int:
         steps.setdefault(step.order_id, []).append(step)
     for row in rows:
         told = replay(
-            Logged(s.seq, Move(s.move), State(s.state_from) if s.state_from else None, State(s.state_to), s.detail)
+            Logged(
+                s.seq,
+                Move(s.move),
+                State(s.state_from) if s.state_from else None,
+                State(s.state_to),
+                s.detail,
+            )
             for s in steps[row.id]
         )
         assert told == Replayed(

@@ -9,16 +9,30 @@ from dispatch.db.engine import Database
 from tests.contract.ledger import assert_books
 from tests.town import Hands
 
-WHO = (
-    "resident-1 resident-2 dispatcher-1 secretary-1 grid-1 street-1 district-1 member-1 member-2 member-3 unit-1 team-1 "
-    "provider-1 department-1 member-21"
-).split()
+WHO = [
+    "resident-1",
+    "resident-2",
+    "dispatcher-1",
+    "secretary-1",
+    "grid-1",
+    "street-1",
+    "district-1",
+    "member-1",
+    "member-2",
+    "member-3",
+    "unit-1",
+    "team-1",
+    "provider-1",
+    "department-1",
+    "member-21",
+]
 
 
 def _body(move: str, dice: random.Random, hands: Hands, orders: list[dict], order: dict) -> dict:
     town = hands.town
     targets = [
-        {"kind": "member", "id": str(town[login].id)} for login in dice.sample(["member-1", "member-2", "member-3"], 2)
+        {"kind": "member", "id": str(town[login].id)}
+        for login in dice.sample(["member-1", "member-2", "member-3"], 2)
     ]
     assigned = [{"kind": kind, "id": str(town.bodies[f"{kind}-1"])} for kind in ("unit", "provider")]
     modes = [
@@ -52,7 +66,9 @@ def _body(move: str, dice: random.Random, hands: Hands, orders: list[dict], orde
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_whatever_people_try_the_log_tells_the_state(hands: Hands, database: Database, clock, seed: int):
+async def test_whatever_people_try_the_log_tells_the_state(
+    hands: Hands, database: Database, clock, seed: int
+):
     dice = random.Random(seed)
     orders = [await hands.file(dice.choice(["resident-1", "resident-2"])) for _ in range(4)]
     done = 0
@@ -76,15 +92,25 @@ async def test_whatever_people_try_the_log_tells_the_state(hands: Hands, databas
             orders.append(await hands.file(dice.choice(["resident-1", "resident-2"])))
         if not moves:
             kind = dice.choice(["return", "park", "reopen", "objection", "escalation"])
-            ask = {"kind": kind, "reason_code": "other", "text": "申请", "level": "street", "until": "2027-12-31"}
+            ask = {
+                "kind": kind,
+                "reason_code": "other",
+                "text": "申请",
+                "level": "street",
+                "until": "2027-12-31",
+            }
             answer = await hands.post(login, f"/v1/orders/{order['id']}/requests", ask)
             assert answer.status_code in (201, 403, 409), answer.text
             continue
         move = dice.choice(moves)
         body = _body(move, dice, hands, orders, order)
-        if move == "rate" and "follow_up" in next(m["needs"] for m in seen.json()["moves"] if m["move"] == "rate"):
+        if move == "rate" and "follow_up" in next(
+            m["needs"] for m in seen.json()["moves"] if m["move"] == "rate"
+        ):
             body["follow_up"] = {"channel": "phone", "at": "2026-11-22T10:00:00+08:00", "note": "回访"}
-        answer = await hands.post(login, f"/v1/orders/{order['id']}/{move}", body, Idempotency_Key=uuid4().hex)
+        answer = await hands.post(
+            login, f"/v1/orders/{order['id']}/{move}", body, Idempotency_Key=uuid4().hex
+        )
         assert answer.status_code in (200, 404, 409, 422), (move, login, answer.text)
         done += answer.status_code == 200
     assert done > 20

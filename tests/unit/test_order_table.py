@@ -173,7 +173,9 @@ def test_no_order_is_stuck_and_every_state_is_reached():
 
 def test_an_escalated_order_is_ruled_by_the_level_it_stands_at():
     order = replace(life(S.ESCALATED), level="street")
-    dispatcher = Standing(ME, frozenset({R.DISPATCHER}), frozenset({R.DISPATCHER}), frozenset({Relation.IN_SCOPE}))
+    dispatcher = Standing(
+        ME, frozenset({R.DISPATCHER}), frozenset({R.DISPATCHER}), frozenset({Relation.IN_SCOPE})
+    )
     street = Standing(ME, frozenset({R.STREET}), frozenset({R.STREET}), frozenset({Relation.IN_SCOPE}))
     for move in (M.RESOLVE, M.DISPATCH, M.DELIBERATE, M.ESCALATE, M.RESUME):
         with pytest.raises(RoleForbidden):
@@ -187,5 +189,3 @@ def test_the_positive_control_a_wrong_table_is_noticed(monkeypatch: pytest.Monke
     monkeypatch.setattr("dispatch.domain.rules.EDGES", broken)
     with pytest.raises(AssertionError):
         test_whatever_is_outside_the_table_refuses_with_its_code(M.CANCEL)
-
-

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.exceptions import HTTPException
+from structlog.testing import capture_logs
 
 from dispatch.domain import refusal as refusals
 from dispatch.domain.refusal import NotEligible, OrderMoved, ServiceBusy, SlotTaken, every_refusal
@@ -57,6 +58,13 @@ def raising(error):
         raise error
 
     return route
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    """Unconfigured, structlog paints every trace in colours, which takes seconds."""
+    with capture_logs():
+        yield
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from dispatch.domain.order import (
     TakeState,
     TargetState,
 )
-from dispatch.domain.people import BODY_ROLES, STAFF_ROLES, Actor, Grant, Role
+from dispatch.domain.people import BODY_ROLES, SCOPED_ROLES, STAFF_ROLES, Actor, Grant, Role
 
 Party = tuple[str, UUID]
 """A taker, target or called body: (kind, id). A member's or a staff's id is the account's."""
@@ -239,7 +239,9 @@ def standing(life: Life, actor: Actor) -> Standing:
     if me == life.beneficiary_id:
         relations.add(Relation.BENEFICIARY)
     parties = {party for grant in actor.grants if (party := party_of(grant, me))}
-    scoped = frozenset(grant.role for grant in actor.grants if covers(grant, life.place))
+    scoped = frozenset(
+        grant.role for grant in actor.grants if grant.role in SCOPED_ROLES and covers(grant, life.place)
+    )
     if scoped:
         relations.add(Relation.IN_SCOPE)
     mine = [take for take in life.active if take.party in parties or me in take.people]

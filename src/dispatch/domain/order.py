@@ -212,7 +212,8 @@ class Edge:
 
 
 S, M = State, Move
-_UNDERWAY = (S.OPEN, S.OFFERED, S.TAKEN, S.IN_SERVICE)
+UNDERWAY = (S.OPEN, S.OFFERED, S.TAKEN, S.IN_SERVICE)
+"""Handed out and not done: states in which somebody may hold a take."""
 
 
 def _rows(
@@ -243,7 +244,7 @@ EDGES_IN_ORDER: tuple[Edge, ...] = (
     *_rows(M.SUPPLEMENT, (S.NEED_INFO,), (S.SUBMITTED,), FILER, BENEFICIARY, needs=("text",)),
     *_rows(
         M.SUPPLEMENT,
-        (S.SUBMITTED, S.ACCEPTED, *_UNDERWAY),
+        (S.SUBMITTED, S.ACCEPTED, *UNDERWAY),
         (),
         FILER,
         BENEFICIARY,
@@ -259,7 +260,7 @@ EDGES_IN_ORDER: tuple[Edge, ...] = (
     *_rows(
         M.FOLLOW,
         (S.MERGED,),
-        (S.SUBMITTED, S.NEED_INFO, S.ACCEPTED, *_UNDERWAY, S.PAUSED, S.ESCALATED),
+        (S.SUBMITTED, S.NEED_INFO, S.ACCEPTED, *UNDERWAY, S.PAUSED, S.ESCALATED),
         SYSTEM,
         stay=True,
     ),
@@ -283,9 +284,9 @@ EDGES_IN_ORDER: tuple[Edge, ...] = (
         stay=True,
     ),
     *_rows(M.RELEASE, (S.ESCALATED, S.PAUSED), (), TAKER, SYSTEM, needs=("reason_code",), stay=True),
-    *_rows(M.STAFF, _UNDERWAY, (), BODY_TAKER, needs=("member_ids",), stay=True),
+    *_rows(M.STAFF, UNDERWAY, (), BODY_TAKER, needs=("member_ids",), stay=True),
     *_rows(M.LEAD, (S.TAKEN, S.IN_SERVICE), (), LEAD, DISPATCHER, needs=("take_id",), stay=True),
-    *_rows(M.CONTACT, _UNDERWAY, (), TAKER, needs=("reached",), stay=True),
+    *_rows(M.CONTACT, UNDERWAY, (), TAKER, needs=("reached",), stay=True),
     *_rows(M.START, (S.TAKEN,), (S.IN_SERVICE,), TAKER),
     *_rows(
         M.PROGRESS,
@@ -298,7 +299,7 @@ EDGES_IN_ORDER: tuple[Edge, ...] = (
         stay=True,
     ),
     *_rows(M.FINISH, (S.TAKEN, S.IN_SERVICE), (S.DONE,), LEAD, needs=("result", "closing")),
-    *_rows(M.ESCALATE, (S.ACCEPTED, *_UNDERWAY, S.REDO), (S.ESCALATED,), DISPATCHER, needs=("level", "text")),
+    *_rows(M.ESCALATE, (S.ACCEPTED, *UNDERWAY, S.REDO), (S.ESCALATED,), DISPATCHER, needs=("level", "text")),
     *_rows(M.ESCALATE, (S.ESCALATED,), (), DISPATCHER, needs=("level", "text"), stay=True),
     *_rows(M.DELIBERATE, (S.ESCALATED,), (), DISPATCHER, needs=("decision",), stay=True),
     *_rows(
@@ -497,7 +498,7 @@ class AskRule:
 
 ASKS: dict[Ask, AskRule] = {
     # 衡阳, 数字城管: a return is asked and decided; from the second on the street rules (国办函〔2025〕66号 派单异议).
-    Ask.RETURN: AskRule(frozenset({*_UNDERWAY, S.ESCALATED, S.PAUSED}), (TAKER, INVITED), DISPATCHER, STREET),
+    Ask.RETURN: AskRule(frozenset({*UNDERWAY, S.ESCALATED, S.PAUSED}), (TAKER, INVITED), DISPATCHER, STREET),
     # One built-in extension by the dispatcher, the second one level up, never a third (数字城管 延期).
     Ask.EXTENSION: AskRule(
         frozenset({S.TAKEN, S.IN_SERVICE, S.ESCALATED}), (TAKER,), DISPATCHER, STREET, most=2
@@ -509,7 +510,7 @@ ASKS: dict[Ask, AskRule] = {
         STREET,
     ),
     Ask.ESCALATION: AskRule(
-        frozenset({S.ACCEPTED, *_UNDERWAY, S.REDO}), (TAKER, GRID), DISPATCHER, DISPATCHER
+        frozenset({S.ACCEPTED, *UNDERWAY, S.REDO}), (TAKER, GRID), DISPATCHER, DISPATCHER
     ),
     Ask.EXCLUSION: AskRule(frozenset(State), (DISPATCHER,), STREET, STREET),
     Ask.OBJECTION: AskRule(frozenset({S.REJECTED}), (FILER,), STREET, STREET, days=15),

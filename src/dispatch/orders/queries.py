@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.domain.order import LIVE, AskState
+from dispatch.domain.order import LIVE, UNDERWAY, AskState, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OrderNotFound, RequestNotFound
 from dispatch.orders import visibility
@@ -345,51 +345,28 @@ MOST_COUNTED = 100
 
 async def counts(db: AsyncConnection, actor: Actor, *, at: datetime) -> dict[str, int]:
     """How many orders wait in each view, at most ``MOST_COUNTED``; only views that the actor has."""
-    wanted: dict[str, list[ColumnElement[bool]]] = {
-        "to_rate": [or_(*visibility.mine(actor)), orders.c.state == "done"],
-        "queue": [or_(*visibility.scoped(actor)), orders.c.state.in_(tuple(LIVE))]
-        if visibility.scoped(actor)
-        else [],
-        "pool": [or_(*visibility.pool(actor, at=at))] if visibility.parties(actor) else [],
-        "taken": [
-            or_(*visibility.taken(actor)),
-            orders.c.state.in_(("open", "offered", "taken", "in_service")),
-        ],
+    tenant_id, scoped = actor.tenant.id, visibility.scoped(actor)
+
+    def seen(*conditions: ColumnElement[bool]) -> Select[Any]:
+        return select(orders.c.id).where(orders.c.tenant_id == tenant_id, *conditions)
+
+    wanted: dict[str, Select[Any]] = {
+        "to_rate": seen(or_(*visibility.mine(actor)), orders.c.state == State.DONE),
+        "taken": seen(or_(*visibility.taken(actor)), orders.c.state.in_(UNDERWAY)),
     }
+    if visibility.parties(actor):
+        wanted["pool"] = seen(or_(*visibility.pool(actor, at=at)))
+    if scoped:
+        wanted["queue"] = seen(or_(*scoped), orders.c.state.in_(tuple(LIVE)))
+        wanted["requests"] = select(requests.c.id).where(
+            requests.c.tenant_id == tenant_id,
+            requests.c.status == AskState.PENDING,
+            requests.c.order_id.in_(seen(or_(*scoped))),
+        )
     columns = [
-        select(func.count())
-        .select_from(
-            select(orders.c.id)
-            .where(orders.c.tenant_id == actor.tenant.id, *conditions)
-            .limit(MOST_COUNTED)
-            .subquery()
-        )
-        .scalar_subquery()
-        .label(name)
-        for name, conditions in wanted.items()
-        if conditions
+        select(func.count()).select_from(found.limit(MOST_COUNTED).subquery()).scalar_subquery().label(name)
+        for name, found in wanted.items()
     ]
-    pending = (
-        select(func.count())
-        .select_from(
-            select(requests.c.id)
-            .where(
-                requests.c.tenant_id == actor.tenant.id,
-                requests.c.status == AskState.PENDING,
-                requests.c.order_id.in_(
-                    select(orders.c.id).where(
-                        orders.c.tenant_id == actor.tenant.id, or_(*visibility.scoped(actor))
-                    )
-                ),
-            )
-            .limit(MOST_COUNTED)
-            .subquery()
-        )
-        .scalar_subquery()
-        .label("requests")
-    )
-    if visibility.scoped(actor):
-        columns.append(pending)
     row = (await db.execute(select(*columns, proof(actor).label("proof")))).one()
     proven(actor, row.proof)
     return {name: count for name, count in row._mapping.items() if name != "proof"}

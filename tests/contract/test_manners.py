@@ -1,0 +1,237 @@
+"""The contract's manners, on every database."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from dispatch.catalog.tables import reasons
+from dispatch.db.idempotency import idempotency_keys
+from dispatch.db.ids import new_id
+from dispatch.db.outbox import outbox
+from dispatch.jobs.relay import relay
+from dispatch.notices.tables import notices
+from dispatch.orders.tables import order_steps, orders
+from dispatch.people import actions as people
+from dispatch.people.tables import accounts, grants
+from dispatch.wiring import REACTIONS
+from tests.contract.ledger import assert_books
+from tests.town import T0, Hands, found
+
+FIELDS = {"type", "title", "status", "detail", "instance", "code", "message", "request_id"}
+
+
+async def test_every_failure_is_a_problem_of_one_shape(hands: Hands):
+    order = await hands.file()
+    path = f"/v1/orders/{order['id']}"
+    headers = hands.town["resident-1"].headers
+    answers = {
+        401: await hands.client.get(path),
+        403: await hands.try_("resident-1", order, "accept"),
+        404: await hands.client.get("/v1/nothing", headers=headers),
+        405: await hands.client.put(path, headers=headers),
+        409: await hands.try_("dispatcher-1", order, "recall", reason_code="other"),
+        412: await hands.post("dispatcher-1", f"{path}/accept", {}, If_Match='"9"'),
+        413: await hands.client.post("/v1/orders", content=b"x" * 400_000, headers=headers),
+        422: await hands.try_("dispatcher-1", order, "ask"),
+    }
+    for status, answer in answers.items():
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json().keys() >= FIELDS
+        assert any("\u4e00" <= sign <= "\u9fff" for sign in answer.json()["message"])
+    assert answers[412].json()["version"] == 1
+    assert answers[422].json()["errors"][0]["loc"] == ["body", "text"]
+    assert await assert_books(hands.town) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"text": ""},
+        {"text": "一" * 2001},
+        {"text": "坏\x00了"},
+        {"text": 7},
+        {"item_code": 102},
+        {"item_code": "9999"},
+        {"colour": "red"},
+        {"place_id": "1"},
+        {"place_id": str(uuid4())},
+        {"wanted_from": "2026-11-22T09:00:00"},
+        {"wanted_from": 0},
+        {"contact_phone": "12"},
+        {"location": {"lng": 500, "lat": 1, "crs": "gcj02"}},
+        {"on_behalf_of": {"name": "李奶奶"}},
+        {"answers": {"x": 1}},
+    ],
+)
+async def test_a_senseless_order_is_refused_and_nothing_is_kept(hands: Hands, wrong: dict):
+    body = {"item_code": "0102", "text": "陪同就医", **wrong}
+    answer = await hands.post("resident-1", "/v1/orders", body, Idempotency_Key=uuid4().hex)
+    assert answer.status_code in (404, 422), answer.text
+    assert await hands.town.rows(select(orders.c.id).where(orders.c.tenant_id == hands.town.tenant_id)) == []
+    kept = select(idempotency_keys.c.key).where(idempotency_keys.c.tenant_id == hands.town.tenant_id)
+    assert await hands.town.rows(kept) == []
+
+
+async def test_what_people_write_is_kept_as_they_meant_it(hands: Hands):
+    order = await hands.file(
+        text="\u200b𬱖家阿姨👵的水管坏了\r\n请帮忙",
+        contact_phone="＋86 １３８ ００００ １１１１",
+        hide_name=True,
+    )
+    assert order["text"] == "𬱖家阿姨👵的水管坏了\n请帮忙"
+    assert order["contact_phone"] == "13800001111"
+    assert order["created_at"] == "2026-11-22T09:30:00.000+08:00"
+    seen = (await hands.get("dispatcher-1", f"/v1/orders/{order['id']}")).json()
+    assert seen["filer"]["name"] == "resident-1"
+    opened = await hands.move("dispatcher-1", order, "accept")
+    await hands.move("dispatcher-1", opened, "dispatch", mode="open")
+    pool = (await hands.get("member-1", f"/v1/orders/{order['id']}")).json()
+    assert (pool["filer"]["name"], pool["contact_phone"], pool["address"]) == ("匿名居民", None, None)
+    mine = (await hands.move("member-1", order, "take"))["order"]
+    assert mine["contact_phone"] == "13800001111"
+    street = (await hands.get("street-1", f"/v1/orders/{order['id']}")).json()
+    assert street["contact_phone"] == "138******11"
+
+
+async def test_versions_guard_moves_but_not_taking_and_judging(hands: Hands):
+    order = await hands.open_()
+    read = await hands.get("dispatcher-1", f"/v1/orders/{order['id']}")
+    assert read.headers["ETag"] == f'"{order["version"]}"'
+    assert read.headers["Cache-Control"] == "private, no-store"
+    taken = await hands.post("member-1", f"/v1/orders/{order['id']}/take", {}, If_Match='"1"')
+    assert taken.status_code == 200
+    stale = await hands.post("dispatcher-1", f"/v1/orders/{order['id']}/urge", {"text": "快"}, If_Match='"1"')
+    assert (stale.status_code, stale.json()["code"]) == (412, "CHANGED_MEANWHILE")
+
+
+async def test_polled_answers_are_304_when_nothing_changed(hands: Hands):
+    for path in ("/v1/catalog", "/v1/home", "/v1/me/badges"):
+        first = await hands.get("resident-1", path)
+        assert first.status_code == 200, first.text
+        headers = {**hands.town["resident-1"].headers, "If-None-Match": first.headers["ETag"]}
+        assert (await hands.client.get(path, headers=headers)).status_code == 304
+    catalog = (await hands.get("resident-1", "/v1/catalog")).json()["categories"]
+    assert (len(catalog), sum(len(group["items"]) for group in catalog)) == (12, 82)
+
+
+async def test_another_tenants_orders_do_not_exist(hands: Hands, app, database):
+    other = Hands(hands.client, await found(database, app.state.settings.session_key.get_secret_value()))
+    order = await other.file()
+    for login in ("district-1", "dispatcher-1", "resident-1", "member-1"):
+        assert (await hands.get(login, f"/v1/orders/{order['id']}")).status_code == 404
+        assert (await hands.try_(login, order, "take")).status_code == 404
+    assert await hands.town.rows(select(orders.c.id).where(orders.c.tenant_id == hands.town.tenant_id)) == []
+
+
+async def test_a_revoked_grant_stops_the_next_request_and_a_former_member_reads_why(
+    hands: Hands, database, clock
+):
+    town, member = hands.town, hands.town["member-1"]
+    order = await hands.open_()
+    assert (await hands.get("member-1", f"/v1/orders/{order['id']}")).status_code == 200
+    clock.pass_(minutes=1)
+    async with database.writing() as db:
+        await people.move_member(db, town.tenant_id, member.id, town.places["community-2"], at=clock.now)
+    gone = await hands.get("member-1", f"/v1/orders/{order['id']}")
+    assert (gone.status_code, gone.json()["code"]) == (401, "AUTH_TOKEN_REVOKED")
+    version = (await town.rows(select(accounts.c.grants_version).where(accounts.c.id == member.id)))[0][0]
+    headers = {"Authorization": f"Bearer {town.token(member.id, version)}"}
+    answer = await hands.client.post(f"/v1/orders/{order['id']}/take", json={}, headers=headers)
+    assert (answer.status_code, answer.json()["code"], answer.json()["why"]) == (
+        409,
+        "NOT_ELIGIBLE",
+        "not_in_audience",
+    )
+
+
+async def test_a_suspended_member_takes_nothing(hands: Hands):
+    order = await hands.open_()
+    await hands.town.member_state("member-1", "suspended")
+    answer = await hands.try_("member-1", order, "take")
+    assert (answer.json()["code"], answer.json()["why"]) == ("NOT_ELIGIBLE", "suspended")
+    assert (await hands.try_("member-21", order, "take")).status_code == 404
+
+
+async def test_with_several_grants_a_write_must_choose(hands: Hands, database):
+    town, person = hands.town, hands.town["member-1"]
+    second = new_id()
+    async with database.writing() as db:
+        row = {"tenant_id": town.tenant_id, "id": second, "account_id": person.id, "role": "resident"}
+        await db.execute(insert(grants).values(**row, place_id=town.places["community-1"], valid_from=T0))
+    order = await hands.open_("resident-2")
+    answer = await hands.try_("member-1", order, "take")
+    assert (answer.status_code, answer.json()["code"]) == (422, "GRANT_REQUIRED")
+    chosen = await hands.post(
+        "member-1", f"/v1/orders/{order['id']}/take", {}, X_Acting_Grant=str(person.grant_id)
+    )
+    assert chosen.json()["outcome"] == "taken"
+    wrong = await hands.post("member-1", f"/v1/orders/{order['id']}/take", {}, X_Acting_Grant=str(uuid4()))
+    assert (wrong.status_code, wrong.json()["code"]) == (403, "GRANT_UNKNOWN")
+
+
+async def test_a_retired_reason_is_refused_and_its_rows_stay_readable(hands: Hands, database):
+    order = await hands.open_()
+    done = await hands.move("dispatcher-1", order, "recall", reason_code="other")
+    async with database.writing() as db:
+        await db.execute(
+            update(reasons)
+            .where(
+                reasons.c.tenant_id == hands.town.tenant_id,
+                reasons.c.act == "recall",
+                reasons.c.code == "other",
+            )
+            .values(retired_at=T0)
+        )
+    await hands.move("dispatcher-1", done, "dispatch", mode="open")
+    refused = await hands.try_("dispatcher-1", order, "recall", reason_code="other")
+    assert (refused.status_code, refused.json()["code"]) == (422, "REASON_UNKNOWN")
+    assert (await hands.get("dispatcher-1", f"/v1/orders/{order['id']}/timeline")).status_code == 200
+
+
+async def test_facts_are_told_once_by_any_number_of_workers_and_failures_are_seen(
+    hands: Hands, database, clock
+):
+    for _ in range(3):
+        await hands.accepted()
+    await asyncio.gather(*(relay(database, clock.now, REACTIONS) for _ in range(3)))
+    mine = outbox.c.tenant_id == hands.town.tenant_id
+    assert {row.state for row in await hands.town.rows(select(outbox.c.state).where(mine))} == {"done"}
+    told = await hands.town.rows(
+        select(notices.c.account_id, notices.c.cause).where(notices.c.tenant_id == hands.town.tenant_id)
+    )
+    assert len(told) == len({tuple(row) for row in told}) == 6
+
+    async def broken(db, tenant_id, body, at):
+        raise RuntimeError("no")
+
+    await hands.file()
+    for _ in range(14):
+        clock.pass_(hours=2)
+        await relay(database, clock.now, dict.fromkeys(REACTIONS, (broken,)))
+    states = await hands.town.rows(
+        select(outbox.c.state, outbox.c.attempts, outbox.c.error).where(mine, outbox.c.state == "dead")
+    )
+    assert [tuple(row) for row in states] == [("dead", 12, "RuntimeError: no")]
+    ready = (await hands.client.get("/v1/readyz")).json()
+    assert ready["status"] == "degraded"
+    assert any(reason.startswith("outbox_dead") for reason in ready["reasons"])
+    async with database.writing() as db:
+        await db.execute(update(outbox).where(mine, outbox.c.state == "dead").values(state="done"))
+
+
+async def test_steps_are_written_only_by_what_happened(hands: Hands):
+    order = await hands.done()
+    rows = await hands.town.rows(
+        select(order_steps.c.seq, order_steps.c.move).where(order_steps.c.tenant_id == hands.town.tenant_id)
+    )
+    assert sorted(tuple(row) for row in rows) == [
+        (1, "submit"),
+        (2, "accept"),
+        (3, "dispatch"),
+        (4, "take"),
+        (5, "finish"),
+    ]
+    assert order["version"] == 5
