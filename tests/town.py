@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 from sqlalchemy import insert, update
 
+from dispatch import clock
 from dispatch.catalog.actions import load_defaults
 from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
@@ -49,6 +50,7 @@ class Town:
     tenant_id: int
     database: Database
     key: str
+    made: datetime = T0
     places: dict[str, UUID] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
@@ -217,7 +219,7 @@ class Town:
         return logins
 
     def token(self, account_id: UUID, version: int) -> str:
-        made = T0 - timedelta(minutes=1)
+        made = self.made - timedelta(minutes=1)
         claims = Claims(account_id, self.tenant_id, uuid4(), version, made, made + timedelta(days=365))
         return write_token(claims, self.key)
 
@@ -235,8 +237,8 @@ class Town:
             return list((await db.execute(statement)).all())
 
 
-async def found(database: Database, key: str) -> Town:
-    """A fresh tenant with its district, catalogue and the usual people."""
+async def found(database: Database, key: str, *, present: bool = False) -> Town:
+    """A fresh tenant with its district, catalogue and the usual people; ``present``: with tokens good by the real clock."""
     tenant_id = os.getpid() % 100_000 * 10_000 + next(_numbers)
     async with database.writing() as db:
         await db.execute(
@@ -245,7 +247,7 @@ async def found(database: Database, key: str) -> Town:
             )
         )
         await load_defaults(db, tenant_id)
-    town = Town(tenant_id, database, key)
+    town = Town(tenant_id, database, key, made=clock.now() if present else T0)
     for name, kind, parent in (
         ("district", "district", None),
         ("street-1", "street", "district"),

@@ -10,21 +10,8 @@ from tests.contract.ledger import assert_books
 from tests.town import Hands
 
 WHO = [
-    "resident-1",
-    "resident-2",
-    "dispatcher-1",
-    "secretary-1",
-    "grid-1",
-    "street-1",
-    "district-1",
-    "member-1",
-    "member-2",
-    "member-3",
-    "unit-1",
-    "team-1",
-    "provider-1",
-    "department-1",
-    "member-21",
+    *("resident-1", "resident-2", "dispatcher-1", "secretary-1", "grid-1", "street-1", "district-1"),
+    *("member-1", "member-2", "member-3", "unit-1", "team-1", "provider-1", "department-1", "member-21"),
 ]
 
 

@@ -9,15 +9,23 @@ import pytest
 from fastapi import Body as JsonBody
 from fastapi import Depends, FastAPI, Query
 from pydantic import model_validator
-from sqlalchemy import text
+from sqlalchemy import CheckConstraint, Column, Index, Integer, MetaData, Table, UniqueConstraint, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.exceptions import HTTPException
 from structlog.testing import capture_logs
 
+from dispatch.db.base import metadata
 from dispatch.domain import refusal as refusals
-from dispatch.domain.refusal import NotEligible, OrderMoved, ServiceBusy, SlotTaken, every_refusal
+from dispatch.domain.refusal import (
+    NotEligible,
+    OrderMoved,
+    RequestPending,
+    ServiceBusy,
+    SlotTaken,
+    every_refusal,
+)
 from dispatch.settings import Settings
 from dispatch.web import middleware, problems
 from dispatch.web.database_errors import refusal_for
@@ -70,7 +78,14 @@ def _quiet():
 @pytest.fixture
 def app():
     app = application("0", lifespan=None)
-    problems.install(app, {"uq_takes_dispatch_id_taker_id": SlotTaken, "ck_pages_count": SlotTaken})
+    problems.install(
+        app,
+        {
+            "uq_takes_dispatch_id_taker_id": SlotTaken,
+            "ck_pages_count": SlotTaken,
+            "uq_takes_running": RequestPending,
+        },
+    )
     middleware.install(app, Settings())
 
     @app.post("/demands")
@@ -358,14 +373,23 @@ async def test_a_violated_constraint_is_the_refusal_behind_its_name(app, client)
     assert_problem(await client.get("/unknown"), 500, "INTERNAL_ERROR")
 
 
-async def test_sqlite_itself_is_understood(app, client, tmp_path):
+async def test_sqlite_itself_is_understood(app, client, tmp_path, monkeypatch):
+    tables = MetaData(naming_convention=metadata.naming_convention)
+    takes = Table(
+        "takes",
+        tables,
+        Column("dispatch_id"),
+        Column("taker_id"),
+        UniqueConstraint("dispatch_id", "taker_id"),
+    )
+    Index("uq_takes_running", takes.c.taker_id, unique=True, sqlite_where=takes.c.dispatch_id > 10)
+    Table("pages", tables, Column("n", Integer, primary_key=True), CheckConstraint("n > 0", name="count"))
+    monkeypatch.setattr("dispatch.web.database_errors.metadata", tables)
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/a.db", connect_args={"timeout": 0})
     async with engine.begin() as db:
-        await db.execute(
-            text("CREATE TABLE takes (dispatch_id INT, taker_id INT, UNIQUE (dispatch_id, taker_id))")
-        )
-        await db.execute(text("CREATE TABLE pages (n INT, CONSTRAINT ck_pages_count CHECK (n > 0))"))
-        await db.execute(text("INSERT INTO takes VALUES (1, 1)"))
+        await db.run_sync(tables.create_all)
+        await db.execute(text("INSERT INTO takes VALUES (1, 1), (11, 2)"))
+        await db.execute(text("INSERT INTO pages VALUES (1)"))
 
     def statement(path: str, sql: str) -> None:
         @app.get(path)
@@ -374,12 +398,16 @@ async def test_sqlite_itself_is_understood(app, client, tmp_path):
                 await db.execute(text(sql))
 
     statement("/twice", "INSERT INTO takes VALUES (1, 1)")
+    statement("/running", "INSERT INTO takes VALUES (12, 2)")
     statement("/check", "INSERT INTO pages VALUES (0)")
+    statement("/key", "INSERT INTO pages VALUES (1)")
     statement("/write", "INSERT INTO takes VALUES (2, 2)")
     statement("/wrong", "INSERT INTO nowhere VALUES (2)")
 
     assert_problem(await client.get("/twice"), 409, "SLOT_TAKEN")
+    assert_problem(await client.get("/running"), 409, "REQUEST_PENDING")
     assert_problem(await client.get("/check"), 409, "SLOT_TAKEN")
+    assert_problem(await client.get("/key"), 500, "INTERNAL_ERROR")
     assert_problem(await client.get("/wrong"), 500, "INTERNAL_ERROR")
     async with engine.connect() as other:
         await other.execute(text("BEGIN IMMEDIATE"))

@@ -4,9 +4,11 @@ import re
 import sqlite3
 from collections.abc import Mapping
 
+from sqlalchemy import PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from dispatch.db.base import metadata
 from dispatch.domain.refusal import Refusal, ServiceBusy
 
 Constraints = Mapping[str, type[Refusal]]
@@ -69,8 +71,8 @@ def _sqlite_error(error: DBAPIError) -> sqlite3.Error | None:
 def _violated(error: IntegrityError) -> list[str]:
     """Names that the violated constraint may have.
 
-    PostgreSQL tells the name. SQLite tells it for CHECKs; of a unique constraint only the columns, from which
-    the names are made that the naming convention gives (db/base.py).
+    PostgreSQL tells the name. SQLite tells it for CHECKs; of a unique constraint or index only the columns, by
+    which it is looked up.
     """
     names: list[str] = []
     origin: BaseException | None = error.orig
@@ -84,7 +86,15 @@ def _violated(error: IntegrityError) -> list[str]:
     if match := re.search(r"UNIQUE constraint failed: index '(\w+)'", text):
         names.append(match[1])
     elif match := re.search(r"UNIQUE constraint failed: (\w+\.\w+(?:, \w+\.\w+)*)", text):
-        columns = [column.split(".") for column in match[1].split(", ")]
-        table, joined = columns[0][0], "_".join(column for _, column in columns)
-        names += [f"uq_{table}_{joined}", f"pk_{table}", f"ix_{table}_{joined}"]
+        told_columns = [column.split(".") for column in match[1].split(", ")]
+        names += _unique_over(metadata.tables.get(told_columns[0][0]), [column for _, column in told_columns])
     return names
+
+
+def _unique_over(table: Table | None, columns: list[str]) -> list[str]:
+    """Names of the keys, constraints and indexes of a table that are unique over just these columns."""
+    if table is None:
+        return []
+    keys = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
+    unique = [*keys, *(index for index in table.indexes if index.unique)]
+    return [str(each.name) for each in unique if each.columns.keys() == columns]

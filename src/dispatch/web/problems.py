@@ -140,7 +140,9 @@ def status_of(refusal: Refusal | type[Refusal]) -> int:
 def every_problem() -> list[Entry]:
     """The catalogue of errors, ordered by code: for the documentation and for the tests."""
     said = [
-        Entry(kind.code, status_of(kind), kind.message, (kind.__doc__ or "").strip().replace("\n    ", " "))
+        Entry(
+            kind.code, status_of(kind), kind.message, " ".join((kind.__doc__ or "").replace("``", "").split())
+        )
         for kind in refusals.every_refusal()
     ]
     return sorted([*said, *OF_THE_WEB.values()], key=lambda entry: entry.code)
