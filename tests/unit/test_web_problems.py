@@ -378,8 +378,8 @@ async def test_sqlite_itself_is_understood(app, client, tmp_path, monkeypatch):
     takes = Table(
         "takes",
         tables,
-        Column("dispatch_id"),
-        Column("taker_id"),
+        Column("dispatch_id", Integer),
+        Column("taker_id", Integer),
         UniqueConstraint("dispatch_id", "taker_id"),
     )
     Index("uq_takes_running", takes.c.taker_id, unique=True, sqlite_where=takes.c.dispatch_id > 10)
