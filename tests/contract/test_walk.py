@@ -252,3 +252,29 @@ async def test_a_bulk_act_answers_for_each_order_and_can_be_repeated(hands: Hand
         )
         assert answer.status_code == 200, answer.text
         assert [line["status"] for line in answer.json()["items"]] == [409, 200, 200, 200, 404]
+
+
+async def test_requests_are_listed_to_those_who_asked_and_those_who_look_after_the_place(hands: Hands):
+    order = await hands.taken("member-1")
+    ask = {"kind": "park", "reason_code": "other", "text": "等配件到货", "until": "2027-01-31"}
+    filed = (await hands.post("member-1", f"/v1/orders/{order['id']}/requests", ask)).json()
+
+    async def listed(login: str, **params: str) -> list[str]:
+        answer = await hands.get(login, "/v1/requests", **params)
+        assert answer.status_code == 200, answer.text
+        return [item["id"] for item in answer.json()["items"]]
+
+    for login in ("member-1", "dispatcher-1", "street-1"):
+        assert await listed(login) == [filed["id"]]
+    for login in ("member-2", "dispatcher-2", "street-2", "resident-1"):
+        assert await listed(login) == []
+    assert await listed("street-1", kind="park", status="pending") == [filed["id"]]
+    assert await listed("street-1", kind="return") == []
+    assert (await hands.post("dispatcher-1", f"/v1/requests/{filed['id']}/approve")).status_code == 403
+    assert (await hands.post("street-1", f"/v1/requests/{filed['id']}/approve")).json()[
+        "status"
+    ] == "approved"
+    assert await listed("street-1", status="pending") == []
+    paused = (await hands.get("member-1", f"/v1/orders/{order['id']}")).json()
+    assert paused["state"] == "paused"
+    assert (await hands.move("dispatcher-1", order, "resume"))["state"] == "taken"

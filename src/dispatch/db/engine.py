@@ -37,6 +37,7 @@ class Database:
             max_overflow=0,
             pool_timeout=pool_wait_seconds,
             pool_pre_ping=not sqlite,
+            hide_parameters=True,
         )
         dialect.tune(self._read.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
         if sqlite:

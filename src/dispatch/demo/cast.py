@@ -160,7 +160,7 @@ _GIVEN = [
     "卓然",
     "心怡",
 ]
-RARE_NAMES = ("阿依古丽·买买提", "欧阳𬱖", "司马青山")
+RARE_NAMES = {"resident-3": "阿依古丽·买买提", "member-7": "欧阳𬱖", "member-20": "司马青山"}
 """Names that systems get wrong: a dot, a sign beyond the basic plane, a surname of two signs."""
 
 
@@ -178,15 +178,12 @@ class Trait:
 def traits(checkin_codes: tuple[str, ...]) -> dict[str, Trait]:
     """Name, phone, offers, skills and free times of everyone, by login; the same on every call."""
     dice = Random(SEED)  # noqa: S311 - made-up people, no secrets
-    names = list(RARE_NAMES)
-    while len(names) < len(PARTS):
-        name = dice.choice(_SURNAMES) + dice.choice(_GIVEN)
-        if name not in names:
-            names.append(name)
-    # The three that systems get wrong go to a resident and two members.
-    for index, login in enumerate(("resident-3", "member-7", "member-20")):
-        place = next(number for number, part in enumerate(PARTS) if part.login == login)
-        names[index], names[place] = names[place], names[index]
+    names: dict[str, str] = dict(RARE_NAMES)
+    for part in PARTS:
+        while part.login not in names:
+            name = dice.choice(_SURNAMES) + dice.choice(_GIVEN)
+            if name not in names.values():
+                names[part.login] = name
     found: dict[str, Trait] = {}
     for number, part in enumerate(PARTS, start=1):
         items: tuple[str, ...] = ()
@@ -198,5 +195,5 @@ def traits(checkin_codes: tuple[str, ...]) -> dict[str, Trait]:
             skills = tuple(dice.sample(SKILLS, dice.randint(1, 3)))
             # Round the clock: whoever looks at the demonstration at night finds somebody free.
             times = tuple({"weekday": day, "from": "00:00", "to": "24:00"} for day in range(1, 8))
-        found[part.login] = Trait(names[number - 1], f"1990000{number:04d}", items, skills, times)
+        found[part.login] = Trait(names[part.login], f"1990000{number:04d}", items, skills, times)
     return found

@@ -42,7 +42,6 @@ async def seed_orders(
     db: AsyncConnection,
     tenant_id: int,
     accounts: Mapping[str, UUID],
-    places: Mapping[str, UUID],
     bodies: Mapping[str, UUID],
     *,
     at: datetime,

@@ -6,10 +6,12 @@ from fastapi import APIRouter
 
 from dispatch.demo import queries
 from dispatch.demo.schemas import DemoAccountOut
+from dispatch.domain.refusal import LoginCodeInvalid
 from dispatch.people import actions as people
 from dispatch.people.rendering import shown_account, shown_grants
 from dispatch.people.schemas import BodyOut, GrantPlaceOut, SessionOut, WechatLoginIn
 from dispatch.web.deps import Now, Set, Store
+from dispatch.web.problems import responses
 from dispatch.wechat.fake import DemoGateway
 from dispatch.wechat.gateway import Gateway
 
@@ -21,7 +23,7 @@ PUBLIC = frozenset({"/v1/auth/wechat/login", "/v1/demo/accounts"})
 GATEWAY: Gateway = DemoGateway()
 
 
-@router.post("/auth/wechat/login")
+@router.post("/auth/wechat/login", responses=responses(LoginCodeInvalid))
 async def login_with_wechat(database: Store, settings: Set, now: Now, body: WechatLoginIn) -> SessionOut:
     """Sign in with what ``wx.login`` gave. The same code within 60 s gives the same session."""
     subject = await GATEWAY.identity(body.appid, body.code)

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog import actions as catalog
 from dispatch.db.engine import Database
+from dispatch.db.outbox import outbox
 from dispatch.db.tenants import tenants
 from dispatch.demo import cast, orders
 from dispatch.domain.people import Role
@@ -18,6 +19,8 @@ from dispatch.wechat.fake import APPID
 
 FOUNDED = timedelta(days=90)
 """How long before the seed's instant the people checked in: before the oldest order."""
+NEWS = timedelta(days=3)
+"""How old a fact may be and still be told to those whom it concerns."""
 
 
 @dataclass(slots=True)
@@ -42,8 +45,18 @@ async def seed(database: Database, *, at: datetime) -> bool:
         if await _is_there(db):
             return False
         town = await found(db, at=at - FOUNDED)
-        await orders.seed_orders(db, town.tenant_id, town.accounts, town.places, town.bodies, at=at)
+        await orders.seed_orders(db, town.tenant_id, town.accounts, town.bodies, at=at)
+        await _old_news(db, town.tenant_id, at=at)
     return True
+
+
+async def _old_news(db: AsyncConnection, tenant_id: int, *, at: datetime) -> None:
+    """What happened before ``NEWS`` is not told any more: nobody wants 900 notices of last month."""
+    await db.execute(
+        update(outbox)
+        .where(outbox.c.tenant_id == tenant_id, outbox.c.state == "pending", outbox.c.created_at < at - NEWS)
+        .values(state="done", ended_at=at)
+    )
 
 
 async def _is_there(db: AsyncConnection) -> bool:
@@ -78,8 +91,14 @@ def _party_org(kind: str, name: str) -> str | None:
 async def _populate(db: AsyncConnection, town: Town, *, at: datetime) -> None:
     offers = tuple(offer["code"] for offer in catalog.shipped()["checkin_items"])
     traits = cast.traits(offers)
+    kinds = {code: kind for code, kind, _, _ in cast.BODIES}
     seats = {code: place for code, _, _, place in cast.BODIES}
-    units = {login: town.bodies[body] for body, logins in cast.STAFF_OF.items() for login in logins}
+    units = {
+        login: town.bodies[body]
+        for body, logins in cast.STAFF_OF.items()
+        for login in logins
+        if kinds[body] == "unit"
+    }
     for part in cast.PARTS:
         trait = traits[part.login]
         lives_at = part.place or seats[part.body or ""]
@@ -95,18 +114,12 @@ async def _populate(db: AsyncConnection, town: Town, *, at: datetime) -> None:
         town.accounts[part.login] = account_id
         await people.know_as(db, town.tenant_id, account_id, appid=APPID, subject=part.login)
         if part.role is Role.MEMBER:
-            body_id = units.get(part.login)
-            unit_id = (
-                body_id
-                if body_id in {town.bodies[code] for code in town.bodies if code.startswith("unit")}
-                else None
-            )
             await people.add_member(
                 db,
                 town.tenant_id,
                 account_id,
                 town.places[lives_at],
-                unit_id=unit_id,
+                unit_id=units.get(part.login),
                 items=trait.items,
                 skills=[{"code": code, "name": name} for code, name in trait.skills],
                 free_times=trait.free_times,

@@ -1,0 +1,103 @@
+"""The catalogue on every database."""
+
+import httpx
+import pytest
+from sqlalchemy import func, select, update
+
+from dispatch.catalog import queries
+from dispatch.catalog.actions import load_defaults
+from dispatch.catalog.tables import items, reasons
+from dispatch.db.engine import Database
+from dispatch.domain.refusal import ItemNotFound, ReasonUnknown
+from tests.town import T0, Hands, Town
+
+
+async def test_the_whole_catalogue_comes_in_one_answer(hands: Hands):
+    answer = await hands.get("resident-1", "/v1/catalog")
+
+    assert answer.status_code == 200
+    catalog = answer.json()
+    assert [category["code"] for category in catalog["categories"]] == [f"{n:02}" for n in range(1, 13)]
+    assert sum(len(category["items"]) for category in catalog["categories"]) == 82
+    assert catalog["categories"][0]["items"][1] == {
+        "code": "0102",
+        "name": "陪同就医/陪诊",
+        "kind": "V",
+        "urgency": "U3",
+        "limits": {
+            "dispatch": {"unit": "h", "amount": 24},
+            "take": {"unit": "h", "amount": 24},
+            "contact": {"unit": "h", "amount": 24},
+            "finish": {"unit": "appointment"},
+        },
+        "flags": ["sensitive"],
+        "form": catalog["categories"][0]["items"][1]["form"],
+        "stop_message": None,
+    }
+    assert len(catalog["checkin_items"]) == 16
+    assert catalog["reasons"]["cancel"][0] == {"code": "no_longer_needed", "label": "不再需要"}
+    assert catalog["reasons"]["cancel"][-1]["code"] == "other"
+
+
+async def test_an_unchanged_catalogue_is_not_sent_again(hands: Hands, client: httpx.AsyncClient):
+    first = await hands.get("resident-1", "/v1/catalog")
+    headers = hands.town["resident-2"].headers | {"If-None-Match": first.headers["etag"]}
+
+    again = await client.get("/v1/catalog", headers=headers)
+
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_a_retired_item_is_hidden_and_stays_readable(
+    hands: Hands, client: httpx.AsyncClient, database: Database
+):
+    town = hands.town
+    first = await hands.get("resident-1", "/v1/catalog")
+    async with database.writing() as db:
+        await db.execute(
+            update(items)
+            .where(items.c.tenant_id == town.tenant_id, items.c.code == "0102")
+            .values(retired_at=T0)
+        )
+
+    headers = town["resident-1"].headers | {"If-None-Match": first.headers["etag"]}
+    now = await client.get("/v1/catalog", headers=headers)
+
+    assert now.status_code == 200
+    assert "0102" not in [item["code"] for item in now.json()["categories"][0]["items"]]
+    async with database.reading() as db:
+        assert (await queries.item(db, town.tenant_id, "0102")).name == "陪同就医/陪诊"
+        with pytest.raises(ItemNotFound):
+            await queries.item(db, town.tenant_id, "102")
+
+
+async def test_loading_the_defaults_again_leaves_a_tenants_own_words_alone(town: Town, database: Database):
+    async with database.writing() as db:
+        await db.execute(
+            update(items)
+            .where(items.c.tenant_id == town.tenant_id, items.c.code == "0102")
+            .values(name="陪诊")
+        )
+        await load_defaults(db, town.tenant_id)
+
+    async with database.reading() as db:
+        count = await db.scalar(
+            select(func.count()).select_from(items).where(items.c.tenant_id == town.tenant_id)
+        )
+        assert count == 82
+        assert (await queries.item(db, town.tenant_id, "0102")).name == "陪诊"
+
+
+async def test_only_a_reason_of_this_act_that_is_in_use_may_be_given(town: Town, database: Database):
+    async with database.writing() as db:
+        await db.execute(
+            update(reasons)
+            .where(
+                reasons.c.tenant_id == town.tenant_id, reasons.c.act == "cancel", reasons.c.code == "mistake"
+            )
+            .values(retired_at=T0)
+        )
+        await queries.check_reason(db, town.tenant_id, "cancel", "duplicate")
+        for act, code in (("cancel", "mistake"), ("cancel", "unavailable"), ("accept", "other")):
+            with pytest.raises(ReasonUnknown):
+                await queries.check_reason(db, town.tenant_id, act, code)

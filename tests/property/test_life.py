@@ -1,0 +1,204 @@
+"""Whatever is tried on an order, in the pure rulebook: the log tells the state, and slots hold."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from dispatch.domain.handing import taken
+from dispatch.domain.life import THE_SYSTEM, Life, Standing, Take, own_take
+from dispatch.domain.moved import Moved
+from dispatch.domain.order import (
+    EDGES,
+    HELD,
+    RESTING,
+    SYSTEM_MOVES,
+    DispatchState,
+    Level,
+    Move,
+    Relation,
+    State,
+    TakerKind,
+    TakeState,
+)
+from dispatch.domain.people import Role
+from dispatch.domain.refusal import Refusal
+from dispatch.domain.replay import Logged, replay
+from dispatch.domain.rules import judge
+from dispatch.domain.step import step
+
+T0 = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
+PLACE = UUID(int=7)
+MEMBERS = [UUID(int=number) for number in range(101, 106)]
+
+
+def boss(role: Role) -> Standing:
+    return Standing(UUID(int=1), frozenset({role}), frozenset({role}), frozenset({Relation.IN_SCOPE}))
+
+
+class OrderMachine(RuleBasedStateMachine):
+    """An order, its dispatch and its takes, as storage would keep them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at, self.ids = T0, 1000
+        self.life = Life(UUID(int=9), State.SUBMITTED, 1, 1, frozenset({PLACE}), filer_id=UUID(int=2))
+        self.log = [Logged(1, Move.SUBMIT, None, State.SUBMITTED, {})]
+
+    def new_id(self) -> UUID:
+        self.ids += 1
+        return UUID(int=self.ids)
+
+    def member(self, number: int) -> Standing:
+        me = MEMBERS[number]
+        party = (TakerKind.MEMBER, me)
+        mine = next((take for take in self.life.active if take.party == party), None)
+        relations = {Relation.AUDIENCE} | ({Relation.TAKER} if mine else set())
+        if mine and self.life.lead is mine:
+            relations.add(Relation.LEAD)
+        return Standing(me, frozenset({Role.MEMBER}), frozenset(), frozenset(relations), frozenset({party}))
+
+    def keep(self, moved: Moved) -> None:
+        """What storage does with a decided move."""
+        life, order = self.life, dict(moved.order)
+        changed = {change.id: change.values for change in moved.takes}
+        takes = tuple(
+            replace(take, state=changed[take.id].get("state", take.state)) if take.id in changed else take
+            for take in life.takes
+        )
+        last = life.last
+        if moved.opens:
+            last = moved.opens
+        elif moved.dispatch is not None and last is not None:
+            last = replace(last, **{k: v for k, v in moved.dispatch.items() if k != "ended_at"})
+        names = {
+            "left_state": "left",
+            "round": "round",
+            "level": "level",
+            "started": "started",
+            "lead_id": "lead_id",
+        }
+        fields = {names[name]: value for name, value in order.items() if name in names}
+        self.life = replace(
+            life,
+            state=moved.after,
+            version=life.version + 1,
+            flags=life.flags if moved.flags is None else moved.flags,
+            takes=tuple(take for take in takes if take.state in (TakeState.ACTIVE, TakeState.DONE)),
+            last=last,
+            held=last if last and last.state in HELD else None,
+            rested_at=order.get("rested_at", life.rested_at),
+            done_at=order.get("done_at", life.done_at),
+            **fields,
+        )
+        self.log.append(Logged(self.life.version, moved.move, moved.before, moved.after, moved.detail))
+
+    @rule(
+        move=st.sampled_from([m for m in Move if m not in (Move.TAKE, Move.SUBMIT, Move.STAFF, Move.FOLLOW)]),
+        data=st.data(),
+    )
+    def somebody_moves(self, move: Move, data: st.DataObject) -> None:
+        if (self.life.state, move) not in EDGES:
+            return
+        filer = Standing(
+            self.life.filer_id, frozenset({Role.RESIDENT}), frozenset(), frozenset({Relation.FILER})
+        )
+        people = [
+            filer,
+            boss(Role.DISPATCHER),
+            boss(Role.STREET),
+            *(self.member(n) for n in range(len(MEMBERS))),
+        ]
+        who = THE_SYSTEM if move in SYSTEM_MOVES else data.draw(st.sampled_from(people))
+        slots = data.draw(st.integers(1, 4))
+        body = {
+            "text": "说明",
+            "reason_code": "other",
+            "mode": data.draw(st.sampled_from(["open", "offer"])),
+            "slots_min": slots,
+            "slots_max": slots + data.draw(st.integers(0, 2)),
+            "expires_in_seconds": data.draw(st.sampled_from([None, 3600])),
+            "ring_id": PLACE,
+            "dispatch_id": self.new_id(),
+            "targets": [{"kind": "member", "id": id} for id in MEMBERS[:3]],
+            "level": data.draw(st.sampled_from([level.value for level in Level])),
+            "decision": "研究",
+            "result": "已办",
+            "closing": "solved",
+            "exit": "solved",
+            "reached": data.draw(st.booleans()),
+            "score": data.draw(st.integers(1, 5)),
+            "solved": data.draw(st.booleans()),
+            "contacted": True,
+            "until": (self.at + timedelta(days=9)).date(),
+            "parent_id": UUID(int=5),
+            "take_id": self.life.active[0].id if self.life.active else UUID(int=6),
+            "same_takers": data.draw(st.booleans()),
+            "able": True,
+        }
+        if body["mode"] == "open":
+            body["targets"] = None
+        try:
+            moved = step(self.life, move, who, body, at=self.at)
+        except Refusal:
+            return
+        self.keep(moved)
+
+    @rule(number=st.integers(0, len(MEMBERS) - 1))
+    def somebody_takes(self, number: int) -> None:
+        who, held = self.member(number), self.life.held
+        try:
+            judge(self.life, Move.TAKE, who, at=self.at)
+        except Refusal:
+            return
+        assert held is not None
+        assert own_take(self.life, who) is None
+        take = Take(
+            self.new_id(),
+            held.id,
+            TakerKind.MEMBER,
+            MEMBERS[number],
+            TakeState.ACTIVE,
+            self.at,
+            MEMBERS[number],
+        )
+        count = held.slots_taken + 1
+        moved = taken(self.life, take.id, count)
+        full = DispatchState.FILLED if count >= held.slots_max else DispatchState.RUNNING
+        held = replace(held, slots_taken=count, state=full)
+        self.life = replace(self.life, takes=(*self.life.takes, take), held=held, last=held)
+        self.keep(moved)
+
+    @rule(hours=st.integers(1, 30))
+    def time_passes(self, hours: int) -> None:
+        self.at += timedelta(hours=hours)
+
+    @invariant()
+    def the_log_tells_the_state(self) -> None:
+        told, life = replay(self.log), self.life
+        assert (told.state, told.version, told.round, told.flags) == (
+            life.state,
+            life.version,
+            life.round,
+            life.flags,
+        )
+        assert (told.level, told.left) == (life.level, life.left)
+
+    @invariant()
+    def slots_hold_and_ledgers_add_up(self) -> None:
+        life = self.life
+        if life.held:
+            assert life.held.slots_taken == len(life.active) <= life.held.slots_max
+        if life.state in RESTING or life.state in (State.ACCEPTED, State.DONE, State.EVALUATED):
+            assert not life.active
+        if life.state in RESTING:
+            assert life.held is None
+        if life.state in (State.TAKEN, State.IN_SERVICE):
+            assert life.active
+
+
+TestOrder = OrderMachine.TestCase
+TestOrder.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
