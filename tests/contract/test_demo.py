@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from dispatch.app import create_app
@@ -155,9 +154,7 @@ async def test_outside_the_demonstration_nobody_signs_in_by_name(client: httpx.A
     ] * 2
 
 
-async def test_the_seed_tells_60_days_of_orders_in_every_state_and_once_only(
-    backends: Backends, app: FastAPI
-):
+async def test_the_seed_tells_60_days_of_orders_in_every_state_and_once_only(backends: Backends):
     database = Database(backends.fresh("sqlite", "demo"))
     try:
         assert await seed(database, at=T0) is True
