@@ -1,12 +1,14 @@
 """Many at once: slots hold, keys hold, budgets hold."""
 
 import asyncio
+import re
 from collections import Counter
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import event, func, select
 
+from dispatch.db.base import metadata
 from dispatch.db.engine import Database
 from dispatch.db.outbox import outbox
 from dispatch.dispatching.actions import taking
@@ -162,3 +164,36 @@ async def test_hot_paths_keep_their_budget_of_round_trips(
     await spend("start", hands.post("member-1", f"{path}/start", {}, Idempotency_Key="s"))
     most = {"create": 4, "get": 2, "list": 2, "accept": 4, "take": 6, "start": 4}
     assert all(spent[name] <= most[name] for name in most), spent
+
+
+def bound_to_a_tenant(statement: str) -> bool:
+    """Whether a statement names its tenant by a bound value, or brings it along in what it inserts."""
+    said = " ".join(statement.split())
+    if re.search(r"\btenant_id = (\?|%\(|\$\d)", said):
+        return True
+    return bool(re.match(r"(WITH .*)?INSERT INTO \w+ \(tenant_id", said))
+
+
+async def test_every_statement_of_a_request_names_its_tenant(hands: Hands, counted: list[str]):
+    tenant_tables = [
+        t.name for t in metadata.sorted_tables if t.info["citus"] == ("distributed", "tenant_id")
+    ]
+    counted.clear()
+    order = await hands.done()
+    await hands.move("resident-1", order, "rate", score=2, solved=False, contacted=True)
+    for path in (
+        "/v1/orders",
+        "/v1/requests",
+        "/v1/home",
+        "/v1/places",
+        "/v1/catalog",
+        "/v1/me",
+        "/v1/me/notices",
+    ):
+        assert (await hands.get("dispatcher-1", path)).status_code == 200
+    assert (await hands.get("member-1", f"/v1/orders/{order['id']}/timeline")).status_code == 200
+    assert len(counted) > 20
+    for statement in counted:
+        if any(re.search(rf"\b{name}\b", statement) for name in tenant_tables):
+            assert bound_to_a_tenant(statement), statement
+    assert not bound_to_a_tenant("SELECT orders.id FROM orders WHERE orders.id = %(id)s")
