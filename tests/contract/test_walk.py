@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from dispatch.domain.people import Role
 from dispatch.jobs.relay import relay
 from dispatch.notices.tables import notices
+from dispatch.people import actions as people
 from dispatch.wiring import REACTIONS
 from tests.town import Hands
 
@@ -278,3 +279,56 @@ async def test_requests_are_listed_to_those_who_asked_and_those_who_look_after_t
     paused = (await hands.get("member-1", f"/v1/orders/{order['id']}")).json()
     assert paused["state"] == "paused"
     assert (await hands.move("dispatcher-1", order, "resume"))["state"] == "taken"
+
+
+async def test_an_unhappy_child_asks_to_reopen_the_parent(hands: Hands):
+    parent = await hands.file("resident-1", item_code="0904", text="路灯坏了。")
+    child = await hands.file("resident-2", item_code="0904", text="路灯不亮。")
+    await hands.move("dispatcher-1", parent, "accept")
+    await hands.move("dispatcher-1", child, "merge", parent_id=parent["id"])
+    early = await hands.try_("resident-2", child, "rate", score=5, solved=True, contacted=True)
+    assert (early.status_code, early.json()["code"]) == (409, "ORDER_MOVED")
+    await hands.move("dispatcher-1", parent, "resolve", result="已更换。", closing="solved")
+    await hands.move("resident-2", child, "rate", score=1, solved=False, contacted=False, text="还是不亮")
+
+    happy = await hands.move("resident-1", parent, "rate", score=5, solved=True, contacted=True)
+    assert happy["state"] == "evaluated", "not closed before the child's wish is decided"
+    wish = next(line for line in happy["requests"] if line["kind"] == "reopen")
+    assert wish["status"] == "pending"
+    refused = await hands.post("dispatcher-1", f"/v1/requests/{wish['id']}/refuse", {"text": "现场已亮"})
+    assert refused.json()["status"] == "refused"
+    closed = await hands.move("dispatcher-1", parent, "close", exit="explained")
+    assert (closed["state"], closed["exit"]) == ("closed", "explained")
+
+
+async def test_a_retired_body_takes_nothing_and_its_orders_stay_readable(hands: Hands, database, clock):
+    town = hands.town
+    target = [{"kind": "provider", "id": str(town.bodies["provider-1"])}]
+    order = await hands.accepted()
+    await hands.move("dispatcher-1", order, "dispatch", mode="assign", targets=target)
+    async with database.writing() as db:
+        await people.retire_body(db, town.tenant_id, town.bodies["provider-1"], at=clock.now)
+    refused = await hands.try_("provider-1", order, "take")
+    assert (refused.json()["code"], refused.json()["why"]) == ("NOT_ELIGIBLE", "body_retired")
+    seen = (await hands.get("dispatcher-1", f"/v1/orders/{order['id']}")).json()
+    assert seen["dispatches"][0]["targets"][0]["name"] == "provider-1"
+    await hands.move("dispatcher-1", order, "recall", reason_code="other")
+    again = await hands.try_("dispatcher-1", order, "dispatch", mode="assign", targets=target)
+    assert again.json()["code"] == "TARGET_NOT_ALLOWED"
+
+
+async def test_who_withdraws_after_the_take_gives_a_reason_and_the_taker_is_told(
+    hands: Hands, clock, database
+):
+    order = await hands.taken("member-1")
+    assert (await hands.try_("resident-1", order, "cancel")).status_code in (409, 422)
+    gone = await hands.move("resident-1", order, "cancel", reason_code="no_longer_needed")
+    assert (gone["state"], gone["takes"][0]["state"]) == ("cancelled", "cancelled")
+    await relay(database, clock.now, REACTIONS)
+    told = await town_notices(hands, "member-1")
+    assert "cancel" in told
+
+
+async def town_notices(hands: Hands, login: str) -> list[str]:
+    answer = await hands.get(login, "/v1/me/notices")
+    return [item["event"] for item in answer.json()["items"]]

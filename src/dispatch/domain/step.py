@@ -29,6 +29,7 @@ from dispatch.domain.order import (
     State,
     TakeState,
 )
+from dispatch.domain.people import Role
 from dispatch.domain.refusal import FinishNotAllowed, RoleForbidden, wrong
 from dispatch.domain.rules import judge, rank
 
@@ -51,9 +52,14 @@ def step(life: Life, move: Move, who: Standing, data: Data, *, at: datetime) -> 
     Raises:
         OrderMoved: no such move from this state.
         RoleForbidden: not this actor's.
+        ValidationFailed: a field is missing that the move needs from this state.
         Refusal: what the move's own rule has against it.
     """
     edge = judge(life, move, who, at=at)
+    if Role.SYSTEM not in who.roles:
+        for name in edge.needs:
+            if data.get(name) is None:
+                raise wrong(name, "请填写此项", "MISSING")
     decide = DECIDE.get(move)
     moved = decide(life, who, data, at) if decide else _plain(life, edge, data)
     return _settled(life, moved, at)
@@ -306,7 +312,8 @@ def _rate(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         raise wrong("follow_up")
     after = State.EVALUATED if life.state is State.DONE else life.state
     happy = data["score"] >= 3 and data["solved"]
-    wishes = [ask for ask in life.pending if ask.kind is Ask.REOPEN]
+    # A merged child's filer may have a wish of his own here: that one is not ours to take back.
+    wishes = [ask for ask in life.pending if ask.kind is Ask.REOPEN and ask.asked_by == who.account_id]
     detail = {"score": data["score"], "solved": data["solved"], "contacted": data["contacted"]}
     if data.get("follow_up"):
         detail["follow_up"] = data["follow_up"]["channel"]
