@@ -1,6 +1,6 @@
 """The pages of the documentation that are written by the code they describe."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from dispatch.domain.facts import Fact
@@ -39,6 +39,104 @@ RELATION_WORDS = {
     Relation.INVITED: "受邀: named in an offer or assignment, or called by a deliberation",
     Relation.AUDIENCE: "可认领: the open dispatch's ring and kinds cover the grant",
     Relation.IN_SCOPE: "辖区内: the grant's place covers the order's",
+}
+
+STATE_WORDS = {
+    State.SUBMITTED: "filed, not yet looked at",
+    State.NEED_INFO: "the filer was asked something and has not answered",
+    State.REJECTED: "not for this service; the filer may object",
+    State.MERGED: "a duplicate: it follows its parent",
+    State.ACCEPTED: "taken in, waits to be handed out; nobody holds a take",
+    State.OPEN: "handed out to everyone eligible, too few takes yet",
+    State.OFFERED: "handed out by name, too few takes yet",
+    State.TAKEN: "enough takers, none has begun",
+    State.IN_SERVICE: "somebody has begun",
+    State.PAUSED: "put aside with the street's approval",
+    State.ESCALATED: "with the committee, the street or the district",
+    State.DONE: "the work has ended, a verdict is awaited",
+    State.REDO: "another round begins, waits to be handed out",
+    State.EVALUATED: "judged, and something still pends",
+    State.CLOSED: "at its end; may be reopened for a while",
+    State.CANCELLED: "withdrawn",
+}
+
+MOVE_WORDS = {
+    Move.SUBMIT: "file an order",
+    Move.ASK: "ask the filer for more",
+    Move.SUPPLEMENT: "answer, or add to the order",
+    Move.ACCEPT: "take it in and fix item and urgency",
+    Move.REJECT: "refuse it with a reason",
+    Move.ADMIT: "an objection was upheld: it comes in again",
+    Move.MERGE: "make it the child of another order",
+    Move.UNMERGE: "give it a life of its own again",
+    Move.FOLLOW: "a child goes with its parent, or takes the parent's place",
+    Move.RESOLVE: "end it on the spot, or by the work of a called body",
+    Move.DISPATCH: "hand it out",
+    Move.RECALL: "take the handing out back",
+    Move.TAKE: "win a slot",
+    Move.DECLINE: "say no to an offer",
+    Move.LAPSE: "the time of a dispatch or of an offer is over",
+    Move.PROCEED: "go on with the takers there are",
+    Move.RELEASE: "give a take back",
+    Move.STAFF: "say who of a unit or team does it",
+    Move.LEAD: "put another take in charge",
+    Move.CONTACT: "note a try to reach the resident",
+    Move.START: "begin the work",
+    Move.PROGRESS: "say how it goes",
+    Move.FINISH: "end the work with a result",
+    Move.ESCALATE: "bring it to a level",
+    Move.DELIBERATE: "write down what a level decided, and whom it calls",
+    Move.RESUME: "go on after a pause or an escalation",
+    Move.PARK: "a pause was approved",
+    Move.RATE: "judge, or key in a verdict given by call-back",
+    Move.CLOSE: "end it by one of its exits",
+    Move.REDO: "begin another round",
+    Move.CANCEL: "withdraw it",
+    Move.URGE: "remind those at work: a flag and notices",
+    Move.SUPERVISE: "press from the street or district: a flag and notices",
+}
+
+ASK_WORDS = {
+    Ask.RETURN: "to be relieved of a take or an assignment",
+    Ask.EXTENSION: "a later deadline",
+    Ask.PARK: "a pause until a date",
+    Ask.ESCALATION: "that a level above look at it",
+    Ask.EXCLUSION: "not to count it in a rate",
+    Ask.OBJECTION: "that a refusal be looked at again",
+    Ask.REOPEN: "another round after the work ended",
+}
+
+TAKE_WORDS = {
+    TakeState.ACTIVE: ("在办", "the taker is on it"),
+    TakeState.RELEASED: ("已退出", "given back by the taker"),
+    TakeState.RETURNED: ("已退单", "given back by an approved return; the taker is barred"),
+    TakeState.RECALLED: ("已收回", "the dispatch was recalled"),
+    TakeState.LAPSED: ("已到期", "ended by time"),
+    TakeState.CANCELLED: ("已撤销", "the order was withdrawn"),
+    TakeState.DONE: ("已完成", "the work has ended"),
+}
+
+DISPATCH_WORDS = {
+    DispatchState.RUNNING: ("派单中", "may be taken"),
+    DispatchState.FILLED: ("已接满", "every slot is held; a release makes it run again"),
+    DispatchState.EXPIRED: ("已到期", "its time is over"),
+    DispatchState.DECLINED: ("无人愿接", "nobody is left to ask"),
+    DispatchState.RECALLED: ("已收回", "taken back, or ended by an escalation or a withdrawal"),
+    DispatchState.DONE: ("已完成", "the work, or the order, has ended"),
+}
+
+TARGET_WORDS = {
+    TargetState.WAITING: ("排队", "not asked yet"),
+    TargetState.ASKED: ("已询问", "may take or decline"),
+    TargetState.TAKEN: ("已接单", "has taken"),
+    TargetState.DECLINED: ("已婉拒", "said no"),
+    TargetState.LAPSED: ("未答复", "did not answer in time"),
+}
+
+FACT_WORDS = {
+    Fact.ORDER_MOVED: ("需求单有变化", "an order took a step"),
+    Fact.REQUEST_ASKED: ("有新的申请", "a request waits for a decision"),
+    Fact.REQUEST_DECIDED: ("申请有结果", "a request was approved or refused"),
 }
 
 
@@ -170,31 +268,33 @@ def _who(rights: Iterable[Right]) -> str:
 
 
 def words() -> str:
-    """Codes and labels that the code uses."""
-    plain: Mapping[str, Iterable[str]] = {
-        "Take states": TakeState,
-        "Dispatch states": DispatchState,
-        "Target states": TargetState,
-        "Facts": Fact,
-    }
-    return "\n".join(
-        [
-            "## States",
-            *_table(["code", "label"], [[f"`{s}`", STATE_LABELS[s]] for s in State]),
-            "",
-            "## Moves",
-            *_table(["code", "label"], [[f"`{m}`", MOVE_LABELS[m]] for m in Move]),
-            "",
-            "## Requests",
-            *_table(["code", "label"], [[f"`{a}`", ASK_LABELS[a]] for a in Ask]),
-            "",
-            "## Roles",
-            *_table(["code", "label"], [[f"`{r}`", ROLE_LABELS[r]] for r in Role]),
-            "",
-            "## Relations",
-            *_table(["code", "meaning"], [[f"`{r}`", RELATION_WORDS[r]] for r in Relation]),
-            *[f"\n**{name}:** {', '.join(f'`{code}`' for code in codes)}" for name, codes in plain.items()],
-        ]
+    """Codes, labels and meanings of everything that has a name; a name without a meaning is an error here."""
+    labelled: list[tuple[str, list[list[str]]]] = [
+        ("States", [[s, STATE_LABELS[s], STATE_WORDS[s]] for s in State]),
+        ("Moves", [[m, MOVE_LABELS[m], MOVE_WORDS[m]] for m in Move]),
+        ("Requests", [[a, ASK_LABELS[a], ASK_WORDS[a]] for a in Ask]),
+        ("Takes", [[t, *TAKE_WORDS[t]] for t in TakeState]),
+        ("Dispatches", [[d, *DISPATCH_WORDS[d]] for d in DispatchState]),
+        ("Targets of a dispatch", [[t, *TARGET_WORDS[t]] for t in TargetState]),
+        ("Facts", [[f, *FACT_WORDS[f]] for f in Fact]),
+        ("Relations", [[r, *RELATION_WORDS[r].split(": ", 1)] for r in Relation]),
+    ]
+    lines = []
+    for name, rows in labelled:
+        lines += [f"## {name}", "", *_table(["code", "label", "meaning"], [_coded(row) for row in rows]), ""]
+    roles = [[f"`{r}`", ROLE_LABELS[r], _may(r)] for r in Role]
+    return "\n".join([*lines, "## Roles", "", *_table(["code", "label", "may"], roles)])
+
+
+def _coded(row: list[str]) -> list[str]:
+    return [f"`{row[0]}`", *row[1:]]
+
+
+def _may(role: Role) -> str:
+    """The moves that the table gives to a role by its name; relations give others to whoever stands in them."""
+    named = {edge.move for edge in EDGES_IN_ORDER for right in edge.rights if role in (right.roles or ())}
+    return (
+        ", ".join(f"`{move}`" for move in Move if move in named) or "only what a relation to the order gives"
     )
 
 

@@ -14,7 +14,12 @@ class Settings(BaseSettings):
     """The settings of one process, read once at its start and never changed."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DISPATCH_", env_ignore_empty=True, frozen=True, extra="forbid", validate_default=True
+        env_prefix="DISPATCH_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,  # an input may be a key or a password
     )
 
     database_url: str = Field(

@@ -3,7 +3,7 @@
 Three kinds of table (ADR 0012): *tenant* tables, whose ``tenant_id`` leads the primary key,
 every unique constraint, foreign key and index; *reference* tables, small and rarely written;
 *directory* tables, which find a tenant and carry a key of their own. The kind is written into
-``Table.info["citus"]``, where the metadata lint and ``dispatch db distribute`` read it.
+``Table.info["citus"]``, where the metadata lint and the migrations read it.
 """
 
 from collections.abc import Iterable

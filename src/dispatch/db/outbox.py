@@ -15,7 +15,7 @@ from dispatch.domain.facts import Fact
 
 OUTBOX_STATES = ("pending", "done", "dead")
 MOST_ATTEMPTS = 12
-"""Attempts before a fact is dead: with the back-off below, about seventeen minutes of trying, then hours."""
+"""Attempts before a fact is dead: with the back-off below, a little over an hour of trying."""
 LONGEST_PAUSE = timedelta(hours=1)
 
 outbox = tenant_table(

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.domain.order import Ask, AskState, Move, State
 from dispatch.domain.people import Actor
 from dispatch.domain.privacy import Sight
+from dispatch.domain.refusal import ItemNotFound, PlaceNotFound
 from dispatch.orders import queries
 from dispatch.orders.actions import asking, community, intake, merging
 from dispatch.orders.actions.performing import Call, Done
@@ -47,12 +48,18 @@ from dispatch.web.paging import (
     fingerprint,
     read_cursor,
 )
+from dispatch.web.problems import responses
 from dispatch.web.wire import Body, Code, IdIn, InstantIn
 
 router = APIRouter(prefix="/v1")
 
 
-@router.post("/orders", tags=["orders"], status_code=status.HTTP_201_CREATED)
+@router.post(
+    "/orders",
+    tags=["orders"],
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(ItemNotFound, PlaceNotFound),
+)
 async def create_order(
     db: Writing, caller: Caller, now: Now, key: KeyedAlways, response: Response, body: OrderIn
 ) -> OrderAnswer:

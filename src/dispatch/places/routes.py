@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from dispatch.domain.refusal import PlaceNotFound
 from dispatch.places import queries
 from dispatch.places.schemas import AncestorOut, PlaceOut, PlaceWithAncestorsOut
 from dispatch.web.deps import Caller, Reading
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
+from dispatch.web.problems import responses
 from dispatch.web.wire import IdIn
 
 router = APIRouter(prefix="/v1", tags=["places"])
@@ -16,7 +18,7 @@ router = APIRouter(prefix="/v1", tags=["places"])
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # places are listed by id alone: no instant counts
 
 
-@router.get("/places")
+@router.get("/places", responses=responses(PlaceNotFound))
 async def list_places(
     db: Reading,
     caller: Caller,

@@ -19,6 +19,7 @@ from dispatch.domain.refusal import (
     GrantRequired,
     IdempotencyKeyInvalid,
     IdempotencyKeyRequired,
+    RoleForbidden,
     TokenInvalid,
 )
 from dispatch.settings import Settings
@@ -72,7 +73,7 @@ async def _caller(
     identity: Identity = request.app.state.identity
     actor = await identity.identify(bearer.credentials.strip(), x_acting_grant, at=at)
     if request.method not in SAFE and actor.acting is None:
-        raise GrantRequired()
+        raise GrantRequired() if actor.grants else RoleForbidden()  # with none left there is none to name
     return actor
 
 

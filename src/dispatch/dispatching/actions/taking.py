@@ -136,11 +136,12 @@ async def _refusal(
         if not row.visible:
             return OrderNotFound()
         return RoleForbidden() if (life.state, Move.TAKE) in EDGES else moved_away(life)
-    assert party is not None
     who = standing(life, actor)
     refusal = take_refusal(life, who, at=at)
     if refusal:
         return refusal
+    if party is None:  # spoken to under a grant that has ended; the acting one takes nothing
+        return NotEligible(why="not_in_audience")
     held = life.held
     assert held is not None  # no refusal
     if held.mode is Mode.OPEN:

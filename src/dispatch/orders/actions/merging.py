@@ -148,7 +148,11 @@ async def cancel(
         moved = step(seen.life, Move.CANCEL, who, data, at=at)
         heirs: list[Dependent] = []
         if seen.life.children and who.relations & {Relation.FILER, Relation.BENEFICIARY}:
-            heirs = _hand_over(tenant_id, seen, await queries.children(db, tenant_id, order_id), at=at)
+            children = await queries.children(db, tenant_id, order_id)
+            if len(children) != seen.life.children:  # one came or went since the order was read
+                await start_over(db)
+                continue
+            heirs = _hand_over(tenant_id, seen, children, at=at)
         if await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at) and await log.record(
             db, seen, [(moved, log.author(actor))], at=at, besides=heirs
         ):
