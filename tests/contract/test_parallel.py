@@ -95,33 +95,6 @@ async def test_ten_parallel_repeats_of_one_filing_make_one_order(hands: Hands):
     assert (none.status_code, none.json()["code"]) == (422, "IDEMPOTENCY_KEY_REQUIRED")
 
 
-PAIRS = {
-    "take": ("member-1", {}),
-    "recall": ("dispatcher-1", {"reason_code": "other"}),
-    "cancel": ("resident-1", {}),
-    "escalate": ("dispatcher-1", {"level": "community", "text": "研究"}),
-    "urge": ("dispatcher-1", {"text": "请尽快"}),
-    "supplement": ("resident-1", {"text": "补充"}),
-}
-
-
-@pytest.mark.parametrize("other", [name for name in PAIRS if name != "take"])
-async def test_a_take_against_anything_else_ends_consistently(hands: Hands, other: str):
-    for _ in range(4):
-        order = await hands.open_()
-        answers = await asyncio.gather(
-            *(hands.try_(PAIRS[move][0], order, move, **PAIRS[move][1]) for move in ("take", other))
-        )
-        assert {answer.status_code for answer in answers} <= {200, 404, 409, 503}, [a.text for a in answers]
-        assert any(answer.status_code == 200 for answer in answers)
-        now = (await hands.get("district-1", f"/v1/orders/{order['id']}")).json()
-        active = [take for take in now["takes"] if take["state"] == "active"]
-        held = [d for d in now["dispatches"] if d["state"] in ("running", "filled")]
-        assert all(d["slots_taken"] == len(active) for d in held)
-        if now["state"] in ("accepted", "cancelled"):
-            assert not active
-
-
 @pytest.fixture
 def counted(database: Database):
     """Round trips of one request, without BEGIN and COMMIT."""
