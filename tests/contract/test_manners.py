@@ -3,18 +3,22 @@
 import asyncio
 from uuid import uuid4
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import insert, select, update
 
+from dispatch.app import create_app
 from dispatch.catalog.tables import reasons
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import outbox
 from dispatch.jobs.relay import relay
 from dispatch.notices.tables import notices
-from dispatch.orders.tables import order_steps, orders
+from dispatch.orders.tables import order_steps, orders, requests
 from dispatch.people import actions as people
 from dispatch.people.tables import accounts, grants
+from dispatch.settings import Settings
 from dispatch.wiring import REACTIONS
 from tests.contract.ledger import assert_books
 from tests.town import T0, Hands, found
@@ -235,3 +239,72 @@ async def test_steps_are_written_only_by_what_happened(hands: Hands):
         (5, "finish"),
     ]
     assert order["version"] == 5
+
+
+async def test_attachments_are_kept_with_the_order_and_with_the_request(hands: Hands):
+    file = str(uuid4())
+    order = await hands.file(attachment_ids=[file])
+    await hands.move("dispatcher-1", order, "accept")
+    await hands.move("dispatcher-1", order, "dispatch", mode="open")
+    await hands.move("member-1", order, "take")
+    ask = {"kind": "return", "reason_code": "other", "text": "无法到场", "attachment_ids": [file]}
+    answer = await hands.post("member-1", f"/v1/orders/{order['id']}/requests", ask)
+    assert answer.status_code == 201, answer.text
+    for table in (orders, requests):
+        kept = select(table.c.attachment_ids).where(table.c.tenant_id == hands.town.tenant_id)
+        assert [tuple(row) for row in await hands.town.rows(kept)] == [([file],)]
+
+
+async def test_a_revocation_holds_at_once_in_every_process_and_on_every_read(
+    hands: Hands, app: FastAPI, database, clock
+):
+    other = create_app(Settings(demo=False), database)
+    other.dependency_overrides = app.dependency_overrides
+    member = hands.town["member-1"]
+    order = f"/v1/orders/{(await hands.open_())['id']}"
+    lists = ("/v1/orders", "/v1/requests", "/v1/places", "/v1/me/notices", f"{order}/timeline")
+    paths = (order, *lists, "/v1/home", "/v1/me", "/v1/me/badges", "/v1/catalog")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(other), base_url="http://test") as second:
+        for client in (hands.client, second):
+            for path in paths:
+                assert (await client.get(path, headers=member.headers)).status_code == 200, path
+        async with database.writing() as db:
+            await people.revoke_grant(db, hands.town.tenant_id, member.grant_id, at=clock.now)
+        for client in (hands.client, second):
+            answers = [await client.get(path, headers=member.headers) for path in paths]
+            answers.append(await client.post(f"{order}/take", json={}, headers=member.headers))
+            told = {(answer.status_code, answer.json().get("code")) for answer in answers}
+            assert told == {(401, "AUTH_TOKEN_REVOKED")}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("orders?item_code=%00", "orders?item_code=%ED%A0%80", "orders?cursor=%00", "orders?state=%00"),
+        *("orders?limit=%00", "places?cursor=eyJ9", "me/notices?cursor=AAAA", "requests?kind=%00"),
+        "orders?created_from=2026-11-22T09:30:00",
+        "orders?created_from=0001-01-01T00:00:00%2B08:00",
+        "orders?updated_since=9999-12-31T23:59:59-14:00",
+    ],
+)
+async def test_a_query_that_no_database_could_read_is_refused_before(hands: Hands, query: str):
+    answer = await hands.client.get(f"/v1/{query}", headers=hands.town["dispatcher-1"].headers)
+    assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"\xff\xfe", b"[" * 50_000, b'{"item_code":"0102","text":"\xff"}'),
+        rb'{"item_code":"0102","text":"\ud800"}',
+        rb'{"item_code":"0102","text":"a","answers":{"\u0000":1}}',
+        b'{"item_code":"0102","text":"a","location":{"lng":1e400,"lat":1,"crs":"gcj02"}}',
+        b'{"item_code":"0102","text":"a","location":{"lng":NaN,"lat":1,"crs":"gcj02"}}',
+        b'{"item_code":"0102","text":"a","wanted_to":"9999-12-31T23:59:59-14:00"}',
+        b'{"item_code":"0102","text":' + b"1" * 5_000 + b"}",
+    ],
+)
+async def test_a_body_that_no_database_could_hold_is_refused_before(hands: Hands, raw: bytes):
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json", **hands.town["resident-1"].headers}
+    answer = await hands.client.post("/v1/orders", content=raw, headers=headers)
+    assert answer.status_code == 422, answer.text

@@ -85,47 +85,16 @@ async def test_across_processes_as_many_win_as_there_are_slots(servers: list[str
     assert Counter(answers) == {(200, "taken"): 5, (409, "SLOT_TAKEN"): 35}
 
 
-def act_out(base: str) -> str:
-    """Run the README's example against a server."""
-    acts = Path(__file__).parents[2] / "examples" / "four_acts.sh"
+def act_out(base: str, script: str = "four_acts.sh") -> str:
+    """Run an example of the README against a server."""
+    acts = Path(__file__).parents[2] / "examples" / script
     environment = {**os.environ, "BASE": base}
     return subprocess.run(
         ["bash", str(acts)], env=environment, capture_output=True, text=True, timeout=60, check=True
     ).stdout
 
 
-async def sign_in(client: httpx.AsyncClient, login: str) -> str:
-    answer = await client.post("/v1/auth/wechat/login", json={"appid": "demo", "code": f"demo:{login}"})
-    return str(answer.json()["access_token"])
-
-
-def fuzz(base: str, token: str) -> tuple[int, str]:
-    """Schemathesis over every operation: no defect, and no status that the description does not name."""
-    told = subprocess.run(
-        [
-            *(str(Path(sys.executable).parent / "schemathesis"), "run", f"{base}/openapi.json"),
-            *("-H", f"Authorization: Bearer {token}", "-c", "not_a_server_error,status_code_conformance"),
-            *(
-                "--phases",
-                "examples,coverage,fuzzing",
-                "-n",
-                "3",
-                "--max-time",
-                "40",
-                "-w",
-                "2",
-                "--no-shrink",
-            ),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-    return told.returncode, told.stdout
-
-
-@pytest.mark.timeout(300)
-async def test_the_demonstration_starts_from_nothing_serves_the_four_acts_and_breaks_on_no_input(
+async def test_the_demonstration_starts_from_nothing_serves_the_four_acts(
     tmp_path: Path,
 ):
     url, port = f"sqlite+aiosqlite:///{tmp_path}/demo.db", free_port()
@@ -139,11 +108,8 @@ async def test_the_demonstration_starts_from_nothing_serves_the_four_acts_and_br
             told = await asyncio.to_thread(act_out, f"http://127.0.0.1:{port}/v1")
             assert "taken" in told
             assert "已办结" in told
-            for login in ("dispatcher-1", "member-2"):
-                code, said = await asyncio.to_thread(
-                    fuzz, f"http://127.0.0.1:{port}", await sign_in(client, login)
-                )
-                assert code == 0, said[-4000:]
+            cases = await asyncio.to_thread(act_out, f"http://127.0.0.1:{port}/v1", "real_cases.sh")
+            assert "已办结" in cases
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

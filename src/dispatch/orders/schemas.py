@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer
 
 from dispatch.domain.order import Ask, AskState, Closing, Exit, Level, Move, State
 from dispatch.orders.tables import CHANNELS
@@ -26,7 +26,10 @@ from dispatch.web.wire import (
 )
 
 Urgency = Literal["U1", "U2", "U3", "U4"]
-Attachments = Annotated[list[IdIn], Field(max_length=20)]
+Attachments = Annotated[
+    list[IdIn], Field(max_length=20), PlainSerializer(lambda ids: [str(id) for id in ids], list[str])
+]
+"""Ids as they are kept, within a JSON column."""
 
 
 class ConsentIn(Body):

@@ -1,0 +1,112 @@
+"""A fact is as true as what it tells of: written with it, gone with it, told once, given up in the open."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from dispatch.db import outbox as box
+from dispatch.db.engine import Database
+from dispatch.db.outbox import outbox
+from dispatch.domain.facts import Fact
+from dispatch.jobs.relay import relay
+from dispatch.orders import routes
+from dispatch.wiring import REACTIONS
+from tests.contract.ledger import assert_books
+from tests.town import Clock, Hands
+
+
+async def _facts(hands: Hands, *states: str) -> list[Any]:
+    mine = select(outbox).where(outbox.c.tenant_id == hands.town.tenant_id).order_by(outbox.c.id)
+    rows = await hands.town.rows(mine)
+    return [row for row in rows if not states or row.state in states]
+
+
+async def test_a_move_that_fails_at_the_end_leaves_neither_state_nor_fact(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+):
+    order = await hands.file()
+    before = len(await _facts(hands))
+
+    async def broken(*asked: Any, **more: Any) -> None:
+        raise RuntimeError("the answer cannot be rendered")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(routes, "answered", broken)
+        failed = await hands.try_("dispatcher-1", order, "accept")
+    assert (failed.status_code, failed.json()["code"]) == (500, "INTERNAL_ERROR")
+    assert "rendered" not in failed.text
+    assert (await hands.get("dispatcher-1", f"/v1/orders/{order['id']}")).json()["state"] == "submitted"
+    assert len(await _facts(hands)) == before
+    await assert_books(hands.town)
+
+
+async def test_parallel_workers_tell_each_fact_to_its_reaction_once(
+    hands: Hands, database: Database, clock: Clock
+):
+    for _ in range(5):
+        await hands.accepted()
+    told: list[str] = []
+
+    async def note(db: Any, tenant_id: int, body: Any, at: Any) -> None:
+        if tenant_id == hands.town.tenant_id:
+            told.append(f"{body['order_id']} {body['seq']}")
+            await asyncio.sleep(0.005)
+
+    await asyncio.gather(
+        *(relay(database, clock.now, dict.fromkeys(Fact, (note,)), batch=3) for _ in range(3))
+    )
+    assert sorted(told) == sorted(set(told))
+    assert len(told) == 10
+    assert {row.state for row in await _facts(hands)} == {"done"}
+
+
+async def test_a_reaction_that_fails_writes_nothing_and_is_tried_again_later_and_later(
+    hands: Hands, database: Database, clock: Clock
+):
+    await hands.file()
+    first = await hands.file()
+    bad = (await _facts(hands))[-1].id
+    pauses, tries = [], 0
+
+    async def fails(db: Any, tenant_id: int, body: Any, at: Any) -> None:
+        if body.get("order_id") == first["id"]:
+            nonlocal tries
+            tries += 1
+            await db.execute(update(outbox).values(error="half done").where(outbox.c.tenant_id == tenant_id))
+            raise RuntimeError("down")
+
+    reactions = dict.fromkeys(Fact, (fails,))
+    for _ in range(4):
+        await relay(database, clock.now, reactions)
+        await relay(database, clock.now, reactions)  # not due again yet
+        row = next(row for row in await _facts(hands) if row.id == bad)
+        pauses.append(row.due_at - clock.now)
+        clock.now = row.due_at
+    assert tries == 4
+    assert pauses == [timedelta(seconds=seconds) for seconds in (2, 4, 8, 16)]
+    others = [row for row in await _facts(hands) if row.id != bad]
+    assert {(row.state, row.error) for row in others} == {("done", None)}
+    await relay(database, clock.now, REACTIONS)
+    assert {row.state for row in await _facts(hands)} == {"done"}
+
+
+async def test_a_dead_fact_shows_until_somebody_looked(
+    hands: Hands, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(box, "MOST_ATTEMPTS", 1)
+    await hands.file()
+    assert (await hands.client.get("/v1/readyz")).status_code == 200
+
+    async def fails(db: Any, tenant_id: int, body: Any, at: Any) -> None:
+        raise RuntimeError("down")
+
+    await relay(database, clock.now, dict.fromkeys(Fact, (fails,)))
+    assert [row.state for row in await _facts(hands)] == ["dead"]
+    ready = await hands.client.get("/v1/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    async with database.writing() as db:
+        dead = outbox.c.tenant_id == hands.town.tenant_id
+        await db.execute(update(outbox).where(dead).values(state="done", ended_at=clock.now))
