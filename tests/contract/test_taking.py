@@ -142,3 +142,15 @@ async def test_only_the_one_asked_takes_an_offer(hands: Hands):
     assert await _word(hands, "member-1", order) == (409, "NOT_ELIGIBLE", "not_asked")
     assert (await _word(hands, "member-2", order))[:2] == (200, "taken")
     assert await assert_books(hands.town) == 1
+
+
+async def test_who_declines_and_takes_at_once_does_one_of_them(hands: Hands):
+    for _ in range(6):
+        order = await hands.accepted()
+        targets = [{"kind": "member", "id": str(hands.town[login].id)} for login in ("member-1", "member-2")]
+        await hands.move(
+            "dispatcher-1", order, "dispatch", mode="offer", targets=targets, parallel=True, slots_max=2
+        )
+        answers = await asyncio.gather(*(hands.try_("member-1", order, move) for move in ("take", "decline")))
+        assert [answer.status_code for answer in answers].count(200) == 1, [answer.text for answer in answers]
+    await assert_books(hands.town)

@@ -253,13 +253,16 @@ def _finish(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         TakeChange(take.id, {"state": TakeState.DONE, "ended_at": at, "minutes": minutes.get(take.id)})
         for take in active
     )
+    detail: dict[str, Any] = {"closing": str(data["closing"])}
+    if data.get("attachment_ids"):
+        detail["attachment_ids"] = list(data["attachment_ids"])
     return Moved(
         Move.FINISH,
         life.state,
         State.DONE,
         data["result"],
         _finished(data, at),
-        {"closing": str(data["closing"])},
+        detail,
         takes=takes,
         **_dispatch_ends(life, DispatchState.DONE, at, slots=None),
     )

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, exists, select, update
+from sqlalchemy import Update, case, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, guarded
@@ -188,7 +188,7 @@ async def _win(
     slot = await guarded(
         db, _slot_guard(tenant_id, held, party, at=at), _take(actor, seen, held, party, take_id, at=at)
     )
-    if slot is None:
+    if slot is None or (held.mode is not Mode.OPEN and not await _accepted(db, tenant_id, held, party)):
         return None
     return take_id if await _settle(db, actor, seen, take_id, slot.slots_taken, at=at) else None
 
@@ -220,16 +220,6 @@ def _slot_guard(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -
         (dispatches.c.expires_at.is_(None)) | (dispatches.c.expires_at >= at),
         ~mine,
     ]
-    if held.mode is not Mode.OPEN:
-        conditions.append(
-            exists().where(
-                dispatch_targets.c.tenant_id == tenant_id,
-                dispatch_targets.c.dispatch_id == held.id,
-                dispatch_targets.c.kind == str(kind),
-                dispatch_targets.c.target_id == taker_id,
-                dispatch_targets.c.state.in_((TargetState.ASKED, TargetState.TAKEN)),
-            )
-        )
     full = dispatches.c.slots_taken + 1 >= dispatches.c.slots_max
     return (
         update(dispatches)
@@ -246,7 +236,7 @@ def _slot_guard(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -
 def _take(
     actor: Actor, seen: Whole, held: Dispatch, party: Party, take_id: UUID, *, at: datetime
 ) -> list[Dependent]:
-    """The take's row, the person it puts on the order, and the target that has taken."""
+    """The take's row and the person it puts on the order."""
     tenant_id, life, (kind, taker_id) = actor.tenant.id, seen.life, party
     row = {
         "tenant_id": tenant_id,
@@ -278,31 +268,37 @@ def _take(
         }
         # A row of an earlier round, done and gone, is written over.
         dependents.append(Rows(take_people, [person], update=("take_id", "position")))
-    if held.mode is not Mode.OPEN:
-        dependents += _targets(tenant_id, held, party)
     return dependents
 
 
-def _targets(tenant_id: int, held: Dispatch, party: Party) -> list[Dependent]:
-    """The candidate has taken; in an offer in order the next one is asked while slots are free."""
+async def _accepted(db: AsyncConnection, tenant_id: int, held: Dispatch, party: Party) -> bool:
+    """The candidate has taken; in an offer in order the next one is asked while slots are free.
+
+    A statement of its own under the dispatch's lock: it sees a decline that came between, which the
+    slot's guard may not (its subquery reads what stood when it began to wait).
+    """
     took = tuple(
         replace(target, state=TargetState.TAKEN) if target.party == party else target
         for target in held.targets
     )
-    changes = [target for target in took if target.party == party]
-    if held.slots_taken + 1 < held.slots_max:
-        changes += asked_next(took)
-    return [
-        update(dispatch_targets)
-        .where(
-            dispatch_targets.c.tenant_id == tenant_id,
-            dispatch_targets.c.dispatch_id == held.id,
-            dispatch_targets.c.kind == str(target.kind),
-            dispatch_targets.c.target_id == target.id,
-        )
-        .values(state=target.state)
-        for target in changes
-    ]
+    following = asked_next(took) if held.slots_taken + 1 < held.slots_max else ()
+    own = (
+        _line(tenant_id, held, party)
+        .where(dispatch_targets.c.state.in_((TargetState.ASKED, TargetState.TAKEN)))
+        .values(state=TargetState.TAKEN)
+        .returning(dispatch_targets.c.target_id)
+    )
+    asked = [_line(tenant_id, held, target.party).values(state=target.state) for target in following]
+    return await guarded(db, own, asked) is not None
+
+
+def _line(tenant_id: int, held: Dispatch, party: Party) -> Update:
+    return update(dispatch_targets).where(
+        dispatch_targets.c.tenant_id == tenant_id,
+        dispatch_targets.c.dispatch_id == held.id,
+        dispatch_targets.c.kind == str(party[0]),
+        dispatch_targets.c.target_id == party[1],
+    )
 
 
 async def _settle(
