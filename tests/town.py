@@ -1,29 +1,25 @@
 """A small district of its own for every test: tenants are the isolation, so nothing is ever truncated."""
 
-import itertools
-import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from sqlalchemy import insert, update
+from sqlalchemy import Table, insert, update
 
 from dispatch import clock
 from dispatch.catalog.actions import load_defaults
 from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
-from dispatch.db.tenants import tenants
 from dispatch.domain.people import Role
 from dispatch.people.identity import Claims, write_token
 from dispatch.people.tables import accounts, bodies, body_people, grants, members
+from dispatch.places.actions import add_tenant
 from dispatch.places.tables import places
 
 T0 = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
 """When a town is founded: 09:30 in Shanghai, a Sunday."""
-
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -55,55 +51,49 @@ class Town:
     paths: dict[str, str] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
     bodies: dict[str, UUID] = field(default_factory=dict)
+    _chains: dict[str, dict[str, UUID | None]] = field(default_factory=dict)
+    _unsaved: dict[Table, list[dict[str, Any]]] = field(default_factory=dict)
 
     def __getitem__(self, login: str) -> Person:
         return self.people[login]
 
     async def place(self, name: str, kind: str, parent: str | None) -> UUID:
         """Add a place by direct insert."""
-        id = new_id()
-        path = f"{self.paths[parent] if parent else '/'}{id.hex}/"
-        chain = {}
-        for key in ("street", "community", "grid"):
-            chain[f"{key}_id"] = self._nearest(parent, key)
-        if kind in ("street", "community", "grid"):
-            chain[f"{kind}_id"] = id
-        row = {
-            "tenant_id": self.tenant_id,
-            "id": id,
-            "parent_id": self.places.get(parent) if parent else None,
-            "kind": kind,
-            "code": name,
-            "name": name,
-            "path": path,
-            "depth": path.count("/") - 1,
-            **chain,
-        }
-        async with self.database.writing() as db:
-            await db.execute(insert(places).values(row))
-        self.places[name], self.paths[name] = id, path
-        self._chains[name] = chain
+        id = self._place(name, kind, parent)
+        await self._save()
         return id
 
-    _chains: dict[str, dict[str, UUID | None]] = field(default_factory=dict)
+    def _place(self, name: str, kind: str, parent: str | None) -> UUID:
+        id = new_id()
+        path = f"{self.paths[parent] if parent else '/'}{id.hex}/"
+        chain = {f"{key}_id": self._nearest(parent, key) for key in ("street", "community", "grid")}
+        if f"{kind}_id" in chain:
+            chain[f"{kind}_id"] = id
+        self._add(
+            places,
+            id=id,
+            parent_id=self.places[parent] if parent else None,
+            kind=kind,
+            code=name,
+            name=name,
+            path=path,
+            depth=path.count("/") - 1,
+            **chain,
+        )
+        self.places[name], self.paths[name], self._chains[name] = id, path, chain
+        return id
 
     def _nearest(self, name: str | None, kind: str) -> UUID | None:
         return self._chains[name].get(f"{kind}_id") if name else None
 
     async def body(self, name: str, kind: str, place: str) -> UUID:
-        id = new_id()
-        async with self.database.writing() as db:
-            await db.execute(
-                insert(bodies).values(
-                    tenant_id=self.tenant_id,
-                    id=id,
-                    kind=kind,
-                    code=name,
-                    name=name,
-                    place_id=self.places[place],
-                )
-            )
-        self.bodies[name] = id
+        id = self._body(name, kind, place)
+        await self._save()
+        return id
+
+    def _body(self, name: str, kind: str, place: str) -> UUID:
+        id = self.bodies[name] = new_id()
+        self._add(bodies, id=id, kind=kind, code=name, name=name, place_id=self.places[place])
         return id
 
     async def person(
@@ -116,106 +106,65 @@ class Town:
         of: str | None = None,
     ) -> Person:
         """An account with one grant at a place or for a body; ``of`` also puts it among a body's people."""
+        person = self._person(login, role, place, body=body)
+        if of:
+            self._add(body_people, body_id=self.bodies[of], account_id=person.id)
+        await self._save()
+        return person
+
+    def _person(self, login: str, role: Role, place: str | None = None, *, body: str | None = None) -> Person:
         id, grant_id = new_id(), new_id()
-        home = self.places[place or "community-1"]
+        home, since = self.places[place or "community-1"], self.made - timedelta(days=30)
         body_id = self.bodies[body] if body else None
-        async with self.database.writing() as db:
-            await db.execute(
-                insert(accounts).values(
-                    tenant_id=self.tenant_id,
-                    id=id,
-                    login=login,
-                    name=login,
-                    home_place_id=home,
-                    grants_version=1,
-                    created_at=T0 - timedelta(days=30),
-                )
+        self._add(
+            accounts,
+            id=id,
+            login=login,
+            name=login,
+            home_place_id=home,
+            grants_version=1,
+            created_at=since,
+        )
+        self._add(
+            grants,
+            id=grant_id,
+            account_id=id,
+            role=role.value,
+            place_id=None if body else home,
+            body_id=body_id,
+            valid_from=since,
+        )
+        if role is Role.MEMBER:
+            self._add(
+                members,
+                account_id=id,
+                community_id=home,
+                state="active",
+                items=[],
+                skills=[],
+                free_times=[],
+                checked_in_at=since,
             )
-            await db.execute(
-                insert(grants).values(
-                    tenant_id=self.tenant_id,
-                    id=grant_id,
-                    account_id=id,
-                    role=role.value,
-                    place_id=None if body else home,
-                    body_id=body_id,
-                    valid_from=T0 - timedelta(days=30),
-                )
-            )
-            if role is Role.MEMBER:
-                await db.execute(
-                    insert(members).values(
-                        tenant_id=self.tenant_id,
-                        account_id=id,
-                        community_id=home,
-                        state="active",
-                        items=[],
-                        skills=[],
-                        free_times=[],
-                        checked_in_at=T0 - timedelta(days=30),
-                    )
-                )
-            if of:
-                await db.execute(
-                    insert(body_people).values(
-                        tenant_id=self.tenant_id, body_id=self.bodies[of], account_id=id
-                    )
-                )
         person = Person(id, login, login, role, grant_id, self.token(id, 1), body_id)
         self.people[login] = person
         return person
 
+    def _add(self, table: Table, **values: Any) -> None:
+        self._unsaved.setdefault(table, []).append({"tenant_id": self.tenant_id, **values})
+
+    async def _save(self) -> None:
+        """Write what was added since, in one transaction: a commit costs more than all its rows."""
+        async with self.database.writing() as db:
+            for table, rows in self._unsaved.items():
+                await db.execute(insert(table), rows)
+        self._unsaved.clear()
+
     async def crowd(self, count: int) -> list[str]:
         """Many members of community-1, in one transaction."""
-        home, made = self.places["community-1"], T0 - timedelta(days=30)
-        logins, rows = [f"crowd-{n}" for n in range(count)], []
+        logins = [f"crowd-{n}" for n in range(count)]
         for login in logins:
-            person = Person(new_id(), login, login, Role.MEMBER, new_id(), "")
-            rows.append(person)
-            self.people[login] = replace(person, token=self.token(person.id, 1))
-        tenant = {"tenant_id": self.tenant_id}
-        async with self.database.writing() as db:
-            await db.execute(
-                insert(accounts),
-                [
-                    {
-                        **tenant,
-                        "id": p.id,
-                        "login": p.login,
-                        "name": p.name,
-                        "home_place_id": home,
-                        "created_at": made,
-                    }
-                    for p in rows
-                ],
-            )
-            await db.execute(
-                insert(grants),
-                [
-                    {
-                        **tenant,
-                        "id": p.grant_id,
-                        "account_id": p.id,
-                        "role": p.role.value,
-                        "place_id": home,
-                        "valid_from": made,
-                    }
-                    for p in rows
-                ],
-            )
-            await db.execute(
-                insert(members),
-                [
-                    {
-                        **tenant,
-                        "account_id": p.id,
-                        "community_id": home,
-                        "state": "active",
-                        "checked_in_at": made,
-                    }
-                    for p in rows
-                ],
-            )
+            self._person(login, Role.MEMBER)
+        await self._save()
         return logins
 
     def token(self, account_id: UUID, version: int) -> str:
@@ -239,13 +188,8 @@ class Town:
 
 async def found(database: Database, key: str, *, present: bool = False) -> Town:
     """A fresh tenant with its district, catalogue and the usual people; ``present``: with tokens good by the real clock."""
-    tenant_id = os.getpid() % 100_000 * 10_000 + next(_numbers)
     async with database.writing() as db:
-        await db.execute(
-            insert(tenants).values(
-                id=tenant_id, code=f"t{tenant_id}", name="试验区", zone="Asia/Shanghai", labels={}
-            )
-        )
+        tenant_id = await add_tenant(db, f"t{uuid4().hex[:16]}", "试验区")
         await load_defaults(db, tenant_id)
     town = Town(tenant_id, database, key, made=clock.now() if present else T0)
     for name, kind, parent in (
@@ -260,11 +204,11 @@ async def found(database: Database, key: str, *, present: bool = False) -> Town:
         ("grid-21", "grid", "community-2"),
         ("grid-31", "grid", "community-3"),
     ):
-        await town.place(name, kind, parent)
-    await town.body("unit-1", "unit", "community-1")
-    await town.body("team-1", "team", "community-1")
-    await town.body("provider-1", "provider", "community-1")
-    await town.body("department-1", "department", "district")
+        town._place(name, kind, parent)
+    town._body("unit-1", "unit", "community-1")
+    town._body("team-1", "team", "community-1")
+    town._body("provider-1", "provider", "community-1")
+    town._body("department-1", "department", "district")
     for login, role, place in (
         ("resident-1", Role.RESIDENT, "community-1"),
         ("resident-2", Role.RESIDENT, "community-1"),
@@ -284,14 +228,15 @@ async def found(database: Database, key: str, *, present: bool = False) -> Town:
         ("reporter-1", Role.REPORTER, "district"),
         ("admin-1", Role.ADMIN, "district"),
     ):
-        await town.person(login, role, place)
+        town._person(login, role, place)
     for login, role, body in (
         ("unit-1", Role.UNIT_ADMIN, "unit-1"),
         ("team-1", Role.TEAM_LEAD, "team-1"),
         ("provider-1", Role.PROVIDER, "provider-1"),
         ("department-1", Role.DEPARTMENT, "department-1"),
     ):
-        await town.person(login, role, body=body)
+        town._person(login, role, body=body)
+    await town._save()
     return town
 
 
