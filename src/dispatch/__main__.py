@@ -1,4 +1,4 @@
-"""The command line: serve, work, migrate, openapi, docs."""
+"""The command line: serve, work, migrate, doctor, tenant, user, key, openapi, docs."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from dispatch import clock, log, pages
+from dispatch import admin, clock, log, pages
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
 from dispatch.db.engine import Database
@@ -29,6 +29,9 @@ GRACE_SECONDS = 10
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="三单制 dispatch: 点单、派单、接单、评单。"
 )
+cli.add_typer(admin.tenant, name="tenant")
+cli.add_typer(admin.user, name="user")
+cli.add_typer(admin.key, name="key")
 
 
 @cli.command()
@@ -62,6 +65,8 @@ async def _serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=settings.forwarded_allow_ips,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         await uvicorn.Server(config).serve()
