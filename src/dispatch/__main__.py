@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from dispatch import admin, clock, log, pages
+from dispatch import admin, clock, doctor, log, pages
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
 from dispatch.db.engine import Database
@@ -118,6 +118,22 @@ def migrate(
     settings = Settings()
     migrations.upgrade(settings.database_url, revision)
     sys.stdout.write(f"{migrations.current(settings.database_url)}\n")
+
+
+@cli.command(name="doctor")
+def examine(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for a monitor.")] = False,
+    online: Annotated[bool, typer.Option(help="Ask WeChat for an access token too.")] = False,
+) -> None:
+    """Say whether this machine can serve. Exit code 1 when something must be mended first."""
+    checks = asyncio.run(doctor.examine(clock.now(), online=online))
+    if as_json:
+        typer.echo(json.dumps(doctor.report(checks), ensure_ascii=False))
+    else:
+        for check in checks:
+            typer.echo(f"{check.health:<5} {check.name:<11} {check.said}")
+    if any(check.health is doctor.Health.FAIL for check in checks):
+        raise typer.Exit(1)
 
 
 @cli.command()
