@@ -21,6 +21,8 @@ KEYLESS = {
     "read_notices": "safe to repeat",
     "login_with_wechat": "signing in takes no key",
     "login_with_password": "signing in takes no key",
+    "start_oidc": "signing in takes no key",
+    "finish_oidc": "signing in takes no key",
     "refresh_session": "the token is the key",
     "logout": "safe to repeat",
     "give_phone": "WeChat's code is good once, and is the key",

@@ -13,10 +13,14 @@ from dispatch.auth.actions.opening import SignedIn, hashed
 from dispatch.domain.privacy import masked_phone
 from dispatch.domain.refusal import (
     CredentialsInvalid,
+    IdentityUnknown,
     LoginBlocked,
     LoginCodeInvalid,
+    OidcRefused,
+    OidcUnavailable,
     PhoneCodeInvalid,
     PhoneForeign,
+    ProviderNotFound,
     PushRefused,
     SecondFactorMissing,
     TenantRequired,
@@ -36,7 +40,15 @@ from dispatch.wechat import push
 
 router = APIRouter(prefix="/v1")
 
-PUBLIC = frozenset({"/v1/auth/wechat/login", "/v1/auth/password/login", "/v1/auth/refresh"})
+PUBLIC = frozenset(
+    {
+        "/v1/auth/wechat/login",
+        "/v1/auth/password/login",
+        "/v1/auth/oidc/{provider}/start",
+        "/v1/auth/oidc/{provider}/finish",
+        "/v1/auth/refresh",
+    }
+)
 """Paths that ask for no credentials."""
 
 
@@ -89,6 +101,32 @@ async def login_with_password(
         address=request.client.host if request.client else None,
     )
     signed = await password.sign_in(database, door.hasher, door.seal, attempt, signing=door.signing, at=now)
+    return _shown(signed, now)
+
+
+@router.post(
+    "/auth/oidc/{provider}/start", tags=["auth"], responses=responses(ProviderNotFound, OidcUnavailable)
+)
+async def start_oidc(
+    database: Store, door: TheDoor, now: Now, provider: str, body: schemas.OidcStartIn
+) -> schemas.OidcStartOut:
+    """Begin to sign in at the house's own provider (OpenID Connect, code flow with PKCE). For staff."""
+    url = await door.oidc.start(database, provider, body.device_id, at=now)
+    return schemas.OidcStartOut(authorization_url=url)
+
+
+@router.post(
+    "/auth/oidc/{provider}/finish",
+    tags=["auth"],
+    responses=responses(ProviderNotFound, OidcRefused, IdentityUnknown, OidcUnavailable),
+)
+async def finish_oidc(
+    database: Store, door: TheDoor, now: Now, provider: str, body: schemas.OidcFinishIn
+) -> schemas.SessionOut:
+    """Sign in with what the provider's page sent back, within ten minutes and once."""
+    signed = await door.oidc.finish(
+        database, provider, body.code, body.state, body.device_id, signing=door.signing, at=now
+    )
     return _shown(signed, now)
 
 

@@ -43,6 +43,26 @@ class PasswordLoginIn(Body):
     device_id: Device | None = None
 
 
+class OidcStartIn(Body):
+    """Where somebody begins to sign in at the provider."""
+
+    device_id: Device
+
+
+class OidcStartOut(Wire):
+    """Where to send the browser. It comes back to the page that was agreed, with ``code`` and ``state``."""
+
+    authorization_url: str
+
+
+class OidcFinishIn(Body):
+    """What came back, and from the device that began."""
+
+    code: Annotated[str, TextRule(1, 2048, lines=False)]
+    state: Annotated[str, TextRule(1, 128, lines=False)]
+    device_id: Device
+
+
 class RefreshIn(Body):
     """A refresh token, good once; and for 60 s more, for calls that cross."""
 

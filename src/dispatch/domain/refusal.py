@@ -164,6 +164,13 @@ class IdentityUnknown(Forbidden):
     message = "这个账号还没有开通，请联系管理员。"
 
 
+class OidcRefused(Unauthorised):
+    """The provider's word cannot be taken: a code or state that is unknown, used or too old, a wrong signature."""
+
+    code = "AUTH_OIDC_REFUSED"
+    message = "统一认证没有成功，请重新登录。"
+
+
 class SecondFactorMissing(Forbidden):
     """The tenant asks staff for a second factor, and this account has none yet."""
 
@@ -288,6 +295,13 @@ class BodyNotFound(Missing):
 
     code = "BODY_NOT_FOUND"
     message = "没有找到这个单位或队伍。"
+
+
+class ProviderNotFound(Missing):
+    """No such OpenID Connect provider is set up."""
+
+    code = "PROVIDER_NOT_FOUND"
+    message = "没有这个统一认证入口。"
 
 
 class AccountNotFound(Missing):
@@ -553,6 +567,14 @@ class WechatUnavailable(Busy):
 
     code = "WECHAT_UNAVAILABLE"
     message = "微信服务暂时不可用，请{retry_after}秒后再试。"
+    defaults = MappingProxyType({"retry_after": 5})
+
+
+class OidcUnavailable(Busy):
+    """The OpenID Connect provider does not answer, or with nonsense. Fact ``retry_after`` in seconds."""
+
+    code = "OIDC_UNAVAILABLE"
+    message = "统一认证暂时不可用，请{retry_after}秒后再试。"
     defaults = MappingProxyType({"retry_after": 5})
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dispatch.auth.actions.hashing import Hasher, Seal
+from dispatch.auth.actions.oidc import Oidc
 from dispatch.auth.actions.opening import Signing
 from dispatch.db.engine import Database
 from dispatch.domain.refusal import PushRefused
@@ -20,6 +21,7 @@ class Door:
     signing: Signing
     hasher: Hasher
     seal: Seal
+    oidc: Oidc
 
     def push_secrets(self, appid: str) -> tuple[str, str | None]:
         """Token and key of a mini-program's message push; without a key it comes in the plain.
@@ -36,6 +38,7 @@ class Door:
     async def close(self) -> None:
         """Give connections back."""
         await self.gateway.close()
+        await self.oidc.close()
 
 
 def door(settings: Settings, database: Database, gateway: Gateway | None = None) -> Door:
@@ -46,4 +49,5 @@ def door(settings: Settings, database: Database, gateway: Gateway | None = None)
         Signing(Keys(settings.session_keys), settings.access_token_seconds),
         Hasher(settings),
         Seal(settings.session_keys),
+        Oidc(settings),
     )

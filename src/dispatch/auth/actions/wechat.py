@@ -264,7 +264,11 @@ async def openid_of(db: AsyncConnection, tenant_id: int, session_id: UUID | None
                     & (identities.c.appid == sessions.c.appid),
                 )
             )
-            .where(sessions.c.tenant_id == tenant_id, sessions.c.id == session_id)
+            .where(
+                sessions.c.tenant_id == tenant_id,
+                sessions.c.id == session_id,
+                sessions.c.kind == "wechat",
+            )
             .limit(1)
         )
     ).one_or_none()
