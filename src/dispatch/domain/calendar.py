@@ -2,7 +2,7 @@
 
 Units (domain.catalog.Unit): ``h`` and ``d`` run through, a natural day being 24 hours; ``wh`` runs while the calendar
 works; ``wd`` is the day of law: 民法典 Art. 201 does not count the day a period starts on, Art. 203 ends its last day
-with the end of business (ADR 0020). Pauses take from a clock what of its own time fell into them.
+with the end of business (ADR 0016). Pauses take from a clock what of its own time fell into them.
 """
 
 from bisect import bisect_left
