@@ -1,4 +1,4 @@
-"""The command line: serve, work, migrate, doctor, tenant, user, key, openapi, docs."""
+"""The command line: serve, work, migrate, doctor, tenant, user, api-key, openapi, docs."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ cli = typer.Typer(
 )
 cli.add_typer(admin.tenant, name="tenant")
 cli.add_typer(admin.user, name="user")
-cli.add_typer(admin.key, name="key")
+cli.add_typer(admin.key, name="api-key")
 
 
 @cli.command()

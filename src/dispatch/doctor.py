@@ -18,6 +18,7 @@ from dispatch.db.migrate import head
 from dispatch.db.tenants import tenants
 from dispatch.domain.refusal import Refusal
 from dispatch.people.tables import identities
+from dispatch.places.tables import places
 from dispatch.settings import DEVELOPMENT_KEY, Settings
 from dispatch.wechat.gateway import Gateway
 
@@ -110,6 +111,11 @@ async def _database(db: AsyncConnection, settings: Settings, at: datetime) -> As
         yield Check("tenants", Health.FAIL, f"set up, but not there: {', '.join(missing)}")
     else:
         yield Check("tenants", Health.OK if known else Health.WARN, f"{len(known)}: dispatch tenant add")
+    for app in settings.wechat_apps.values():
+        there = select(places.c.id).join(tenants, tenants.c.id == places.c.tenant_id)
+        there = there.where(tenants.c.code == app.tenant, places.c.code == app.place)
+        if app.place and await db.scalar(there) is None:
+            yield Check("places", Health.FAIL, f"{app.tenant} has no place {app.place}")
     counted = select(func.count()).select_from(credentials).execution_options(fanout=True)
     linked = select(func.count()).select_from(identities)
     able = int(await db.scalar(counted) or 0) + int(await db.scalar(linked) or 0)

@@ -17,6 +17,7 @@ from dispatch.db.engine import Database
 from dispatch.demo import routes as demo
 from dispatch.dispatching import routes as dispatching
 from dispatch.domain.facts import Fact
+from dispatch.grants import routes as grants
 from dispatch.home import routes as home
 from dispatch.jobs import housekeeping, relay
 from dispatch.jobs.relay import Reaction
@@ -37,6 +38,7 @@ ROUTERS: Sequence[APIRouter] = (
     home.router,
     auth.router,
     people.router,
+    grants.router,
     places.router,
     catalog.router,
     bulk.router,

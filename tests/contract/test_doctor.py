@@ -52,6 +52,10 @@ async def test_a_fresh_database_is_well_but_for_what_is_not_set_up(
         "tenants": "warn",
         "people": "warn",
     }
+    apps = '{"wx": {"secret": "s", "push_token": "t", "tenant": "nowhere", "place": "centre"}}'
+    monkeypatch.setenv("DISPATCH_WECHAT_APPS", apps)
+    lost = told(await doctor.examine(clock.now()))
+    assert (lost["wechat"], lost["tenants"], lost["places"]) == ("ok", "fail", "fail")
     skewed = await doctor.examine(clock.now() + timedelta(seconds=8))
     assert told(skewed)["clock"] == "fail"
 

@@ -257,14 +257,14 @@ async def test_an_operator_hands_out_a_role_and_a_key_and_takes_the_key_back(run
     await run("tenant", "add", code, "岳麓区")
     add = ("user", "add", "bi", "报表", "-t", code, "--role", "reporter", "--place", code, "--stdin")
     await run(*add, said=f"{RIGHT}\n")
-    status, key = await run("key", "issue", "bi", "-t", code, "--name", "BI", "--scope", "me:read")
+    status, key = await run("api-key", "issue", "bi", "-t", code, "--name", "BI", "--scope", "me:read")
     headers = {"Authorization": f"Bearer {key}"}
     assert status == 0
     assert (await client.get("/v1/me", headers=headers)).json()["grants"][0]["role"] == "reporter"
 
-    assert (await run("key", "revoke", key[4:16], "-t", code))[0] == 0
+    assert (await run("api-key", "revoke", key[4:16], "-t", code))[0] == 0
     assert refused(await client.get("/v1/me", headers=headers)) == (401, "AUTH_TOKEN_REVOKED")
-    assert (await run("key", "revoke", key[4:16], "-t", code))[0] == 1
+    assert (await run("api-key", "revoke", key[4:16], "-t", code))[0] == 1
     status, grant_id = await run("user", "grant", "bi", "-t", code, "--role", "supervisor", "--place", code)
     assert (status, len(grant_id)) == (0, 36)
     assert (await run("user", "sign-out", "bi", "-t", code)) == (0, "0 ended")
