@@ -305,7 +305,7 @@ async def test_a_key_is_kept_as_a_hash_and_a_wrong_secret_is_no_key(
     kept = str(await town.rows(select(api_keys).where(api_keys.c.key_id == minted.key_id)))
 
     assert minted.key.startswith("sdz_")
-    assert minted.key.rpartition("_")[2] not in kept
+    assert minted.key.split("_", 2)[2] not in kept
     for wrong in (f"sdz_{minted.key_id}_wrong", f"sdz_{'0' * 12}_x", "sdz_", "sdz_é", f"sdz_{minted.key_id}"):
         headers = [(b"authorization", f"Bearer {wrong}".encode())]
         answer = await client.get("/v1/me", headers=headers)

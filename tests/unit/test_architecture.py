@@ -124,6 +124,14 @@ def test_every_write_takes_an_idempotency_key_unless_it_is_listed():
             assert "idempotency-key" in named, path
 
 
+def test_every_chapter_has_its_scope_but_those_that_no_key_may_enter():
+    from dispatch.people.keys import AREAS
+
+    tags = {tag for _, _, operation in operations() if operation.get("security") for tag in operation["tags"]}
+    assert all(len(operation["tags"]) == 1 for _, _, operation in operations())
+    assert tags - set(AREAS) == {"auth", "grants"}  # a key neither signs in nor hands out roles
+
+
 def test_every_move_of_the_rulebook_has_its_route():
     from dispatch.domain.order import SYSTEM_MOVES, Move
 
