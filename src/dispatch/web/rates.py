@@ -1,8 +1,8 @@
 """How often one address and one account may ask, counted in this process.
 
 A brake against a client that runs wild, not a lock: every process counts for itself. What must hold over
-all processes, tries to sign in, is counted in rows (auth/actions/throttling.py). ADR 0019 says why the
-counting is ours.
+all processes, tries to sign in, is counted in rows (auth/actions/throttling.py). Why the counting is ours: ADR
+"Rates are counted by us".
 """
 
 from collections import Counter
