@@ -33,7 +33,6 @@ def upgrade() -> None:
     op.create_table(
         "login_codes",
         sa.Column("code_hash", sa.String(length=64), nullable=False),
-        sa.Column("device_hash", sa.String(length=64), nullable=True),
         sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tenant_id", sa.Integer(), nullable=True),
         sa.Column("session_id", sa.Uuid(), nullable=True),

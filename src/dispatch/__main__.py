@@ -14,7 +14,7 @@ import uvicorn
 from dispatch import admin, clock, doctor, log, pages
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
-from dispatch.db.engine import Database
+from dispatch.db.engine import open_database
 from dispatch.demo import cast
 from dispatch.demo.seed import seed
 from dispatch.jobs.relay import relay
@@ -159,16 +159,6 @@ def docs(
         pages.write(root)
     elif differences := pages.differences(root):
         sys.exit(f"not what the code says: {', '.join(differences)}; run make docs")
-
-
-def open_database(settings: Settings) -> Database:
-    """The database of a process."""
-    return Database(
-        settings.database_url,
-        pool_size=settings.pool_size,
-        pool_wait_seconds=settings.pool_wait_seconds,
-        lock_wait_seconds=settings.lock_wait_seconds,
-    )
 
 
 def main() -> None:

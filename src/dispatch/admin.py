@@ -17,7 +17,7 @@ from dispatch import clock
 from dispatch.auth.actions import keys, password
 from dispatch.auth.actions.hashing import Hasher, Seal
 from dispatch.catalog.actions import load_defaults
-from dispatch.db.engine import Database
+from dispatch.db.engine import open_database
 from dispatch.db.tenants import tenants
 from dispatch.domain.people import BODY_ROLES, Role
 from dispatch.people import actions as people
@@ -71,7 +71,7 @@ class Desk:
 @asynccontextmanager
 async def _desk() -> AsyncIterator[Desk]:
     settings = Settings()
-    database = Database(settings.database_url)
+    database = open_database(settings)
     try:
         async with database.writing() as db:
             yield Desk(settings, db)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.auth.tables import credentials
 from dispatch.db import outbox
 from dispatch.db.checks import migrated_to, told_time
-from dispatch.db.engine import Database
+from dispatch.db.engine import Database, open_database
 from dispatch.db.migrate import head
 from dispatch.db.tenants import tenants
 from dispatch.domain.refusal import Refusal
@@ -58,7 +58,7 @@ async def examine(at: datetime, *, online: bool = False) -> list[Check]:
         return [Check("settings", Health.FAIL, wrong)]
     found = [Check("settings", Health.OK, "read"), *_settings(settings)]
     try:
-        database = Database(settings.database_url, pool_size=1, pool_wait_seconds=5)
+        database = open_database(settings)
         try:
             async with database.reading() as db:
                 found += [check async for check in _database(db, settings, at)]

@@ -124,7 +124,7 @@ class Settings(BaseSettings):
         description="Requests a minute from one address, per process; 0 is no limit. Many people share one.",
     )
     rate_per_account: int = Field(
-        1200, ge=0, description="Requests a minute of one account, per process; 0 is no limit."
+        6000, ge=0, description="Requests a minute of one account, per process; 0 is no limit."
     )
 
     body_limit_bytes: int = Field(

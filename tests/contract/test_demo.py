@@ -113,6 +113,23 @@ async def test_the_same_code_within_a_minute_is_the_same_session(
     assert (refused.status_code, refused.json()["code"]) == (401, "AUTH_TOKEN_EXPIRED")
 
 
+async def test_who_has_signed_out_or_has_another_device_gets_a_session_of_its_own(
+    demo: httpx.AsyncClient, clock: Clock
+):
+    clock.pass_(days=3)
+    first = (await sign_in(demo, "resident-1")).json()
+    headers = {"Authorization": f"Bearer {first['access_token']}"}
+    assert (await demo.post("/v1/auth/logout", headers=headers)).status_code == 200
+
+    again = await sign_in(demo, "resident-1")
+    elsewhere = await sign_in(demo, "resident-1", device_id="device-0001")
+    tokens = {first["access_token"], again.json()["access_token"], elsewhere.json()["access_token"]}
+    assert (again.status_code, elsewhere.status_code, len(tokens)) == (200, 200, 3)
+    headers = {"Authorization": f"Bearer {again.json()['access_token']}"}
+    phone = await demo.post("/v1/me/phone", json={"code": "demo:13800001111"}, headers=headers)
+    assert phone.json() == {"phone": "138******11"}
+
+
 async def test_of_many_with_one_code_all_get_one_session(
     demo: httpx.AsyncClient, clock: Clock, database: Database
 ):

@@ -125,7 +125,7 @@ async def test_a_code_that_comes_again_gives_the_same_session_although_it_is_goo
 
     assert first.status_code == again.status_code == 200
     assert first.json() == again.json()
-    assert street.fake.calls[LOGIN] == 2
+    assert street.fake.calls[LOGIN] == 3
     for refused in (elsewhere, late):
         assert (refused.status_code, refused.json()["code"]) == (401, "AUTH_CODE_INVALID")
 

@@ -7,9 +7,8 @@ from dispatch.db.types import Id, Instant
 
 login_codes = directory_table(
     "login_codes",
-    # A WeChat code that somebody signs in with: it is good once there, and for a minute here.
+    # A WeChat code that somebody signs in with, from a device: it is good once there, and for a minute here.
     Column("code_hash", String(64), primary_key=True),
-    Column("device_hash", String(64)),
     Column("claimed_at", Instant, nullable=False),
     # Empty while WeChat is being asked.
     Column("tenant_id", Integer),

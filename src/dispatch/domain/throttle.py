@@ -25,4 +25,4 @@ class Throttle:
 PER_LOGIN = Throttle("login", 10, timedelta(minutes=15))
 """Tries on one user name: a person mistypes, a program guesses. NIST SP 800-63B §5.2.2 allows up to 100."""
 PER_ADDRESS = Throttle("address", 200, timedelta(minutes=15))
-"""Tries from one address: a street office shares one, a guesser tries many names from one."""
+"""Wrong tries from one address: a street office shares one, a guesser tries many names from one."""

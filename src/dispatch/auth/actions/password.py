@@ -70,6 +70,8 @@ async def sign_in(
         person = await queries.person(db, known.tenant_id, known.account_id)
         if person is None:
             raise CredentialsInvalid()
+        if attempt.address:  # the address before the name, as when they were counted
+            await throttling.take_back(db, PER_ADDRESS, attempt.address, at=at)
         await throttling.forgive(db, PER_LOGIN, name)
         if anew is not None:
             await db.execute(_of(known.tenant_id, known.account_id).values(password_hash=anew))

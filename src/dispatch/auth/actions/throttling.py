@@ -22,6 +22,12 @@ async def count(db: AsyncConnection, throttle: Throttle, subject: str, *, at: da
     return throttle.wait(at) if row.tried > throttle.most else None
 
 
+async def take_back(db: AsyncConnection, throttle: Throttle, subject: str, *, at: datetime) -> None:
+    """Count this try no more: it was right. Others from there still count."""
+    key = {"kind": throttle.kind, "subject": hashed(subject), "number": throttle.number(at)}
+    await db.execute(counting_up(db, tries, key, "tried", by=-1))
+
+
 async def forgive(db: AsyncConnection, throttle: Throttle, subject: str) -> None:
     """Forget the tries: this one was right."""
     await db.execute(delete(tries).where(tries.c.kind == throttle.kind, tries.c.subject == hashed(subject)))

@@ -63,19 +63,19 @@ async def sign_in(
         tenant: code of the tenant to sign in to; without it the first that knows the person.
 
     Raises:
-        LoginCodeInvalid: WeChat does not know the code, it came from another device before, or the
-            account is disabled.
+        LoginCodeInvalid: WeChat does not know the code, or not any more, or the account is disabled.
         TenantRequired: a stranger, and nothing says where.
         ServiceBusy: the first call with this code has not come to an end in time.
         LoginBlocked, WechatBusy, WechatUnavailable: see the gateway.
     """
     app = gateway.app(appid)
-    code_hash, device_hash = str(hashed(f"{appid}\n{code}")), hashed(device_id)
+    device_hash = hashed(device_id)
+    code_hash = str(hashed(f"{appid}\n{code}\n{device_hash}"))
     for _ in range(LOOKS):
         async with database.writing() as db:
-            claimed = await _claim(db, code_hash, device_hash, at=at)
+            claimed = await _claim(db, code_hash, at=at)
             if not claimed:
-                found = await _claimed(db, code_hash, device_hash, tenant, signing, at=at)
+                found = await _claimed(db, code_hash, tenant, signing, at=at)
                 if found is not None:
                     return found
         if claimed:
@@ -86,10 +86,9 @@ async def sign_in(
     raise ServiceBusy()
 
 
-async def _claim(db: AsyncConnection, code_hash: str, device_hash: str | None, *, at: datetime) -> bool:
+async def _claim(db: AsyncConnection, code_hash: str, *, at: datetime) -> bool:
     """Whether this call is the one that asks WeChat."""
-    row = {"code_hash": code_hash, "device_hash": device_hash, "claimed_at": at}
-    fresh = {**row, "tenant_id": None, "session_id": None}
+    fresh = {"code_hash": code_hash, "claimed_at": at, "tenant_id": None, "session_id": None}
     write = yielding_insert(db, login_codes).values(fresh)
     claim = write.on_conflict_do_update(
         index_elements=[login_codes.c.code_hash],
@@ -102,25 +101,23 @@ async def _claim(db: AsyncConnection, code_hash: str, device_hash: str | None, *
 async def _claimed(
     db: AsyncConnection,
     code_hash: str,
-    device_hash: str | None,
     tenant: str | None,
     signing: Signing,
     *,
     at: datetime,
 ) -> SignedIn | None:
-    """The session that the first call opened; None while it is still on its way."""
+    """The session that the first call opened; None while it is still on its way, or when it has ended."""
     known = select(login_codes).where(login_codes.c.code_hash == code_hash)
     row = (await db.execute(known)).one_or_none()
-    if row is None:
-        return None  # it was given back: the next look claims it
-    if row.device_hash != device_hash:
-        raise LoginCodeInvalid()
-    if row.session_id is None:
-        return None
+    if row is None or row.session_id is None:
+        return None  # when it was given back the next look claims it
     opened = select(sessions).where(sessions.c.tenant_id == row.tenant_id, sessions.c.id == row.session_id)
     session = (await db.execute(opened)).one()
     person = await queries.person(db, row.tenant_id, session.account_id, row.session_id)
-    if person is None or tenant not in (None, person.tenant.code):
+    if person is None:
+        await db.execute(delete(login_codes).where(login_codes.c.code_hash == code_hash))
+        return None
+    if tenant not in (None, person.tenant.code):
         raise LoginCodeInvalid()
     again = Session(session.id, session.created_at, session.device_hash)
     return await issue(db, person, again, signing, at=at)
