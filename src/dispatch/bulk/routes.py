@@ -8,12 +8,12 @@ from dispatch.bulk.actions import Line, move_all
 from dispatch.bulk.schemas import SHAPES, BulkIn, BulkLine, BulkOut
 from dispatch.orders.answers import given
 from dispatch.web.deps import Caller, Keyed, Now, Store
-from dispatch.web.problems import status_of
+from dispatch.web.problems import sentence, status_of
 
 router = APIRouter(prefix="/v1", tags=["orders"])
 
 
-@router.post("/orders/bulk")
+@router.post("/orders/bulk", summary="批量办理：对多张需求单做同一步，逐张答复")
 async def bulk_orders(database: Store, caller: Caller, now: Now, key: Keyed, body: BulkIn) -> BulkOut:
     """The same move on up to 500 orders; one line for each, the valid ones are done."""
     try:
@@ -32,5 +32,7 @@ async def bulk_orders(database: Store, caller: Caller, now: Now, key: Keyed, bod
 def _line(line: Line) -> BulkLine:
     order_id, refusal, life = line
     if refusal is not None:
-        return BulkLine(order_id=order_id, status=status_of(refusal), code=refusal.code, message=refusal.text)
+        return BulkLine(
+            order_id=order_id, status=status_of(refusal), code=refusal.code, message=sentence(refusal)
+        )
     return BulkLine(order_id=order_id, status=200, state=life.state, version=life.version)

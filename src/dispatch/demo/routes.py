@@ -23,7 +23,9 @@ PUBLIC = frozenset({"/v1/auth/wechat/login", "/v1/demo/accounts"})
 GATEWAY: Gateway = DemoGateway()
 
 
-@router.post("/auth/wechat/login", responses=responses(LoginCodeInvalid))
+@router.post(
+    "/auth/wechat/login", summary="登录：用小程序 wx.login 得到的凭证", responses=responses(LoginCodeInvalid)
+)
 async def login_with_wechat(database: Store, settings: Set, now: Now, body: WechatLoginIn) -> SessionOut:
     """Sign in with what ``wx.login`` gave. The same code within 60 s gives the same session."""
     subject = await GATEWAY.identity(body.appid, body.code)
@@ -48,7 +50,7 @@ async def login_with_wechat(database: Store, settings: Set, now: Now, body: Wech
     )
 
 
-@router.get("/demo/accounts")
+@router.get("/demo/accounts", summary="演示账号一览")
 async def list_demo_accounts(database: Store) -> list[DemoAccountOut]:
     """Whom to sign in as."""
     async with database.reading() as db:

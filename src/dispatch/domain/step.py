@@ -217,7 +217,7 @@ def _staff(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 
 def _lead(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     if data["take_id"] not in {take.id for take in life.active}:
-        raise wrong("take_id")
+        raise wrong("take_id", "请从这张单目前在办的接单中选择")
     detail = {"take_id": str(data["take_id"])}
     return Moved(Move.LEAD, life.state, life.state, data.get("text"), {"lead_id": data["take_id"]}, detail)
 
@@ -248,7 +248,7 @@ def _finish(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         raise FinishNotAllowed(why="not_contacted")
     minutes = {line["take_id"]: line["minutes"] for line in data.get("minutes") or ()}
     if minutes.keys() - {take.id for take in active}:
-        raise wrong("minutes")
+        raise wrong("minutes", "只能填写这张单目前在办的接单的服务时长")
     takes = tuple(
         TakeChange(take.id, {"state": TakeState.DONE, "ended_at": at, "minutes": minutes.get(take.id)})
         for take in active
@@ -271,7 +271,7 @@ def _finish(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 def _escalate(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     level = Level(data["level"])
     if life.state is State.ESCALATED and rank(level) <= rank(life.level):
-        raise wrong("level")
+        raise wrong("level", "应高于目前所在的层级")
     order = {"level": level}
     detail = {"level": level.value}
     ends = _dispatch_ends(life, DispatchState.RECALLED, at, slots=None)
@@ -312,7 +312,7 @@ def _park(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 def _rate(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     """Take down a verdict. An unhappy one asks to reopen; a changed mind takes that wish back."""
     if not who.relations & {Relation.FILER, Relation.BENEFICIARY} and not data.get("follow_up"):
-        raise wrong("follow_up")
+        raise wrong("follow_up", "代为评价要填写回访的方式、时间和记录", "MISSING")
     after = State.EVALUATED if life.state is State.DONE else life.state
     happy = data["score"] >= 3 and data["solved"]
     # A merged child's filer may have a wish of his own here: that one is not ours to take back.

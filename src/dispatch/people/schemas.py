@@ -6,10 +6,10 @@ from uuid import UUID
 from pydantic import Field
 
 from dispatch.domain.people import Role
-from dispatch.web.wire import Body, Code, TextRule, Wire
+from dispatch.web.wire import Body, Code, TextRule, Wire, example
 
 
-class WechatLoginIn(Body):
+class WechatLoginIn(Body, json_schema_extra=example(appid="demo", code="demo:resident-1")):
     """What a mini-program got from ``wx.login``."""
 
     appid: Annotated[str, TextRule(1, 64, lines=False)] = Field(examples=["demo"])
