@@ -88,10 +88,8 @@ class Settings(BaseSettings):
             parts = make_url(url)
         except (ArgumentError, ValueError):
             raise ValueError("DISPATCH_DATABASE_URL is no address of a database") from None
-        if parts.get_backend_name() == "sqlite" and parts.database in (None, "", ":memory:"):
-            raise ValueError(
-                "DISPATCH_DATABASE_URL must name a file: every connection to :memory: is another database"
-            )
+        if parts.database in (None, "", ":memory:"):  # every connection to :memory: is another database
+            raise ValueError("DISPATCH_DATABASE_URL must name a database, and not one in memory")
         return url
 
     @field_validator("session_key")

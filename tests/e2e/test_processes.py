@@ -50,7 +50,7 @@ async def test_a_server_that_is_told_to_stop_gives_its_connections_back(
             await asyncio.gather(*(Hands(client, town).file() for _ in range(4)))
     finally:
         process.send_signal(told)
-        written, _ = await asyncio.to_thread(process.communicate, timeout=20)
+        written, _ = await asyncio.to_thread(process.communicate, timeout=60)
     assert (process.returncode, written) == (0, b"")
 
 
