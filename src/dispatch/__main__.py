@@ -1,15 +1,23 @@
-"""The command line: serve, work, migrate, doctor, tenant, user, api-key, openapi, docs."""
+"""The command line: serve, work, migrate, doctor, tenant, user, api-key, openapi, docs.
+
+It ends with 2 when it was asked or set wrongly, with 1 when the database cannot be used, and says why in one line.
+"""
 
 import asyncio
 import contextlib
 import json
 import signal
+import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from sqlalchemy.exc import OperationalError
 
 from dispatch import admin, clock, doctor, log, pages
 from dispatch.app import create_app, described
@@ -27,7 +35,10 @@ GRACE_SECONDS = 10
 """How long requests in flight may still run when the server stops."""
 
 cli = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="三单制 dispatch: 点单、派单、接单、评单。"
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="三单制 dispatch: 点单、派单、接单、评单。",
 )
 cli.add_typer(admin.tenant, name="tenant")
 cli.add_typer(admin.user, name="user")
@@ -69,9 +80,25 @@ async def _serve(settings: Settings) -> None:
             forwarded_allow_ips=settings.forwarded_allow_ips,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        await uvicorn.Server(config).serve()
+        await _Server(config).serve()
     finally:
         await database.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends in order when it is told to. Uvicorn's own raises the signal once more after it has stopped, which kills
+    the process, or cancels what closes the database.
+    """
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen to the signals that mean the end, while serving."""
+        before = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
 
 
 def _introduce(settings: Settings, *, made: bool) -> None:
@@ -163,7 +190,30 @@ def docs(
 
 def main() -> None:
     """Entry point of the ``dispatch`` command."""
-    cli()
+    try:
+        cli()
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        sys.stderr.write("".join(f"{_setting(line)}\n" for line in error.errors()))
+        sys.exit(2)
+    except SettingsError as error:
+        field = str(error).partition('"')[2].partition('"')[0]  # it tells of a value that should be JSON
+        sys.stderr.write(f"DISPATCH_{field.upper()}: not a JSON document\n")
+        sys.exit(2)
+    except (OperationalError, ConnectionError, TimeoutError, socket.gaierror) as error:
+        said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        sys.stderr.write(f"The database cannot be used: {said}\n")
+        sys.exit(1)
+
+
+def _setting(wrong: Any) -> str:
+    """One wrong setting in one line. What was set stays out of it: it may be a secret."""
+    said = str(wrong["msg"]).removeprefix("Value error, ")
+    if said.startswith("DISPATCH_"):
+        return said
+    field, *within = (str(part) for part in wrong["loc"])
+    return f"{'.'.join([f'DISPATCH_{field.upper()}', *within])}: {said}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 DEVELOPMENT_KEY = "development-only-key-never-in-production"
 SHORTEST_KEY_BYTES = 32  # RFC 7518 §3.2: an HS256 key has at least the size of the hash
@@ -152,6 +154,17 @@ class Settings(BaseSettings):
             ):
                 raise ValueError('DISPATCH_MINIMUM_CLIENTS must look like {"mp": "1.4.0"}')
         return minimum
+
+    @field_validator("database_url")
+    @classmethod
+    def _address_leads_to_a_database(cls, url: str) -> str:
+        try:
+            parts = make_url(url)
+        except (ArgumentError, ValueError):
+            raise ValueError("DISPATCH_DATABASE_URL is no address of a database") from None
+        if parts.database in (None, "", ":memory:"):  # every connection to :memory: is another database
+            raise ValueError("DISPATCH_DATABASE_URL must name a database, and not one in memory")
+        return url
 
     @field_validator("session_key")
     @classmethod

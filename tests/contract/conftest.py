@@ -11,6 +11,7 @@ from dispatch.app import create_app
 from dispatch.db.engine import Database
 from dispatch.settings import Settings
 from dispatch.web import deps
+from tests.described import refused_as_described
 from tests.town import Clock, Hands, Town, found
 
 
@@ -40,7 +41,8 @@ async def app(database: Database, clock: Clock) -> FastAPI:
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    hooks = {"response": [refused_as_described]}
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", event_hooks=hooks) as client:
         yield client
 
 

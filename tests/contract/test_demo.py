@@ -15,6 +15,7 @@ from dispatch.db.engine import Database
 from dispatch.db.tenants import tenants
 from dispatch.demo import cast
 from dispatch.demo.seed import FOUNDED, found, seed
+from dispatch.demo.stories import stories
 from dispatch.domain.order import State
 from dispatch.orders.tables import orders
 from dispatch.people.tables import grants, members, sessions
@@ -172,6 +173,18 @@ async def test_outside_the_demonstration_nobody_signs_in_by_name(client: httpx.A
     assert (listed.status_code, listed.json()["code"]) == (404, "ROUTE_NOT_FOUND")
 
 
+def test_every_grid_of_the_district_has_orders_of_its_own():
+    told = stories()
+    grids = {code: above for code, above, _, _ in cast.BUILDINGS}
+    places = Counter(grids.get(story.place or "", story.place) for story in told)
+    assert {code for code, _, kind, _ in cast.PLACES if kind == "grid"} == places.keys() - {None}
+    assert 0 < places[None] < len(told) / 5
+    homes = {part.login: part.place for part in cast.PARTS}
+    for story in told:
+        if story.place:
+            assert story.place.startswith(f"{homes[story.filer]}-") or story.place == homes[story.filer]
+
+
 async def test_the_seed_tells_60_days_of_orders_in_every_state_and_once_only(backends: Backends):
     database = Database(backends.fresh("sqlite", "demo"))
     try:
@@ -188,6 +201,7 @@ async def test_the_seed_tells_60_days_of_orders_in_every_state_and_once_only(bac
         assert 180 <= len(rows) <= 240
         assert all(T0 - timedelta(days=61) < row.created_at <= row.updated_at <= T0 for row in rows)
         assert any(row.on_behalf for row in rows)
+        assert sum(row.grid_id is not None for row in rows) > 0.8 * len(rows)
         assert await assert_books(Town(demo_id, database, "")) == len(rows)
     finally:
         await database.close()

@@ -289,6 +289,105 @@ async def test_a_revocation_holds_at_once_in_every_process_and_on_every_read(
             assert told == {(401, "AUTH_TOKEN_REVOKED")}
 
 
+async def test_a_method_that_is_not_allowed_is_answered_with_all_that_are(hands: Hands):
+    order = await hands.file()
+    for path, methods in (("/v1/orders", "GET, POST"), (f"/v1/orders/{order['id']}", "GET")):
+        answer = await hands.client.delete(path, headers=hands.town["resident-1"].headers)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, methods)
+
+
+async def test_what_somebody_signed_in_reads_is_kept_by_nobody(hands: Hands):
+    order = await hands.taken()
+    path = f"/v1/orders/{order['id']}"
+    ask = {"kind": "return", "reason_code": "other", "text": "临时有事"}
+    answers = [
+        await hands.post(
+            "resident-1", "/v1/orders", {"item_code": "0102", "text": "陪诊"}, Idempotency_Key="a"
+        ),
+        await hands.post("member-1", f"{path}/requests", ask),
+        await hands.post(
+            "dispatcher-1",
+            "/v1/orders/bulk",
+            {"move": "urge", "order_ids": [order["id"]], "body": {"text": "快"}},
+        ),
+        *[
+            await hands.get("dispatcher-1", p)
+            for p in (path, f"{path}/timeline", "/v1/orders", "/v1/requests")
+        ],
+        *[await hands.get("member-1", p) for p in ("/v1/me", "/v1/me/notices", "/v1/places", "/v1/grants")],
+    ]
+    for answer in answers:
+        assert answer.status_code in (200, 201), answer.text
+        assert answer.headers.get_list("Cache-Control") == ["private, no-store"], answer.url
+    polled = await hands.get("member-1", "/v1/home")
+    assert polled.headers.get_list("Cache-Control") == ["private, no-cache"]
+
+
+async def test_a_wrong_grant_is_one_mistake(hands: Hands):
+    answer = await hands.post("resident-1", "/v1/orders", {}, X_Acting_Grant="x", Idempotency_Key="k")
+    wrong = [error["loc"] for error in answer.json()["errors"]]
+    assert answer.status_code == 422
+    assert wrong.count(["header", "x-acting-grant"]) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+async def test_a_body_is_utf8_or_refused(hands: Hands, encoding: str):
+    raw = '{"item_code":"0102","text":"陪同就医"}'.encode(encoding)
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json", **hands.town["resident-1"].headers}
+    answer = await hands.client.post("/v1/orders", content=raw, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "MEDIA_TYPE_UNSUPPORTED")
+    assert await hands.town.rows(select(orders.c.id).where(orders.c.tenant_id == hands.town.tenant_id)) == []
+
+
+async def test_a_body_that_ordered_is_named_to_everyone_who_sees_the_order(hands: Hands):
+    order = await hands.file("unit-1", item_code="1103", text="想办一场联谊会")
+    await hands.move("dispatcher-1", order, "accept")
+    await hands.move("dispatcher-1", order, "dispatch", mode="open")
+    for login in ("street-1", "member-1", "unit-1"):
+        seen = (await hands.get(login, f"/v1/orders/{order['id']}")).json()
+        assert seen["beneficiary"]["name"] == "unit-1", login
+
+
+async def test_a_resident_reads_what_was_expected(hands: Hands):
+    async def said(answer: httpx.Response) -> str:
+        body = answer.json()
+        assert (answer.status_code, body["code"]) == (422, "VALIDATION_FAILED"), answer.text
+        assert body["errors"]
+        message: str = body["message"]
+        return message
+
+    async def filing(**fields: object) -> str:
+        body = {"item_code": "0102", "text": "陪诊", **fields}
+        return await said(await hands.post("resident-1", "/v1/orders", body, Idempotency_Key=uuid4().hex))
+
+    late = {"wanted_from": "2026-11-25T10:00:00+08:00", "wanted_to": "2026-11-25T09:00:00+08:00"}
+    assert await filing(**late) == "期望结束时间：应晚于期望开始时间。"
+    assert (await filing(answers={"x": 1})).startswith("补充问题：")
+    assert await filing(hide_name="是") == "是否匿名：应为是或否。"
+    assert await filing(colour="red") == "colour：不认识的字段。"
+    order = await hands.taken()
+
+    async def asking(login: str, kind: str, **fields: object) -> str:
+        ask = {"kind": kind, "reason_code": "other", "text": "说明", **fields}
+        return await said(await hands.post(login, f"/v1/orders/{order['id']}/requests", ask))
+
+    for wrong in ({}, {"until": "2026-12-01"}, {"until": "2026-11-01T09:00:00+08:00"}):
+        assert (await asking("member-1", "extension", **wrong)).startswith("截止时间：请填写晚于现在的时间")
+    for wrong in ({}, {"until": "2026-11-01"}, {"until": "2026-12-01T09:00:00+08:00"}):
+        assert (await asking("member-1", "park", **wrong)).startswith("截止时间：请填写今天以后的日期")
+    assert await asking("member-1", "escalation") == "层级：请选择要提请的层级。"
+    lead = await hands.try_("dispatcher-1", order, "lead", take_id=str(uuid4()))
+    assert (await said(lead)).startswith("接单编号：请从")
+    minutes = [{"take_id": str(uuid4()), "minutes": 5}]
+    finish = {"result": "办好了", "closing": "solved"}
+    assert (await said(await hands.try_("member-1", order, "finish", minutes=minutes, **finish))).startswith(
+        "服务时长："
+    )
+    await hands.move("member-1", order, "finish", **finish)
+    rated = await hands.try_("dispatcher-1", order, "rate", score=5, solved=True, contacted=True)
+    assert await said(rated) == "回访：代为评价要填写回访的方式、时间和记录。"
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -27,14 +27,31 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def serve(url: str, port: int, *arguments: str) -> subprocess.Popen[bytes]:
+def serve(url: str, port: int, *arguments: str, **pipes: int) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         "DISPATCH_DATABASE_URL": url,
         "DISPATCH_PORT": str(port),
         "DISPATCH_LOG_LEVEL": "ERROR",
     }
-    return subprocess.Popen([sys.executable, "-m", "dispatch", "serve", *arguments], env=environment)
+    return subprocess.Popen([sys.executable, "-m", "dispatch", "serve", *arguments], env=environment, **pipes)
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+async def test_a_server_that_is_told_to_stop_gives_its_connections_back(
+    backend: str, database: Database, told: signal.Signals
+):
+    town: Town = await found(database, Settings().session_key.get_secret_value(), present=True)
+    port = free_port()
+    process = serve(backend, port, stderr=subprocess.STDOUT, stdout=subprocess.PIPE)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            await alive(client, f"http://127.0.0.1:{port}", 60)
+            await asyncio.gather(*(Hands(client, town).file() for _ in range(4)))
+    finally:
+        process.send_signal(told)
+        written, _ = await asyncio.to_thread(process.communicate, timeout=60)
+    assert (process.returncode, written) == (0, b"")
 
 
 async def alive(client: httpx.AsyncClient, base: str, seconds: float) -> None:

@@ -137,15 +137,16 @@ def test_the_readme_begins_with_the_two_commands():
     assert read("README.md").index("```") < 200
 
 
-def test_the_readme_shows_lines_of_the_examples_and_no_others():
+def test_what_the_readme_shows_runs_as_shown():
     acts, cases = (read(f"examples/{name}.sh").splitlines() for name in ("four_acts", "real_cases"))
     walk, *rest = blocks(read("README.md"))
     wanted = [line for line in acts if not line.startswith(("#!", "# The four acts", "set -"))]
     assert walk.splitlines() == wanted
-    shown = [block for block in rest if block.startswith("post ")]
-    assert len(shown) == 4
-    for block in shown:
-        assert [line for line in block.splitlines() if line not in cases] == []
+    told = [line for line in cases if line and not line.startswith(("#!", "# Four cases", "set -", "echo '"))]
+    *four, real = rest[1:]
+    assert [line for block in (rest[0], *four) for line in block.splitlines() if line] == told
+    assert len(four) == 4
+    assert set(re.findall(r"^(\S*dispatch) ", real, re.MULTILINE)) == {".venv/bin/dispatch"}
 
 
 def test_paths_named_in_the_documentation_exist():

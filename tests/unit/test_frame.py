@@ -81,16 +81,23 @@ def test_the_image_serves_as_nobody_special_and_migrates_only_when_told() -> Non
     ]
     let_in = text(".dockerignore").splitlines()
 
-    assert [name for name, _ in steps].count("FROM") == 2
+    names = [name for name, _ in steps]
+    assert names.count("FROM") == 3
     assert last["USER"] not in {"root", "0"}
     assert "/v1/healthz" in last["HEALTHCHECK"]
-    assert last["CMD"] == '["dispatch", "serve"]'
+    assert [value for name, value in steps if name == "CMD"] == [
+        '["dispatch", "work"]',
+        '["dispatch", "serve"]',
+    ]
+    assert names.index("HEALTHCHECK") > names.index("CMD"), "a worker listens nowhere"
     assert "ENTRYPOINT" not in last
     assert "--require-hashes" in recipe
     assert [part for part in copied if f"!{part}" not in let_in or not (ROOT / part).exists()] == []
 
 
-def test_hooks_are_local() -> None:
+def test_hooks_are_local_and_their_runner_is_installed() -> None:
+    assert "pre-commit" in pins("requirements-dev.lock")
+    assert "pre-commit install" in text("README.md")
     assert set(re.findall(r"repo: (\S+)", text(".pre-commit-config.yaml"))) == {"local"}
 
 

@@ -52,6 +52,11 @@ def test_an_order_that_moved_names_its_state_when_the_label_is_known():
     assert OrderMoved(state="open").text == OrderMoved.message
 
 
+def test_an_order_is_called_by_one_word():
+    assert [kind.code for kind in every_refusal() if "诉求" in kind.message] == []
+    assert "需求单" in OrderMoved(state="open", state_label="待接单").text
+
+
 def test_defaults_stand_until_told_otherwise():
     assert RateLimited().text == "操作太频繁，请60秒后再试。"
     assert RateLimited(retry_after=3).public == {"retry_after": 3}

@@ -91,9 +91,8 @@ def test_operations_are_called_like_their_functions(app):
 
     assert document["paths"]["/v1/orders"]["get"]["operationId"] == "list_orders"
     assert document["paths"]["/v1/orders/{order_id}/take"]["post"]["operationId"] == "take_order"
-    assert (
-        [tag["name"] for tag in document["tags"]] == [tag.value for tag in Tag] == [tag.value for tag in TAGS]
-    )
+    assert [tag["name"] for tag in document["tags"]] == [Tag.ORDERS]
+    assert list(Tag) == list(TAGS)
 
 
 def test_every_operation_tells_what_it_may_refuse(app):

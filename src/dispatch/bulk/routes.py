@@ -8,12 +8,12 @@ from dispatch.bulk.actions import Line, move_all
 from dispatch.bulk.schemas import SHAPES, BulkIn, BulkLine, BulkOut
 from dispatch.orders.answers import given
 from dispatch.web.deps import Caller, Keyed, Now, Store
-from dispatch.web.problems import status_of
+from dispatch.web.problems import sentence, status_of
 
 router = APIRouter(prefix="/v1", tags=["orders"])
 
 
-@router.post("/orders/bulk")
+@router.post("/orders/bulk", summary="批量办理：对多张需求单做同一步，逐张答复")
 async def bulk_orders(
     database: Store, caller: Caller, now: Now, key: Keyed, response: Response, body: BulkIn
 ) -> BulkOut:
@@ -32,7 +32,7 @@ async def bulk_orders(
 def _line(line: Line) -> BulkLine:
     if refusal := line.refusal:
         return BulkLine(
-            order_id=line.order_id, status=status_of(refusal), code=refusal.code, message=refusal.text
+            order_id=line.order_id, status=status_of(refusal), code=refusal.code, message=sentence(refusal)
         )
     assert line.life is not None  # one of the two
     return BulkLine(order_id=line.order_id, status=200, state=line.life.state, version=line.life.version)

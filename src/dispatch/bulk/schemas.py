@@ -22,7 +22,7 @@ from dispatch.orders.schemas import (
     TextIn,
 )
 from dispatch.ratings.schemas import RedoIn
-from dispatch.web.wire import Body, IdIn, Wire
+from dispatch.web.wire import Body, IdIn, Wire, example
 
 MOST_ORDERS = 500
 
@@ -47,7 +47,12 @@ BulkMove = Literal[
 ]
 
 
-class BulkIn(Body):
+class BulkIn(
+    Body,
+    json_schema_extra=example(
+        move="urge", order_ids=["019abc4d-6f00-7000-8000-000000000005"], body={"text": "请尽快办理。"}
+    ),
+):
     """The same move on many orders; ``body`` is what the move itself would be sent."""
 
     move: BulkMove

@@ -10,7 +10,7 @@ from dispatch.web.etag import polled
 router = APIRouter(prefix="/v1", tags=["catalog"])
 
 
-@router.get("/catalog", response_model=CatalogOut)
+@router.get("/catalog", response_model=CatalogOut, summary="服务事项目录、报到项目和各类原因")
 async def get_catalog(request: Request, db: Reading, caller: Caller) -> Response:
     """What may be asked for here, what a member may offer, and which reasons may be given."""
     return polled(request, _shown(await queries.catalog(db, caller)))

@@ -9,7 +9,7 @@ TENANT_CODE, TENANT_NAME = "demo", "安和区"
 SEED = 20261122
 """The same district on every machine: only instants follow the day it is made, and ids are new."""
 
-PLACES: tuple[tuple[str, str | None, str, str], ...] = (
+_PLACES: tuple[tuple[str, str | None, str, str], ...] = (
     # (code, code above, kind, name)
     ("D", None, "district", "安和区"),
     ("S1", "D", "street", "柳溪街道"),
@@ -34,6 +34,23 @@ PLACES: tuple[tuple[str, str | None, str, str], ...] = (
     ("C1-X1", "C1", "compound", "春晓花园"),
     ("C1-X2", "C1", "compound", "柳溪新村"),
 )
+
+BUILDINGS_A_GRID = 3
+
+
+def _buildings() -> tuple[tuple[str, str, str, str], ...]:
+    """Every grid's buildings, counted through within a community."""
+    made: list[tuple[str, str, str, str]] = []
+    count: dict[str | None, int] = {}
+    for code, above, kind, _ in _PLACES:
+        for _ in range(BUILDINGS_A_GRID if kind == "grid" else 0):
+            count[above] = count.get(above, 0) + 1
+            made.append((f"{code}-B{count[above]}", code, "building", f"{count[above]}栋"))
+    return tuple(made)
+
+
+BUILDINGS = _buildings()
+PLACES = (*_PLACES, *BUILDINGS)
 
 LINKS = (("C1-X1", "C1-G1"), ("C1-X2", "C1-G2"), ("C1-X2", "C1-G3"))
 """Which grids a compound lies in: 柳溪新村 lies in two, so its orders have no grid until somebody says which."""

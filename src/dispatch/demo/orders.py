@@ -43,11 +43,12 @@ async def seed_orders(
     tenant_id: int,
     accounts: Mapping[str, UUID],
     bodies: Mapping[str, UUID],
+    places: Mapping[str, UUID],
     *,
     at: datetime,
 ) -> None:
     """Some 200 orders in every state over the 60 days before ``at``."""
-    stage = _Stage(db, tenant_id, accounts, bodies, at)
+    stage = _Stage(db, tenant_id, accounts, bodies, places, at)
     for story in stories():
         await stage.play(story)
 
@@ -61,17 +62,20 @@ class _Stage:
         tenant_id: int,
         accounts: Mapping[str, UUID],
         bodies: Mapping[str, UUID],
+        places: Mapping[str, UUID],
         at: datetime,
     ) -> None:
-        self.db, self.tenant_id, self.accounts, self.bodies, self.at = db, tenant_id, accounts, bodies, at
+        self.db, self.tenant_id, self.at = db, tenant_id, at
+        self.accounts, self.bodies, self.places = accounts, bodies, places
         self._actors: dict[str, Actor] = {}
 
     async def play(self, story: Story) -> None:
         """One order from its filing to where it stands now."""
         now = self.at - max(story.age, LATEST)
-        filed = await intake.submit(self.db, await self.actor(story.filer), story.data, Call(), at=now)
+        told = {**story.data, "place_id": self.places[story.place]} if story.place else story.data
+        filed = await intake.submit(self.db, await self.actor(story.filer), told, Call(), at=now)
         if story.twin:
-            await self._merge_twin(story, filed.order_id, at=now)
+            await self._merge_twin(story, told, filed.order_id, at=now)
         request_id: UUID | None = None
         for act in story.acts:
             now = min(now + timedelta(hours=act.after), self.at - LATEST)
@@ -79,11 +83,11 @@ class _Stage:
             if act.move == "request" and done.outcome:
                 request_id = UUID(done.outcome["request_id"])
 
-    async def _merge_twin(self, story: Story, parent_id: UUID, *, at: datetime) -> None:
+    async def _merge_twin(
+        self, story: Story, told: Mapping[str, Any], parent_id: UUID, *, at: datetime
+    ) -> None:
         assert story.twin
-        data = {
-            name: value for name, value in story.data.items() if name not in ("on_behalf_of", "contact_phone")
-        }
+        data = {name: value for name, value in told.items() if name not in ("on_behalf_of", "contact_phone")}
         double = await intake.submit(self.db, await self.actor(story.twin), data, Call(), at=at)
         dispatcher = await self.actor(next(act.who for act in story.acts if act.who.startswith("dispatcher")))
         merged = {"parent_id": parent_id}

@@ -15,7 +15,7 @@ PUBLIC = frozenset({"/v1/demo/accounts"})
 """Paths that ask for no credentials."""
 
 
-@router.get("/demo/accounts")
+@router.get("/demo/accounts", summary="演示账号一览")
 async def list_demo_accounts(database: Store) -> list[DemoAccountOut]:
     """Whom to sign in as."""
     async with database.reading() as db:

@@ -45,7 +45,7 @@ async def seed(database: Database, *, at: datetime) -> bool:
         if await _is_there(db):
             return False
         town = await found(db, at=at - FOUNDED)
-        await orders.seed_orders(db, town.tenant_id, town.accounts, town.bodies, at=at)
+        await orders.seed_orders(db, town.tenant_id, town.accounts, town.bodies, town.places, at=at)
         await _old_news(db, town.tenant_id, at=at)
     return True
 

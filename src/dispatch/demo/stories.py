@@ -10,7 +10,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from dispatch.demo.cast import SEED
+from dispatch.demo.cast import BUILDINGS, SEED
 
 DAYS = 60
 
@@ -33,6 +33,8 @@ class Story:
     filer: str
     data: dict[str, Any]
     acts: Sequence[Act] = ()
+    place: str | None = None
+    """Where it is, by its code; without one the filer's community."""
     twin: str | None = None
     """Who filed the same once more; the double follows this order (``merge``)."""
 
@@ -129,11 +131,13 @@ class Dice(Random):
 class Crew:
     """Who acts in a community."""
 
+    community: str
     dispatcher: str
     residents: tuple[str, ...]
     members: tuple[str, ...] = ()
     street: str = "street-1"
     grid_worker: str | None = None
+    """Of the community's first grid."""
     team: str | None = None
     unit: tuple[str, str] | None = None
     """(unit's admin, one of its people)."""
@@ -142,6 +146,7 @@ class Crew:
 
 CREWS = (
     Crew(
+        "C1",
         "dispatcher-1",
         ("resident-1", "resident-2", "resident-3"),
         tuple(f"member-{number}" for number in range(1, 21)),
@@ -151,6 +156,7 @@ CREWS = (
         provider="provider-1",
     ),
     Crew(
+        "C2",
         "dispatcher-2",
         ("resident-4", "resident-5"),
         tuple(f"member-{number}" for number in range(21, 26)),
@@ -159,9 +165,9 @@ CREWS = (
         unit=("unit-2", "member-21"),
         provider="provider-2",
     ),
-    Crew("dispatcher-3", ("resident-6",), provider="provider-2"),
-    Crew("dispatcher-4", ("resident-7",), street="street-2"),
-    Crew("dispatcher-5", ("resident-8",), street="street-2"),
+    Crew("C3", "dispatcher-3", ("resident-6",), provider="provider-2"),
+    Crew("C4", "dispatcher-4", ("resident-7",), street="street-2"),
+    Crew("C5", "dispatcher-5", ("resident-8",), street="street-2"),
 )
 
 Plot = Callable[[Dice, Crew, str], list[Act]]
@@ -444,10 +450,6 @@ def _story(dice: Dice, lot: Lot) -> Story:
     item = dice.choice(lot.items)
     filer = dice.choice(crew.residents)
     data: dict[str, Any] = {"item_code": item, "text": dice.choice(DEMANDS[item])}
-    if dice.random() < 0.6:
-        data["address"] = (
-            f"{dice.randint(1, 18)}栋{dice.randint(1, 4)}单元{dice.randint(1, 18)}0{dice.randint(1, 4)}"
-        )
     if dice.random() < 0.7:
         data["contact_phone"] = f"1990001{dice.randint(0, 9999):04d}"
     twin = dice.choice([login for login in crew.residents if login != filer]) if lot.twin else None
@@ -461,8 +463,25 @@ def _story(dice: Dice, lot: Lot) -> Story:
             "relation": "网格居民",
             "consent": consent,
         }
+    place, address = _where(dice, crew, filer)
+    if address:
+        data["address"] = address
     age = timedelta(days=dice.uniform(*lot.days))
-    return Story(age, filer, data, lot.plot(dice, crew, filer), twin)
+    return Story(age, filer, data, lot.plot(dice, crew, filer), place, twin)
+
+
+def _where(dice: Dice, crew: Crew, filer: str) -> tuple[str | None, str | None]:
+    """Place and address: mostly a building, else a grid; few say no more than their community.
+
+    A grid worker files in the own grid.
+    """
+    own = f"{crew.community}-G1" if filer == crew.grid_worker else None
+    near = [b for b in BUILDINGS if b[1] == own or (own is None and b[1].startswith(f"{crew.community}-"))]
+    code, grid, _, name = dice.choice(near)
+    chance = dice.random()
+    if chance >= 0.8:
+        return (grid, None) if own or chance < 0.92 else (None, None)
+    return code, f"{name}{dice.randint(1, 4)}单元{dice.randint(1, 18)}0{dice.randint(1, 4)}"
 
 
 FOR_OTHERS: tuple[Plot, ...] = (waiting, asked_back, taken_in, up_for_grabs, offered, taken, under_way)

@@ -18,6 +18,19 @@ from dispatch.dispatching.schemas import (
 )
 from dispatch.domain.order import Move
 from dispatch.domain.people import Actor
+from dispatch.domain.refusal import (
+    FinishNotAllowed,
+    ModeNotAllowed,
+    NoActiveTake,
+    NotEligible,
+    OrderClosed,
+    PlaceNotFound,
+    ReasonUnknown,
+    ReturnInstead,
+    SlotsInvalid,
+    SlotTaken,
+    TargetNotAllowed,
+)
 from dispatch.orders.actions.performing import Call
 from dispatch.orders.answers import (
     Called,
@@ -26,6 +39,7 @@ from dispatch.orders.answers import (
     OrderId,
     answered,
     given,
+    moving,
 )
 from dispatch.orders.schemas import (
     MaybeReasonIn,
@@ -41,7 +55,11 @@ from dispatch.web.wire import Body
 router = APIRouter(prefix="/v1/orders/{order_id}", tags=["moves"])
 
 
-@router.post("/dispatch")
+@router.post(
+    "/dispatch",
+    summary="派单：公开认领、逐个询问或直接指派",
+    responses=moving(ModeNotAllowed, SlotsInvalid, TargetNotAllowed, PlaceNotFound),
+)
 async def dispatch_order(
     db: Writing,
     caller: Caller,
@@ -56,7 +74,7 @@ async def dispatch_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/recall")
+@router.post("/recall", summary="收回派单", responses=moving(ReasonUnknown))
 async def recall_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: ReasonIn
 ) -> OrderAnswer:
@@ -65,7 +83,9 @@ async def recall_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/take")
+@router.post(
+    "/take", summary="接单：名额有几个，就有几人接到", responses=moving(SlotTaken, OrderClosed, NotEligible)
+)
 async def take_order(
     db: Writing,
     caller: Caller,
@@ -89,7 +109,9 @@ async def take_order(
     return TakenOut(outcome=done.outcome["outcome"], take=mine, order=order)
 
 
-@router.post("/decline")
+@router.post(
+    "/decline", summary="婉拒：不接这次询问，不影响以后", responses=moving(ReasonUnknown, ReturnInstead)
+)
 async def decline_order(
     db: Writing,
     caller: Caller,
@@ -104,7 +126,7 @@ async def decline_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/proceed")
+@router.post("/proceed", summary="按现有办：人数不足也先办理", responses=moving(NoActiveTake))
 async def proceed_order(
     db: Writing,
     caller: Caller,
@@ -119,7 +141,7 @@ async def proceed_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/release")
+@router.post("/release", summary="退出接单：让出自己的名额", responses=moving(ReasonUnknown))
 async def release_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: ReasonIn
 ) -> OrderAnswer:
@@ -128,7 +150,9 @@ async def release_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/staff")
+@router.post(
+    "/staff", summary="安排人员：单位或队伍指定办理人", responses=moving(TargetNotAllowed, NotEligible)
+)
 async def staff_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: StaffIn
 ) -> OrderAnswer:
@@ -151,7 +175,7 @@ async def _served(
     return await answered(db, caller, done, response, at=at)
 
 
-@router.post("/lead")
+@router.post("/lead", summary="更换牵头：指定由哪一个接单牵头", responses=moving())
 async def lead_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: LeadIn
 ) -> OrderAnswer:
@@ -159,7 +183,7 @@ async def lead_order(
     return await _served(db, caller, order_id, Move.LEAD, body, call, response, now)
 
 
-@router.post("/contact")
+@router.post("/contact", summary="联系居民：记录是否联系上", responses=moving())
 async def contact_order(
     db: Writing,
     caller: Caller,
@@ -173,7 +197,7 @@ async def contact_order(
     return await _served(db, caller, order_id, Move.CONTACT, body, call, response, now)
 
 
-@router.post("/start")
+@router.post("/start", summary="开始办理", responses=moving())
 async def start_order(
     db: Writing,
     caller: Caller,
@@ -187,7 +211,7 @@ async def start_order(
     return await _served(db, caller, order_id, Move.START, body, call, response, now)
 
 
-@router.post("/progress")
+@router.post("/progress", summary="报告进展", responses=moving())
 async def progress_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
 ) -> OrderAnswer:
@@ -195,7 +219,7 @@ async def progress_order(
     return await _served(db, caller, order_id, Move.PROGRESS, body, call, response, now)
 
 
-@router.post("/finish")
+@router.post("/finish", summary="办理完成：填写结果，请居民评价", responses=moving(FinishNotAllowed))
 async def finish_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: FinishIn
 ) -> OrderAnswer:

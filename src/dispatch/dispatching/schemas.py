@@ -8,7 +8,7 @@ from dispatch.domain.handing import MOST_SLOTS
 from dispatch.domain.order import Closing, Mode, TakerKind
 from dispatch.orders.answers import OrderAnswer
 from dispatch.orders.schemas import Attachments, TakeOut
-from dispatch.web.wire import Body, IdIn, Text, Wire
+from dispatch.web.wire import Body, IdIn, Text, Wire, example
 
 LONGEST_OFFER_SECONDS = 30 * 24 * 3600
 MOST_TARGETS = 50
@@ -21,7 +21,10 @@ class TargetIn(Body):
     id: IdIn
 
 
-class DispatchIn(Body):
+class DispatchIn(
+    Body,
+    json_schema_extra=example(mode="open", slots_min=1, slots_max=2, note="请周三上午八点到家里接老人。"),
+):
     """How the order is handed out (派单)."""
 
     mode: Mode
@@ -35,7 +38,7 @@ class DispatchIn(Body):
     note: Text | None = Field(None, examples=["请两位同志周三上午八点到李奶奶家接她。"])
 
 
-class TakeIn(Body):
+class TakeIn(Body, json_schema_extra=example()):
     """As whom; by default as what the acting grant takes as."""
 
     as_: TargetIn | None = Field(None, validation_alias="as")
@@ -49,19 +52,19 @@ class TakenOut(Wire):
     order: OrderAnswer
 
 
-class StaffIn(Body):
+class StaffIn(Body, json_schema_extra=example(member_ids=["019abc4d-6f00-7000-8000-000000000002"])):
     """Who of the body's people does the work, the one in charge first."""
 
     member_ids: Annotated[list[IdIn], Field(min_length=1, max_length=50)]
 
 
-class LeadIn(Body):
+class LeadIn(Body, json_schema_extra=example(take_id="019abc4d-6f00-7000-8000-000000000003")):
     """Which take is in charge from now on."""
 
     take_id: IdIn
 
 
-class ContactIn(Body):
+class ContactIn(Body, json_schema_extra=example(reached=True, text="已电话约好接人时间。")):
     """Whether the resident was reached."""
 
     reached: bool
@@ -75,7 +78,9 @@ class MinutesIn(Body):
     minutes: Annotated[int, Field(ge=0, le=14_400)]
 
 
-class FinishIn(Body):
+class FinishIn(
+    Body, json_schema_extra=example(result="已陪同复查并取药，送老人回到家中。", closing="solved")
+):
     """The work as it was done."""
 
     result: Text = Field(examples=["已陪同李奶奶完成复查并取药送回家。"])

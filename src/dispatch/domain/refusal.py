@@ -271,7 +271,7 @@ class NotYourRating(Forbidden):
     """Takers, resolvers and those who filed for another do not rate: lifecycle, move ``rate``."""
 
     code = "NOT_YOUR_RATING"
-    message = "这项评价应由诉求人本人作出。"
+    message = "这项评价应由点单人或受益人本人作出。"
 
 
 # What there is not
@@ -281,7 +281,7 @@ class OrderNotFound(Missing):
     """Unknown order, or not visible to the caller."""
 
     code = "ORDER_NOT_FOUND"
-    message = "没有找到这个诉求。"
+    message = "没有找到这张需求单。"
 
 
 class PlaceNotFound(Missing):
@@ -340,14 +340,14 @@ class OrderMoved(Conflict):
     """The order's state does not allow the move; facts ``state`` and, where known, ``state_label``."""
 
     code = "ORDER_MOVED"
-    message = "诉求的状态已经变化，不能进行这项操作，请刷新后查看。"
+    message = "需求单的状态已经变化，不能进行这项操作，请刷新后查看。"
     told = ("state", "state_label")
 
     @property
     def text(self) -> str:
         """The sentence to show; it names the state when its label is known."""
         label = self.facts.get("state_label")
-        return f"诉求目前是“{label}”状态，不能进行这项操作，请刷新后查看。" if label else self.message
+        return f"需求单目前是“{label}”状态，不能进行这项操作，请刷新后查看。" if label else self.message
 
 
 class ChangedMeanwhile(Stale):
@@ -362,14 +362,14 @@ class HasChildren(Conflict):
     """Other orders are merged into this one."""
 
     code = "HAS_CHILDREN"
-    message = "还有其他诉求合并在这里，请先处理它们。"
+    message = "还有其他需求单合并在这里，请先处理它们。"
 
 
 class MergeImpossible(Conflict):
     """The parent rests, is itself merged, or is the order itself."""
 
     code = "MERGE_IMPOSSIBLE"
-    message = "不能合并到这个诉求。"
+    message = "不能合并到这张需求单。"
 
 
 class TooLate(Conflict):
@@ -515,7 +515,7 @@ class PlaceRequired(Invalid):
     """No place was given and the filer has no home community."""
 
     code = "PLACE_REQUIRED"
-    message = "请选择诉求所在的社区或地点。"
+    message = "请选择需求所在的社区或地点。"
 
 
 # Repeats
@@ -608,6 +608,6 @@ class WechatBusy(Busy):
     defaults = MappingProxyType({"retry_after": 60})
 
 
-def wrong(field: str, message: str = "填写不正确", code: str = "INVALID") -> ValidationFailed:
-    """The refusal of one field of a body, by name."""
+def wrong(field: str, message: str, code: str = "INVALID") -> ValidationFailed:
+    """The refusal of one field of a body, by name; the message says what is expected."""
     return ValidationFailed(errors=[{"loc": ["body", *field.split(".")], "code": code, "message": message}])

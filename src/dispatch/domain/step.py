@@ -233,7 +233,7 @@ def _staff(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 
 def _lead(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     if data["take_id"] not in {take.id for take in life.active}:
-        raise wrong("take_id")
+        raise wrong("take_id", "请从这张单目前在办的接单中选择")
     detail = {"take_id": str(data["take_id"])}
     return Moved(Move.LEAD, life.state, life.state, data.get("text"), {"lead_id": data["take_id"]}, detail)
 
@@ -265,7 +265,7 @@ def _finish(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         raise FinishNotAllowed(why="not_contacted")
     minutes = {line["take_id"]: line["minutes"] for line in data.get("minutes") or ()}
     if minutes.keys() - {take.id for take in active}:
-        raise wrong("minutes")
+        raise wrong("minutes", "只能填写这张单目前在办的接单的服务时长")
     takes = tuple(
         TakeChange(take.id, {"state": TakeState.DONE, "ended_at": at, "minutes": minutes.get(take.id)})
         for take in active
@@ -288,7 +288,7 @@ def _finish(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 def _escalate(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     level = Level(data["level"])
     if life.state is State.ESCALATED and rank(level) <= rank(life.level):
-        raise wrong("level")
+        raise wrong("level", "应高于目前所在的层级")
     order = {"level": level}
     detail = {"level": level.value}
     ends = _dispatch_ends(life, DispatchState.RECALLED, at, slots=None)

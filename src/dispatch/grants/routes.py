@@ -20,7 +20,7 @@ from dispatch.web.wire import IdIn
 router = APIRouter(prefix="/v1/grants", tags=["grants"])
 
 
-@router.get("")
+@router.get("", summary="授权列表")
 async def list_grants(
     db: Reading,
     caller: Caller,
@@ -42,6 +42,7 @@ async def list_grants(
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
+    summary="授权：给账号一个身份",
     responses=responses(AccountNotFound, PlaceNotFound, BodyNotFound, GrantImpossible),
 )
 async def give_grant(
@@ -52,7 +53,7 @@ async def give_grant(
     return await _answered(db, caller, done, response, at=now)
 
 
-@router.post("/{grant_id}/revoke")
+@router.post("/{grant_id}/revoke", summary="收回授权")
 async def revoke_grant(
     db: Writing, caller: Caller, now: Now, key: Keyed, response: Response, grant_id: IdIn
 ) -> GivenOut:
@@ -64,6 +65,7 @@ async def revoke_grant(
 @router.post(
     "/{grant_id}/delegate",
     status_code=status.HTTP_201_CREATED,
+    summary="代班：把自己的身份借给他人一段时间",
     responses=responses(AccountNotFound, GrantImpossible),
 )
 async def delegate_grant(

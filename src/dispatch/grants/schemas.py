@@ -8,10 +8,17 @@ from pydantic_core import PydanticCustomError
 
 from dispatch.domain.people import Role
 from dispatch.people.schemas import BodyOut, GrantPlaceOut
-from dispatch.web.wire import Body, IdIn, InstantIn, InstantOut, Wire
+from dispatch.web.wire import Body, IdIn, InstantIn, InstantOut, Wire, example
 
 
-class GrantIn(Body):
+class GrantIn(
+    Body,
+    json_schema_extra=example(
+        account_id="019abc4d-6f00-7000-8000-000000000006",
+        role="agent",
+        place_id="019abc4d-6f00-7000-8000-000000000007",
+    ),
+):
     """A role for an account, at a place or for a body."""
 
     account_id: IdIn
@@ -28,7 +35,12 @@ class GrantIn(Body):
         return self
 
 
-class DelegateIn(Body):
+class DelegateIn(
+    Body,
+    json_schema_extra=example(
+        account_id="019abc4d-6f00-7000-8000-000000000006", valid_to="2027-03-03T18:00:00+08:00"
+    ),
+):
     """Who stands in, and for how long."""
 
     account_id: IdIn

@@ -23,13 +23,13 @@ PUBLIC = frozenset({"/v1/healthz", "/v1/readyz"})
 """Paths that need no sign-in."""
 
 
-@router.get("/me/badges", tags=["me"], response_model=BadgesOut)
+@router.get("/me/badges", tags=["me"], response_model=BadgesOut, summary="角标：各有几件事等着我")
 async def get_badges(request: Request, db: Reading, caller: Caller, now: Now) -> Response:
     """How much waits for the caller; polled, so an unchanged answer is 304."""
     return polled(request, await _badges(db, caller, now))
 
 
-@router.get("/home", tags=["me"], response_model=HomeOut)
+@router.get("/home", tags=["me"], response_model=HomeOut, summary="首页：打开小程序时的一次请求")
 async def get_home(request: Request, db: Reading, caller: Caller, now: Now) -> Response:
     """One call for a cold start."""
     lists: dict[str, Any] = {}
@@ -51,13 +51,13 @@ async def _badges(db: Reading, caller: Caller, now: Now) -> BadgesOut:
     return BadgesOut(**counted, notices=await notices.unread(db, caller))
 
 
-@router.get("/healthz", tags=["service"])
+@router.get("/healthz", tags=["service"], summary="存活检查")
 async def get_health() -> HealthOut:
     """Whether the process answers; asks nothing of anybody."""
     return HealthOut(status="alive")
 
 
-@router.get("/readyz", tags=["service"], responses={503: {"model": ReadyOut}})
+@router.get("/readyz", tags=["service"], responses={503: {"model": ReadyOut}}, summary="就绪检查")
 async def get_readiness(database: Store, now: Now, response: Response) -> ReadyOut:
     """Whether requests should be sent here: ``degraded`` serves (200), ``unready`` does not (503)."""
     try:

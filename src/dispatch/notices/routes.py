@@ -14,7 +14,7 @@ from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fi
 router = APIRouter(prefix="/v1/me/notices", tags=["me"])
 
 
-@router.get("")
+@router.get("", summary="我的通知")
 async def list_notices(
     db: Reading, caller: Caller, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[NoticeOut]:
@@ -26,7 +26,7 @@ async def list_notices(
     return Page(items=[_shown(row, caller) for row in rows], next_cursor=next_cursor)
 
 
-@router.post("/read", status_code=status.HTTP_204_NO_CONTENT)
+@router.post("/read", status_code=status.HTTP_204_NO_CONTENT, summary="把通知标为已读")
 async def read_notices(db: Writing, caller: Caller, now: Now, body: ReadIn) -> None:
     """Mark all up to one as read; safe to repeat."""
     await actions.read(db, caller, up_to=body.up_to, at=now)

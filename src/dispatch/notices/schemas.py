@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from dispatch.web.wire import Body, IdIn, InstantOut, Wire
+from dispatch.web.wire import Body, IdIn, InstantOut, Wire, example
 
 
 class NoticeOut(Wire):
@@ -16,7 +16,7 @@ class NoticeOut(Wire):
     read_at: InstantOut | None
 
 
-class ReadIn(Body):
+class ReadIn(Body, json_schema_extra=example(up_to="019abc4d-6f00-7000-8000-000000000004")):
     """Up to which notice all are read."""
 
     up_to: IdIn

@@ -8,12 +8,14 @@ from fastapi import Depends, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.people import Actor
+from dispatch.domain.refusal import OrderMoved, Refusal
 from dispatch.orders import queries
 from dispatch.orders.actions.performing import Call, Done
 from dispatch.orders.rendering import shown
 from dispatch.orders.schemas import GoneOut, OrderOut
 from dispatch.web.deps import Keyed, Match
-from dispatch.web.etag import ORDER_CACHE_CONTROL, order_etag
+from dispatch.web.etag import order_etag
+from dispatch.web.problems import responses
 from dispatch.web.wire import Body, IdIn
 
 OrderId = IdIn
@@ -35,6 +37,11 @@ CalledUnmatched = Annotated[Call, Depends(_called_unmatched)]
 """The same for take and rate, which ignore If-Match: whoever is first takes, whoever judges judges what is there."""
 
 
+def moving(*kinds: type[Refusal]) -> dict[int | str, dict[str, Any]]:
+    """What a move may refuse: what any of them may, and by its own rule; the rest is said of every operation."""
+    return responses(OrderMoved, *kinds)
+
+
 def given(body: Body | None) -> dict[str, Any]:
     """What a body says: only the fields that were given. A move that needs nothing may come without a body."""
     return {} if body is None else body.model_dump(exclude_none=True)
@@ -42,7 +49,6 @@ def given(body: Body | None) -> dict[str, Any]:
 
 def stamp(response: Response, order: OrderAnswer, done: Done | None = None) -> None:
     """Headers of an answer that holds an order."""
-    response.headers["Cache-Control"] = ORDER_CACHE_CONTROL
     if isinstance(order, OrderOut):
         response.headers["ETag"] = order_etag(order.version)
     if done is not None and done.replayed:

@@ -249,6 +249,8 @@ def _filer(row: Any, seen: View) -> PersonOut:
 def _beneficiary(row: Any, seen: View) -> BeneficiaryOut:
     if not seen.beneficiary:
         return BeneficiaryOut(name=NAMELESS, phone=None)
+    if row.beneficiary_id is None and not row.on_behalf:  # a body ordered for itself: no person to mask
+        return BeneficiaryOut(name=row.beneficiary_name, phone=None)
     return BeneficiaryOut(
         name=_name(row.beneficiary_name, seen.sight), phone=_phone(row.beneficiary_phone, seen)
     )

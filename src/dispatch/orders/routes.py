@@ -9,11 +9,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.order import Ask, AskState, Move, State
 from dispatch.domain.people import Actor
-from dispatch.domain.refusal import ItemNotFound, PlaceNotFound
+from dispatch.domain.refusal import (
+    BodyNotFound,
+    HasChildren,
+    IdempotencyKeyRequired,
+    ItemNotFound,
+    ItemRetired,
+    MergeImpossible,
+    NoActiveTake,
+    OwnWork,
+    PlaceNotFound,
+    PlaceRequired,
+    ReasonUnknown,
+    RequestDecided,
+    RequestPending,
+    TooLate,
+)
 from dispatch.orders import queries
 from dispatch.orders.actions import asking, community, intake, merging
 from dispatch.orders.actions.performing import Call, Done
-from dispatch.orders.answers import Called, OrderAnswer, OrderId, answered, given, stamp
+from dispatch.orders.answers import Called, OrderAnswer, OrderId, answered, given, moving, stamp
 from dispatch.orders.queries import Gone, Wanted
 from dispatch.orders.rendering import listed, shown, summed_up, told
 from dispatch.orders.schemas import (
@@ -57,7 +72,8 @@ router = APIRouter(prefix="/v1")
     "/orders",
     tags=["orders"],
     status_code=status.HTTP_201_CREATED,
-    responses=responses(ItemNotFound, PlaceNotFound),
+    summary="点单：为自己，或代他人提交一张需求单",
+    responses=responses(ItemNotFound, PlaceNotFound, ItemRetired, PlaceRequired, IdempotencyKeyRequired),
 )
 async def create_order(
     db: Writing, caller: Caller, now: Now, key: KeyedAlways, response: Response, body: OrderIn
@@ -67,7 +83,7 @@ async def create_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.get("/orders", tags=["orders"])
+@router.get("/orders", tags=["orders"], summary="需求单列表：我的、待办、可接、已接或全部")
 async def list_orders(
     db: Reading,
     caller: Caller,
@@ -118,7 +134,7 @@ def _key_of(wanted: Wanted) -> Any:
     return key
 
 
-@router.get("/orders/{order_id}", tags=["orders"])
+@router.get("/orders/{order_id}", tags=["orders"], summary="需求单详情，附当前可以办理的步骤")
 async def get_order(db: Reading, caller: Caller, now: Now, response: Response, order_id: OrderId) -> OrderOut:
     """One order, with the moves that the caller may make."""
     whole, _ = await queries.whole(db, caller, order_id)
@@ -127,7 +143,7 @@ async def get_order(db: Reading, caller: Caller, now: Now, response: Response, o
     return order
 
 
-@router.get("/orders/{order_id}/timeline", tags=["orders"])
+@router.get("/orders/{order_id}/timeline", tags=["orders"], summary="办理经过，按时间顺序")
 async def get_timeline(db: Reading, caller: Caller, now: Now, order_id: OrderId) -> TimelineOut:
     """What happened, oldest first, in plain Chinese."""
     whole, _ = await queries.whole(db, caller, order_id)
@@ -148,7 +164,9 @@ async def _simply(
     return await answered(db, caller, done, response, at=at)
 
 
-@router.post("/orders/{order_id}/ask", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/ask", tags=["moves"], summary="要求补充：请点单人补充说明", responses=moving()
+)
 async def ask_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
 ) -> OrderAnswer:
@@ -156,7 +174,9 @@ async def ask_order(
     return await _simply(db, caller, order_id, Move.ASK, body, call, response, now)
 
 
-@router.post("/orders/{order_id}/supplement", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/supplement", tags=["moves"], summary="补充说明：点单人补充内容", responses=moving()
+)
 async def supplement_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
 ) -> OrderAnswer:
@@ -164,7 +184,12 @@ async def supplement_order(
     return await _simply(db, caller, order_id, Move.SUPPLEMENT, body, call, response, now)
 
 
-@router.post("/orders/{order_id}/accept", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/accept",
+    tags=["moves"],
+    summary="受理：确认服务事项和紧急程度",
+    responses=moving(ItemNotFound, ItemRetired),
+)
 async def accept_order(
     db: Writing,
     caller: Caller,
@@ -179,7 +204,12 @@ async def accept_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/orders/{order_id}/reject", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/reject",
+    tags=["moves"],
+    summary="不予受理：说明原因和去处",
+    responses=moving(ReasonUnknown, HasChildren),
+)
 async def reject_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: RejectIn
 ) -> OrderAnswer:
@@ -187,7 +217,12 @@ async def reject_order(
     return await _simply(db, caller, order_id, Move.REJECT, body, call, response, now)
 
 
-@router.post("/orders/{order_id}/merge", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/merge",
+    tags=["moves"],
+    summary="并单：并入另一张需求单",
+    responses=moving(MergeImpossible),
+)
 async def merge_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: MergeIn
 ) -> OrderAnswer:
@@ -196,7 +231,9 @@ async def merge_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/orders/{order_id}/unmerge", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/unmerge", tags=["moves"], summary="取消并单：恢复为单独的需求单", responses=moving()
+)
 async def unmerge_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
 ) -> OrderAnswer:
@@ -205,7 +242,12 @@ async def unmerge_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/orders/{order_id}/resolve", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/resolve",
+    tags=["moves"],
+    summary="直接办结：现场解决，或由被召集的单位办完",
+    responses=moving(ItemNotFound, ItemRetired, BodyNotFound),
+)
 async def resolve_order(
     db: Writing,
     caller: Caller,
@@ -220,7 +262,9 @@ async def resolve_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/orders/{order_id}/escalate", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/escalate", tags=["moves"], summary="上报：提交社区党委、街道或区", responses=moving()
+)
 async def escalate_order(
     db: Writing,
     caller: Caller,
@@ -234,7 +278,12 @@ async def escalate_order(
     return await _simply(db, caller, order_id, Move.ESCALATE, body, call, response, now)
 
 
-@router.post("/orders/{order_id}/deliberate", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/deliberate",
+    tags=["moves"],
+    summary="研究决定：记录会商结果和召集的单位",
+    responses=moving(BodyNotFound),
+)
 async def deliberate_order(
     db: Writing,
     caller: Caller,
@@ -249,7 +298,12 @@ async def deliberate_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/orders/{order_id}/resume", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/resume",
+    tags=["moves"],
+    summary="恢复办理：挂账或上报之后继续",
+    responses=moving(NoActiveTake),
+)
 async def resume_order(
     db: Writing,
     caller: Caller,
@@ -263,7 +317,12 @@ async def resume_order(
     return await _simply(db, caller, order_id, Move.RESUME, body, call, response, now)
 
 
-@router.post("/orders/{order_id}/close", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/close",
+    tags=["moves"],
+    summary="归档：复核之后结束",
+    responses=moving(RequestPending, OwnWork),
+)
 async def close_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: CloseIn
 ) -> OrderAnswer:
@@ -271,7 +330,12 @@ async def close_order(
     return await _simply(db, caller, order_id, Move.CLOSE, body, call, response, now)
 
 
-@router.post("/orders/{order_id}/cancel", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/cancel",
+    tags=["moves"],
+    summary="撤单：接单之前可直接撤，之后须说明原因",
+    responses=moving(ReasonUnknown, HasChildren),
+)
 async def cancel_order(
     db: Writing,
     caller: Caller,
@@ -286,7 +350,7 @@ async def cancel_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/orders/{order_id}/urge", tags=["moves"])
+@router.post("/orders/{order_id}/urge", tags=["moves"], summary="催办：催促正在办理的人", responses=moving())
 async def urge_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
 ) -> OrderAnswer:
@@ -294,7 +358,9 @@ async def urge_order(
     return await _simply(db, caller, order_id, Move.URGE, body, call, response, now)
 
 
-@router.post("/orders/{order_id}/supervise", tags=["moves"])
+@router.post(
+    "/orders/{order_id}/supervise", tags=["moves"], summary="督办：由街道或区督促", responses=moving()
+)
 async def supervise_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
 ) -> OrderAnswer:
@@ -305,7 +371,13 @@ async def supervise_order(
 # --- requests -------------------------------------------------------------------------------
 
 
-@router.post("/orders/{order_id}/requests", tags=["requests"], status_code=status.HTTP_201_CREATED)
+@router.post(
+    "/orders/{order_id}/requests",
+    tags=["requests"],
+    status_code=status.HTTP_201_CREATED,
+    summary="提出申请：退单、延期、挂账、提级、剔除、异议、重办",
+    responses=moving(ReasonUnknown, RequestPending, TooLate),
+)
 async def create_request(
     db: Writing,
     caller: Caller,
@@ -320,7 +392,7 @@ async def create_request(
     return await _request(db, caller, done, response)
 
 
-@router.get("/requests", tags=["requests"])
+@router.get("/requests", tags=["requests"], summary="申请列表")
 async def list_requests(
     db: Reading,
     caller: Caller,
@@ -339,7 +411,12 @@ async def list_requests(
     return Page(items=[listed(row, caller) for row in rows], next_cursor=next_cursor)
 
 
-@router.post("/requests/{request_id}/approve", tags=["requests"])
+@router.post(
+    "/requests/{request_id}/approve",
+    tags=["requests"],
+    summary="同意申请，并按申请办理",
+    responses=moving(RequestDecided, OwnWork, TooLate),
+)
 async def approve_request(
     db: Writing,
     caller: Caller,
@@ -354,7 +431,12 @@ async def approve_request(
     return await _request(db, caller, done, response)
 
 
-@router.post("/requests/{request_id}/refuse", tags=["requests"])
+@router.post(
+    "/requests/{request_id}/refuse",
+    tags=["requests"],
+    summary="不同意申请",
+    responses=moving(RequestDecided, OwnWork),
+)
 async def refuse_request(
     db: Writing,
     caller: Caller,
@@ -369,7 +451,12 @@ async def refuse_request(
     return await _request(db, caller, done, response)
 
 
-@router.post("/requests/{request_id}/withdraw", tags=["requests"])
+@router.post(
+    "/requests/{request_id}/withdraw",
+    tags=["requests"],
+    summary="撤回自己的申请",
+    responses=moving(RequestDecided),
+)
 async def withdraw_request(
     db: Writing,
     caller: Caller,

@@ -24,6 +24,7 @@ from dispatch.web.wire import (
     Text,
     TextRule,
     Wire,
+    example,
 )
 
 Urgency = Literal["U1", "U2", "U3", "U4"]
@@ -49,7 +50,18 @@ class OnBehalfIn(Body):
     consent: ConsentIn
 
 
-class OrderIn(Body):
+class OrderIn(
+    Body,
+    json_schema_extra=example(
+        item_code="0102",
+        text="母亲82岁，周三上午要去市二医院复查，家里没人陪，请帮忙找人陪同。",
+        address="3栋2单元501",
+        contact_phone="19900010001",
+        wanted_from="2027-03-03T08:00:00+08:00",
+        wanted_to="2027-03-03T12:00:00+08:00",
+        answers={"hospital": "市第二人民医院", "wheelchair": True},
+    ),
+):
     """A demand as it is filed (点单)."""
 
     item_code: Code = Field(examples=["0102"])
@@ -67,23 +79,23 @@ class OrderIn(Body):
     answers: Answers | None = Field(None, description="Answers to the item's form.")
 
 
-class NothingIn(Body):
+class NothingIn(Body, json_schema_extra=example()):
     """A move that needs nothing."""
 
 
-class TextIn(Body):
+class TextIn(Body, json_schema_extra=example(text="请补充一下方便上门的时间。")):
     """A move that needs words."""
 
     text: Text = Field(examples=["请补充一下方便上门的时间。"])
 
 
-class MaybeTextIn(Body):
+class MaybeTextIn(Body, json_schema_extra=example(text="人已到齐，可以开始。")):
     """A move that may carry words."""
 
     text: Text | None = None
 
 
-class AcceptIn(Body):
+class AcceptIn(Body, json_schema_extra=example(text="情况属实，予以受理。")):
     """Take in, with the community's own item or urgency if they differ."""
 
     item_code: Code | None = None
@@ -91,14 +103,17 @@ class AcceptIn(Body):
     text: Text | None = None
 
 
-class RejectIn(Body):
+class RejectIn(
+    Body,
+    json_schema_extra=example(reason_code="not_our_service", text="该事项由供电部门直接受理，请拨打95598。"),
+):
     """Not for this service; with a way to go instead."""
 
     reason_code: Code = Field(examples=["not_our_service"])
     text: Text = Field(examples=["该事项属于公安机关职责，请拨打110。"])
 
 
-class MergeIn(Body):
+class MergeIn(Body, json_schema_extra=example(parent_id="019abc4d-6f00-7000-8000-000000000001")):
     """Into which order."""
 
     parent_id: IdIn
@@ -114,7 +129,7 @@ class BodyRef(Body):
     id: IdIn
 
 
-class ResolveIn(AcceptIn):
+class ResolveIn(AcceptIn, json_schema_extra=example(result="已协调物业当场更换灯泡。", closing="solved")):
     """Done on the spot, or by a called body's work."""
 
     result: Text = Field(examples=["已协调物业当场更换灯泡。"])
@@ -122,28 +137,30 @@ class ResolveIn(AcceptIn):
     by_body: BodyRef | None = None
 
 
-class ReasonIn(Body):
+class ReasonIn(
+    Body, json_schema_extra=example(reason_code="other", text="居民改了时间，原来的安排不合适了。")
+):
     """A reason from the tenant's list."""
 
     reason_code: Code = Field(examples=["unavailable"])
     text: Text | None = None
 
 
-class MaybeReasonIn(Body):
+class MaybeReasonIn(Body, json_schema_extra=example(reason_code="other", text="时间上安排不开。")):
     """A reason, if one is wanted."""
 
     reason_code: Code | None = None
     text: Text | None = None
 
 
-class EscalateIn(Body):
+class EscalateIn(Body, json_schema_extra=example(level="street", text="养犬扰民长期未解决，提请街道统筹。")):
     """To which level, and why."""
 
     level: Level
     text: Text = Field(examples=["养犬扰民长期未解决，提请社区党委研究。"])
 
 
-class DeliberateIn(Body):
+class DeliberateIn(Body, json_schema_extra=example(decision="由派出所和城管共同上门，三日内办结。")):
     """What the meeting decided, and whom it called."""
 
     decision: Text = Field(examples=["由派出所和城管共同上门，三日内办结。"])
@@ -151,14 +168,22 @@ class DeliberateIn(Body):
     due: InstantIn | None = None
 
 
-class CloseIn(Body):
+class CloseIn(Body, json_schema_extra=example(exit="explained", text="已上门说明政策依据，居民表示理解。")):
     """By which door it leaves."""
 
     exit: Exit
     text: Text | None = None
 
 
-class RequestIn(Body):
+class RequestIn(
+    Body,
+    json_schema_extra=example(
+        kind="return",
+        reason_code="unavailable",
+        text="单位临时安排值班，周三去不了。",
+        suggestion="可请同楼的互助队员。",
+    ),
+):
     """Ask those who decide."""
 
     kind: Ask
@@ -174,7 +199,7 @@ class RequestIn(Body):
     attachment_ids: Attachments | None = None
 
 
-class DecisionIn(Body):
+class DecisionIn(Body, json_schema_extra=example(text="情况属实，请按说明办理。")):
     """The decision's words; ``until`` where another date is granted."""
 
     text: Text | None = None

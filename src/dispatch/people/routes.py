@@ -11,7 +11,7 @@ from dispatch.web.deps import Caller, Now, Reading
 router = APIRouter(prefix="/v1", tags=["me"])
 
 
-@router.get("/me")
+@router.get("/me", summary="我的账号和身份")
 async def get_me(db: Reading, caller: Caller, now: Now) -> MeOut:
     """The account and every grant that it may act under now, whichever the request names."""
     person = await queries.person(db, caller.tenant.id, caller.account_id, caller.session_id)

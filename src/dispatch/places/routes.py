@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1", tags=["places"])
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # places are listed by id alone: no instant counts
 
 
-@router.get("/places", responses=responses(PlaceNotFound))
+@router.get("/places", summary="下级地点列表", responses=responses(PlaceNotFound))
 async def list_places(
     db: Reading,
     caller: Caller,
@@ -40,7 +40,7 @@ def _key(row: Any) -> Key:
     return Key(EPOCH, row.id)
 
 
-@router.get("/places/{place_id}")
+@router.get("/places/{place_id}", summary="地点详情和所属上级")
 async def get_place(db: Reading, caller: Caller, place_id: IdIn) -> PlaceWithAncestorsOut:
     """One place and those above it; a retired one too."""
     place = await queries.place(db, caller.tenant.id, place_id)

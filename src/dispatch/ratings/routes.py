@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Response
 
+from dispatch.domain.refusal import NotYourRating, RatingClosed, ReasonUnknown, RequestPending, TooLate
 from dispatch.orders.answers import (
     Called,
     CalledUnmatched,
@@ -9,6 +10,7 @@ from dispatch.orders.answers import (
     OrderId,
     answered,
     given,
+    moving,
 )
 from dispatch.ratings import actions
 from dispatch.ratings.schemas import RateIn, RedoIn
@@ -17,7 +19,11 @@ from dispatch.web.deps import Caller, Now, Writing
 router = APIRouter(prefix="/v1/orders/{order_id}", tags=["moves"])
 
 
-@router.post("/rate")
+@router.post(
+    "/rate",
+    summary="评单：由本人评价，或回访后代为记录",
+    responses=moving(NotYourRating, RatingClosed, RequestPending),
+)
 async def rate_order(
     db: Writing,
     caller: Caller,
@@ -32,7 +38,7 @@ async def rate_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/redo")
+@router.post("/redo", summary="重办：再办一轮", responses=moving(ReasonUnknown, TooLate))
 async def redo_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: RedoIn
 ) -> OrderAnswer:

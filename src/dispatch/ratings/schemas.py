@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dispatch.web.wire import Body, Code, InstantIn, ShortText, Text
+from dispatch.web.wire import Body, Code, InstantIn, ShortText, Text, example
 
 
 class FollowUpIn(Body):
@@ -15,7 +15,12 @@ class FollowUpIn(Body):
     note: ShortText
 
 
-class RateIn(Body):
+class RateIn(
+    Body,
+    json_schema_extra=example(
+        score=5, solved=True, contacted=True, tags=["态度好"], text="两位同志很耐心，药也帮我取好了。"
+    ),
+):
     """The resident's verdict (评单)."""
 
     score: Annotated[int, Field(ge=1, le=5, description="5 非常满意 … 1 非常不满意")]
@@ -26,7 +31,9 @@ class RateIn(Body):
     follow_up: FollowUpIn | None = None
 
 
-class RedoIn(Body):
+class RedoIn(
+    Body, json_schema_extra=example(reason_code="not_solved", text="修完第二天又坏了，请重新安排。")
+):
     """Why another round."""
 
     reason_code: Code = Field(examples=["not_solved"])

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,7 +24,7 @@ from dispatch.domain.refusal import (
     TokenInvalid,
 )
 from dispatch.settings import Settings
-from dispatch.web.etag import parse_if_match
+from dispatch.web.etag import PERSONAL_CACHE_CONTROL, parse_if_match
 from dispatch.web.openapi import BEARER
 from dispatch.web.rates import Rates
 
@@ -64,6 +64,7 @@ Now = Annotated[datetime, Depends(now)]
 
 async def _known(
     request: Request,
+    response: Response,
     at: Now,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
     x_acting_grant: Annotated[
@@ -72,6 +73,7 @@ async def _known(
 ) -> Actor:
     if bearer is None:
         raise TokenInvalid() if "authorization" in request.headers else AuthRequired()
+    response.headers["Cache-Control"] = PERSONAL_CACHE_CONTROL
     identity: Identity = request.app.state.identity
     actor = await identity.identify(bearer.credentials.strip(), x_acting_grant, at=at)
     if actor.scopes is not None and (scope := _scope(request)) not in actor.scopes:

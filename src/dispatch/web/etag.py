@@ -12,7 +12,8 @@ from starlette.responses import Response
 from dispatch.domain.refusal import ChangedMeanwhile, ValidationFailed
 
 POLLED_CACHE_CONTROL = "private, no-cache"
-ORDER_CACHE_CONTROL = "private, no-store"
+PERSONAL_CACHE_CONTROL = "private, no-store"
+"""Of every answer to somebody signed in, but for the polled ones, which are made whole here."""
 
 _TAG = re.compile(r'\s*(?:(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"|(\d+))\s*(?:,|$)')
 

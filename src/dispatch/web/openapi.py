@@ -1,5 +1,6 @@
 """The description of the API: what every route may refuse, and a page to read it without the internet."""
 
+import json
 from collections.abc import Iterator
 from enum import StrEnum
 from html import escape
@@ -15,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from dispatch.domain import refusal as refusals
+from dispatch.web.encoding import utf8_only
 from dispatch.web.parameters import known_parameters
 from dispatch.web.problems import (
     ABSENT,
@@ -27,6 +29,10 @@ from dispatch.web.problems import (
 )
 
 STATIC = Path(__file__).parent / "static"
+EXAMPLES = Path(__file__).parent / "examples.json"
+"""One answer for each shape that is answered, by the shape's name, else by the operation's."""
+JSON = "application/json"
+A_KEY = "7f3c1a52-9d1e-4c1b-8a35-2f6d4b0e9c11"
 METHODS = ("get", "put", "post", "delete")
 
 DESCRIPTION = """\
@@ -37,7 +43,7 @@ DESCRIPTION = """\
 - **身份**：`Authorization: Bearer <access_token>`；有多个身份时用 `X-Acting-Grant` 指明以哪个身份办理。
 - **时间**：RFC 3339，带时区和毫秒，如 `2026-11-22T09:30:00.000+08:00`；不带时区的时间会被拒绝。
 - **列表**：`limit`（1–50，默认 20）和 `cursor`；把上一页的 `next_cursor` 原样带回即可翻页。
-- **防重复提交**：写操作可带 `Idempotency-Key`，重试时保持不变，结果只生效一次。
+- **防重复提交**：写操作可带 `Idempotency-Key`（点单必带），重试时保持不变，结果只生效一次。
 - **并发**：答复中的 `ETag` 用于 `If-Match`；内容已被他人更新时答复 412。
 - **不认识的参数和字段**一律拒绝，不会被悄悄忽略。
 """
@@ -54,6 +60,7 @@ class Tag(StrEnum):
     MOVES = "moves"
     REQUESTS = "requests"
     SERVICE = "service"
+    GRANTS = "grants"
     DEMO = "demo"
 
 
@@ -62,11 +69,12 @@ TAGS: dict[Tag, str] = {
     Tag.ME: "我的身份、首页与角标",
     Tag.CATALOG: "服务事项目录",
     Tag.PLACES: "区域：街道、社区、网格",
-    Tag.ORDERS: "诉求：点单、查询、时间线",
+    Tag.ORDERS: "需求单：点单、查询、时间线",
     Tag.MOVES: "办理：派单、接单、办结、评价等每一步",
-    Tag.REQUESTS: "申请：退单、延期、挂账、申诉等",
+    Tag.REQUESTS: "申请：退单、延期、挂账、异议、重办等",
     Tag.SERVICE: "服务状态",
-    Tag.DEMO: "演示",
+    Tag.GRANTS: "授权与代班",
+    Tag.DEMO: "演示：有哪些人可以登录",
 }
 
 BEARER = HTTPBearer(
@@ -94,7 +102,7 @@ def application(version: str, **more: Any) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=[{"name": tag.value, "description": words} for tag, words in TAGS.items()],
         generate_unique_id_function=operation_id,
-        dependencies=[Depends(known_parameters)],
+        dependencies=[Depends(known_parameters), Depends(utf8_only)],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a mini-program loses its headers on the way
@@ -163,15 +171,56 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     components.setdefault("securitySchemes", {})[BEARER.scheme_name] = BEARER.model.model_dump(
         by_alias=True, exclude_none=True, mode="json"
     )
-    for path in document.get("paths", {}).values():
-        for method in METHODS:
-            if method in path:
-                _complete_operation(method, path[method])
+    operations = [
+        (method, path[method])
+        for path in document.get("paths", {}).values()
+        for method in METHODS
+        if method in path
+    ]
+    for method, operation in operations:
+        _complete_operation(method, operation)
+    _show(operations, components)
+    used = {tag for _, operation in operations for tag in operation.get("tags", ())}
+    document["tags"] = [tag for tag in document.get("tags", ()) if tag["name"] in used]
     return document
+
+
+def _show(operations: list[tuple[str, dict[str, Any]]], components: dict[str, Any]) -> None:
+    """Give every body and every answer its example; an answer's is written once and referred to."""
+    told = json.loads(EXAMPLES.read_text(encoding="utf-8"))
+    shown: dict[str, Any] = {}
+    for _, operation in operations:
+        for sent in operation.get("requestBody", {}).get("content", {}).values():
+            examples = components["schemas"].get(_shape(sent["schema"]), {}).get("examples")
+            if examples:
+                sent["example"] = examples[0]
+        for status, answer in operation["responses"].items():
+            content = answer.get("content", {}).get(JSON)
+            if status >= "300" or content is None:
+                continue
+            answer["description"] = "成功"
+            name = _shape(content["schema"]) or operation["operationId"]
+            if name in told:
+                shown[name] = {"value": told[name]}
+                content["examples"] = {"example": {"$ref": f"#/components/examples/{name}"}}
+    if shown:
+        components["examples"] = dict(sorted(shown.items()))
+
+
+def _shape(schema: dict[str, Any]) -> str:
+    """The name of the shape that a schema refers to, or the first of several; empty when it has none."""
+    first: dict[str, Any] = schema.get("anyOf", [schema])[0]
+    return str(first.get("$ref", "")).rpartition("/")[2]
 
 
 def _complete_operation(method: str, operation: dict[str, Any]) -> None:
     answers = operation["responses"]
+    needs_key = any(
+        refusals.IdempotencyKeyRequired.code in answer["description"] for answer in answers.values()
+    )
+    for parameter in operation.get("parameters", ()):
+        if needs_key and parameter["name"].lower() == "idempotency-key":
+            parameter |= {"required": True, "schema": {"type": "string"}, "example": A_KEY}
     for status in [status for status in answers if status >= "400"]:
         answer = answers[status]
         if "HTTPValidationError" in str(answer.get("content")):

@@ -33,7 +33,7 @@ def _whole_number(value: object) -> object:
 
 
 Limit = Annotated[
-    int, BeforeValidator(_whole_number), Query(ge=1, le=LARGEST_LIMIT, description="Items on a page.")
+    int, Field(ge=1, le=LARGEST_LIMIT), BeforeValidator(_whole_number), Query(description="Items on a page.")
 ]
 """Query parameter; use as ``limit: Limit = DEFAULT_LIMIT``."""
 

@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core.core_schema import ErrorType
 from sqlalchemy.exc import DBAPIError
@@ -83,7 +84,12 @@ OF_THE_WEB: dict[str, Entry] = {
             "这个地址不支持这种请求方式。",
             "The path exists for other methods: see Allow.",
         ),
-        Entry("MEDIA_TYPE_UNSUPPORTED", 415, "请以 JSON 格式提交。", "The body is not application/json."),
+        Entry(
+            "MEDIA_TYPE_UNSUPPORTED",
+            415,
+            "请以 JSON 格式（UTF-8）提交。",
+            "The body is not application/json, or not in UTF-8.",
+        ),
         Entry("MALFORMED_JSON", 422, "提交的内容不是正确的 JSON。", "The body is no JSON document in UTF-8."),
         Entry(
             "INTERNAL_ERROR",
@@ -160,8 +166,14 @@ def answer(refusal: Refusal, scope: Scope) -> Response:
         headers["Retry-After"] = str(refusal.facts["retry_after"])
     errors = refusal.facts.get("errors")
     return _response(
-        scope, status, refusal.code, refusal.text, facts=refusal.public, errors=errors, headers=headers
+        scope, status, refusal.code, sentence(refusal), facts=refusal.public, errors=errors, headers=headers
     )
+
+
+def sentence(refusal: Refusal) -> str:
+    """What to show: of wrong fields the first, by its Chinese name."""
+    errors = refusal.facts.get("errors")
+    return _first(errors) if type(refusal) is refusals.ValidationFailed and errors else refusal.text
 
 
 def internal_error(scope: Scope) -> Response:
@@ -247,13 +259,25 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     if entry is None:
         code = "MALFORMED_REQUEST" if status < 500 else "INTERNAL_ERROR"
         return _response(scope, status, code, OF_THE_WEB[code].message, headers=headers)
+    if status == 405:
+        headers["Allow"] = ", ".join(_allowed(request))
     return _plain(scope, entry.code, headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of the path: the router itself names those of the first route that matches."""
+    methods: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        pattern = getattr(route, "path_regex", None)
+        if pattern is not None and pattern.match(request.scope["path"]):
+            methods |= route.methods or set()
+    return sorted(methods)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     """A field is wrong. What was sent never comes back in the answer."""
     assert isinstance(error, RequestValidationError)
-    found: Sequence[Any] = error.errors()
+    found = _each_once(error.errors())
     scope = request.scope
     if any(each["type"] == "json_invalid" for each in found):
         return _plain(scope, "MALFORMED_JSON")
@@ -264,11 +288,12 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     fields = [_field_problem(each) for each in found[:MOST_ERRORS]]
     if any(each["code"] == refusals.UnknownParameter.code for each in fields):
         return answer(refusals.UnknownParameter(errors=fields), scope)
-    sentence = (
-        f"{_label(fields[0]['loc'])}{fields[0]['message']}。" if fields else refusals.ValidationFailed.message
-    )
-    code = refusals.ValidationFailed.code
-    return _response(scope, 422, code, sentence, errors=fields)
+    return answer(refusals.ValidationFailed(errors=fields), scope)
+
+
+def _each_once(errors: Sequence[Any]) -> list[Any]:
+    """A dependency that is asked for in several places is wrong in each of them, for the same reason."""
+    return list({(tuple(each["loc"]), each["type"]): each for each in errors}.values())
 
 
 def _body_as_a_whole(error: Mapping[str, Any]) -> bool:
@@ -308,9 +333,18 @@ def _sentence(kind: str, context: Mapping[str, Any] | None, said: str) -> str:
     )
 
 
-def _label(loc: Sequence[str | int]) -> str:
-    names = [part for part in loc[1:] if isinstance(part, str)]
-    return f"{LABELS.get(names[-1], names[-1])}：" if names else ""
+def _first(errors: Sequence[Mapping[str, Any]]) -> str:
+    """The sentence of the first thing that is wrong; a body as a whole has no label."""
+    names = [part for part in errors[0]["loc"][1:] if isinstance(part, str)]
+    label = _label(names, errors[0]["code"]) if names else ""
+    return f"{label}：{errors[0]['message']}。" if label else f"{errors[0]['message']}。"
+
+
+def _label(names: Sequence[str], code: str) -> str:
+    """The field's word. What lies within an answer to a form is called like the answers."""
+    if code == "UNKNOWN_FIELD":
+        return names[-1]
+    return next((LABELS[name.lower()] for name in reversed(names) if name.lower() in LABELS), names[-1])
 
 
 def clean_name(name: object) -> str:

@@ -62,6 +62,15 @@ def _text_only(value: object) -> object:
 _ISO = re.compile(r"P|-P|\d{4}-\d{2}-\d{2}|\d{2}:\d{2}")
 
 
+def example(**fields: Any) -> dict[str, Any]:
+    """A body's JSON Schema with an example that passes as it stands: ``class TextIn(Body, json_schema_extra=…)``.
+
+    Optional ids are left out of it, so that it can be tried at ``/docs``; for ids that are needed stand some
+    that look like ids.
+    """
+    return {"examples": [fields]}
+
+
 class Body(BaseModel):
     """Base of everything that clients send: unknown fields are refused, and nothing is converted.
 

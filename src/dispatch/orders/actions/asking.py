@@ -81,11 +81,11 @@ async def ask(
 def _row(actor: Actor, life: Life, who: Standing, kind: Ask, data: Data, *, at: datetime) -> dict[str, Any]:
     until = data.get("until")
     if kind is Ask.EXTENSION and (not isinstance(until, datetime) or until <= at):
-        raise wrong("until")
+        raise wrong("until", "请填写晚于现在的时间，如 2026-11-25T18:00:00+08:00")
     if kind is Ask.PARK and (until is None or isinstance(until, datetime) or until <= today(actor, at)):
-        raise wrong("until")
+        raise wrong("until", "请填写今天以后的日期，如 2026-12-01")
     if kind is Ask.ESCALATION and not data.get("level"):
-        raise wrong("level")
+        raise wrong("level", "请选择要提请的层级", "MISSING")
     party = _party(life, who) if kind is Ask.RETURN else None
     return {
         "tenant_id": actor.tenant.id,
@@ -271,7 +271,7 @@ async def _parked(
 ) -> Moved:
     until = data.get("until") or asked.until_on
     if isinstance(until, datetime) or until <= today(actor, at):
-        raise wrong("until")
+        raise wrong("until", "请填写今天以后的日期，如 2026-12-01")
     return step(seen.life, Move.PARK, THE_SYSTEM, {"until": until, "text": data.get("text")}, at=at)
 
 

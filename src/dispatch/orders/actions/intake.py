@@ -201,13 +201,13 @@ def _check(data: Mapping[str, Any], found: Any) -> None:
         raise PlaceNotFound()
     start, end = data.get("wanted_from"), data.get("wanted_to")
     if start and end and end <= start:
-        raise wrong("wanted_to")
+        raise wrong("wanted_to", "应晚于期望开始时间")
     if found.form is not None:
         error = next(iter(Draft202012Validator(found.form).iter_errors(data.get("answers") or {})), None)
         if error is not None:
-            raise wrong(".".join(["answers", *map(str, error.absolute_path)]))
+            raise wrong(".".join(["answers", *map(str, error.absolute_path)]), "请按这个服务事项的要求填写")
     elif data.get("answers"):
-        raise wrong("answers")
+        raise wrong("answers", "这个服务事项没有需要另外填写的内容")
 
 
 def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
