@@ -26,7 +26,7 @@ HAPPY = {"score": 5, "solved": True, "contacted": True}
 UNHAPPY = {"score": 1, "solved": False, "contacted": True}
 DONE = {"result": "已办理。", "closing": "solved"}
 WHY = {"reason_code": "other", "text": "情况说明"}
-FOLLOW_UP = {"channel": "phone", "at": "2026-11-22T10:00:00+08:00", "note": "电话回访本人"}
+FOLLOW_UP = {"channel": "phone", "at": "2026-11-22T09:00:00+08:00", "note": "电话回访本人"}
 
 
 class States:

@@ -36,6 +36,9 @@ RELATIONS: dict[str, dict[Relation, tuple[State, ...]]] = {
     "unit-1": {R.AUDIENCE: RUNNING, R.INVITED: (S.OFFERED,)},
     "provider-1": {R.INVITED: (S.ESCALATED,)},
 }
+ALIKE = 4
+"""Who does not see an order gets one answer to every move, and so does a state without it: a fourth of those will do."""
+
 SPOKEN_TO = ("member-1", "team-1", "unit-1")
 
 
@@ -69,14 +72,19 @@ async def test_what_the_table_does_not_allow_is_refused_and_leaves_no_trace(hand
             who = _who(hands, login, state)
             seen = (await hands.get(login, f"/v1/orders/{order['id']}")).status_code == 200
             for move, body in sent.items():
-                if by_hand(state, Move(move), who) or next(cells) % len(DRIVERS) != share:
+                if by_hand(state, Move(move), who) or (move, login) == ("staff", "member-1"):
+                    continue
+                if move == Move.TAKE and R.TAKER in who.relations:
+                    continue  # his already: a retry is answered, in whatever state
+                alike = not seen or (state, Move(move)) not in EDGES
+                if next(cells) % (len(DRIVERS) * (ALIKE if alike else 1)) != share:
                     continue
                 await _refused(hands, login, order, Move(move), body, seen=seen)
                 tried += 1
     after = await traces(town)
     for table, rows in before.items():
         assert after[table] == rows, table
-    assert tried > 2000
+    assert tried > 400
 
 
 async def _refused(hands: Hands, login: str, order: Order, move: Move, body: dict, *, seen: bool) -> None:
