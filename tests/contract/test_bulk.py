@@ -4,23 +4,44 @@ import asyncio
 from collections import Counter
 from uuid import uuid4
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import insert, select
 
-from dispatch.orders.tables import dispatches, order_steps
+from dispatch.db.engine import Database
+from dispatch.db.ids import new_id
+from dispatch.db.outbox import outbox
+from dispatch.orders.tables import dispatches, order_steps, orders
 from tests.contract.ledger import assert_books
 from tests.contract.states import States, counted
 from tests.town import Hands
 
 
-async def test_of_five_hundred_dispatches_the_valid_ones_are_done_and_a_repeat_does_none_twice(hands: Hands):
-    orders = []
-    for batch in range(0, 497, 71):
-        orders += await asyncio.gather(
-            *(hands.file("resident-1" if nth % 2 else "resident-2") for nth in range(batch, batch + 71))
-        )
-    ids = [order["id"] for order in orders]
-    accepted = await hands.post("dispatcher-1", "/v1/orders/bulk", {"move": "accept", "order_ids": ids})
-    assert Counter(line["status"] for line in accepted.json()["items"]) == {200: 497}
+async def _accepted(hands: Hands, database: Database, count: int) -> list[str]:
+    """As many accepted orders: one that came over HTTP, and copies of all it left behind."""
+    first = await hands.accepted()
+    tenant, copies = hands.town.tenant_id, [new_id() for _ in range(count - 1)]
+    async with database.writing() as db:
+        for table, own in ((orders, orders.c.id), (order_steps, order_steps.c.order_id), (outbox, None)):
+            mine = table.c.tenant_id == tenant
+            there = [row._asdict() for row in await db.execute(select(table).where(mine))]
+            changed = [
+                {
+                    **row,
+                    **({own.name: id} if own is not None else {"id": new_id()}),
+                    **({"serial": row["serial"] + nth} if table is orders else {}),
+                }
+                for nth, id in enumerate(copies, start=1000)
+                for row in there
+            ]
+            await db.execute(insert(table), changed)
+    return [first["id"], *map(str, copies)]
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "psycopg"], indirect=True)
+async def test_of_five_hundred_dispatches_the_valid_ones_are_done_and_a_repeat_does_none_twice(
+    hands: Hands, database: Database
+):
+    ids = await _accepted(hands, database, 497)
     theirs, taken = await hands.file("resident-3"), await hands.taken("member-1")
     named = [ids[0], theirs["id"], *ids[1:300], taken["id"], *ids[300:], str(uuid4())]
     assert len(named) == 500

@@ -56,7 +56,7 @@ async def test_what_fails_below_the_rules_is_a_problem_of_the_same_shape(
         patched.setattr(queries, "whole", broken)
         assert _same_shape(await hands.try_("dispatcher-1", order, "accept"), 500) == "INTERNAL_ERROR"
     assert await traces(hands.town) == before
-    strict = create_app(Settings(demo=False, min_client_version="2.0.0"), database)
+    strict = create_app(Settings(demo=False, minimum_clients={"mp": "2.0.0"}), database)
     strict.dependency_overrides = app.dependency_overrides
     async with httpx.AsyncClient(transport=httpx.ASGITransport(strict), base_url="http://test") as client:
         old = await client.get(path, headers={**headers, "X-Client": "mp/1.0.0"})
