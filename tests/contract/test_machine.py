@@ -1,6 +1,7 @@
 """Whatever people try, over HTTP and in whatever order, the books add up."""
 
 import random
+from collections import Counter
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,9 @@ WHO = [
     *("member-1", "member-2", "member-3", "unit-1", "team-1", "provider-1", "department-1", "member-21"),
 ]
 
+CONCERNED = ["resident-1", "resident-2", "member-1", "member-2", "member-3", "unit-1", "provider-1"]
+KINDS = ["return", "extension", "park", "reopen", "objection", "escalation"]
+
 
 def _body(move: str, dice: random.Random, hands: Hands, orders: list[dict], order: dict) -> dict:
     town = hands.town
@@ -25,8 +29,11 @@ def _body(move: str, dice: random.Random, hands: Hands, orders: list[dict], orde
     modes = [
         {"mode": "open", "slots_min": dice.randint(1, 2), "slots_max": dice.randint(2, 3)},
         {"mode": "offer", "targets": targets, "parallel": dice.random() < 0.5},
-        {"mode": "assign", "targets": assigned[: dice.randint(1, 2)]},
+        {"mode": "assign", "targets": assigned[: dice.randint(1, 2)], "slots_max": 2},
     ]
+    for mode in modes:
+        if dice.random() < 0.4:
+            mode["expires_in_seconds"] = dice.choice([3600, 36_000])
     words = {"text": "情况说明", "reason_code": "other", "result": "已办理", "decision": "研究决定"}
     return {
         "ask": {"text": "请补充"},
@@ -52,53 +59,58 @@ def _body(move: str, dice: random.Random, hands: Hands, orders: list[dict], orde
     }.get(move, {})
 
 
+async def _asks(hands: Hands, dice: random.Random, login: str, order: dict, asked: Counter[str]) -> None:
+    """File what this one may file here: some kind of request, or none."""
+    for kind in dice.sample(KINDS, len(KINDS)):
+        until = "2027-12-31T09:00:00+08:00" if kind == "extension" else "2027-12-31"
+        ask = {"kind": kind, "reason_code": "other", "text": "申请", "level": "street", "until": until}
+        answer = await hands.post(login, f"/v1/orders/{order['id']}/requests", ask)
+        assert answer.status_code in (201, 403, 404, 409), answer.text
+        if answer.status_code == 201:
+            asked[kind] += 1
+            return
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_people_try_the_log_tells_the_state(
     hands: Hands, database: Database, clock, seed: int
 ):
     dice = random.Random(seed)
     orders = [await hands.file(dice.choice(["resident-1", "resident-2"])) for _ in range(4)]
-    done = 0
-    for _ in range(110):
+    done, asked = 0, Counter[str]()
+    for _ in range(140):
         clock.pass_(minutes=dice.choice([1, 70, 600]))
-        order, login = dice.choice(orders), dice.choice(WHO)
+        order, login = dice.choice(orders[-6:]), dice.choice(WHO)
         seen = await hands.get(login, f"/v1/orders/{order['id']}")
         if seen.status_code == 404:
             continue
         moves = [offer["move"] for offer in seen.json()["moves"] if offer["move"] not in ("staff", "lead")]
         pending = [line for line in seen.json()["requests"] if line["status"] == "pending"]
         if pending and dice.random() < 0.4:
-            verdict = dice.choice(["approve", "refuse"])
-            answer = await hands.post(login, f"/v1/requests/{pending[0]['id']}/{verdict}", {"text": "决定"})
-            assert answer.status_code in (200, 403, 409), answer.text
+            verdict = dice.choice(["approve", "approve", "refuse", "withdraw"])
+            line = dice.choice(pending)
+            answer = await hands.post(login, f"/v1/requests/{line['id']}/{verdict}", {"text": "决定"})
+            assert answer.status_code in (200, 403, 409, 422), answer.text
             continue
         rash = [move for move in moves if move in ("cancel", "reject", "merge", "close", "resolve")]
         if rash and dice.random() < 0.9:  # else every order ends before it has lived
             moves = [move for move in moves if move not in rash]
         if seen.json()["state"] in ("cancelled", "rejected", "closed") and dice.random() < 0.5:
             orders.append(await hands.file(dice.choice(["resident-1", "resident-2"])))
-        if not moves:
-            kind = dice.choice(["return", "park", "reopen", "objection", "escalation"])
-            ask = {
-                "kind": kind,
-                "reason_code": "other",
-                "text": "申请",
-                "level": "street",
-                "until": "2027-12-31",
-            }
-            answer = await hands.post(login, f"/v1/orders/{order['id']}/requests", ask)
-            assert answer.status_code in (201, 403, 409), answer.text
+        if not moves or dice.random() < 0.2:
+            await _asks(hands, dice, dice.choice([login, *CONCERNED]), order, asked)
             continue
         move = dice.choice(moves)
         body = _body(move, dice, hands, orders, order)
         if move == "rate" and "follow_up" in next(
             m["needs"] for m in seen.json()["moves"] if m["move"] == "rate"
         ):
-            body["follow_up"] = {"channel": "phone", "at": "2026-11-22T10:00:00+08:00", "note": "回访"}
+            body["follow_up"] = {"channel": "phone", "at": "2026-11-22T09:00:00+08:00", "note": "回访"}
         answer = await hands.post(
             login, f"/v1/orders/{order['id']}/{move}", body, Idempotency_Key=uuid4().hex
         )
         assert answer.status_code in (200, 404, 409, 422), (move, login, answer.text)
         done += answer.status_code == 200
     assert done > 20
+    assert asked
     assert await assert_books(hands.town) == len(orders)

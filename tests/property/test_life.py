@@ -8,31 +8,45 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from dispatch.domain.handing import taken
-from dispatch.domain.life import THE_SYSTEM, Life, Standing, Take, own_take
+from dispatch.domain.handing import asked_next, taken
+from dispatch.domain.life import THE_SYSTEM, Asked, Life, Party, Standing, Take, Target, own_take
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import (
+    ASKS,
     EDGES,
     HELD,
     RESTING,
     SYSTEM_MOVES,
+    Ask,
+    AskState,
     DispatchState,
     Level,
+    Mode,
     Move,
     Relation,
     State,
     TakerKind,
     TakeState,
+    TargetState,
 )
 from dispatch.domain.people import Role
 from dispatch.domain.refusal import Refusal
 from dispatch.domain.replay import Logged, replay
-from dispatch.domain.rules import judge
+from dispatch.domain.rules import ask_refusal, at_most, by_street, judge
 from dispatch.domain.step import step
 
 T0 = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
 PLACE = UUID(int=7)
 MEMBERS = [UUID(int=number) for number in range(101, 106)]
+UNITS = [UUID(int=number) for number in range(201, 204)]
+EFFECTS = {
+    Ask.RETURN: Move.RELEASE,
+    Ask.PARK: Move.PARK,
+    Ask.ESCALATION: Move.ESCALATE,
+    Ask.OBJECTION: Move.ADMIT,
+    Ask.REOPEN: Move.REDO,
+}
+"""The move that an approved request brings; an extension and an exclusion move nothing."""
 
 
 def boss(role: Role) -> Standing:
@@ -45,6 +59,7 @@ class OrderMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.at, self.ids = T0, 1000
+        self.returned: set[Party] = set()
         self.life = Life(UUID(int=9), State.SUBMITTED, 1, 1, frozenset({PLACE}), filer_id=UUID(int=2))
         self.log = [Logged(1, Move.SUBMIT, None, State.SUBMITTED, {})]
 
@@ -52,14 +67,32 @@ class OrderMachine(RuleBasedStateMachine):
         self.ids += 1
         return UUID(int=self.ids)
 
-    def member(self, number: int) -> Standing:
-        me = MEMBERS[number]
-        party = (TakerKind.MEMBER, me)
-        mine = next((take for take in self.life.active if take.party == party), None)
-        relations = {Relation.AUDIENCE} | ({Relation.TAKER} if mine else set())
-        if mine and self.life.lead is mine:
+    def taker(self, number: int) -> Standing:
+        """A member or, after them, a unit's admin: what each is to the order now."""
+        unit = number >= len(MEMBERS)
+        me = UNITS[number - len(MEMBERS)] if unit else MEMBERS[number]
+        party: Party = (TakerKind.UNIT if unit else TakerKind.MEMBER, me)
+        life, relations = self.life, set()
+        mine = next((take for take in life.active if take.party == party), None)
+        if mine:
+            relations.add(Relation.TAKER)
+        if mine and life.lead is mine:
             relations.add(Relation.LEAD)
-        return Standing(me, frozenset({Role.MEMBER}), frozenset(), frozenset(relations), frozenset({party}))
+        if life.held and life.held.mode is Mode.OPEN:
+            relations.add(Relation.AUDIENCE)
+        elif life.held and any(
+            t.party == party and t.state in (TargetState.ASKED, TargetState.TAKEN) for t in life.held.targets
+        ):
+            relations.add(Relation.INVITED)
+        role = Role.UNIT_ADMIN if unit else Role.MEMBER
+        return Standing(me, frozenset({role}), frozenset(), frozenset(relations), frozenset({party}))
+
+    def everybody(self) -> list[Standing]:
+        filer = Standing(
+            self.life.filer_id, frozenset({Role.RESIDENT}), frozenset(), frozenset({Relation.FILER})
+        )
+        takers = [self.taker(number) for number in range(len(MEMBERS) + len(UNITS))]
+        return [filer, boss(Role.DISPATCHER), boss(Role.STREET), *takers]
 
     def keep(self, moved: Moved) -> None:
         """What storage does with a decided move."""
@@ -74,6 +107,12 @@ class OrderMachine(RuleBasedStateMachine):
             last = moved.opens
         elif moved.dispatch is not None and last is not None:
             last = replace(last, **{k: v for k, v in moved.dispatch.items() if k != "ended_at"})
+        if moved.targets and last is not None:
+            said = {target.party: target for target in moved.targets}
+            last = replace(last, targets=tuple(said.get(t.party, t) for t in last.targets))
+        ended = dict(moved.requests)
+        filed = (Asked(self.new_id(), moved.files.kind, life.filer_id),) if moved.files else ()
+        self.returned |= {take.party for take in takes if take.state is TakeState.RETURNED}
         names = {
             "left_state": "left",
             "round": "round",
@@ -92,21 +131,15 @@ class OrderMachine(RuleBasedStateMachine):
             held=last if last and last.state in HELD else None,
             rested_at=order.get("rested_at", life.rested_at),
             done_at=order.get("done_at", life.done_at),
+            barred=frozenset(self.returned),
+            pending=(*(ask for ask in life.pending if ask.id not in ended), *filed),
             **fields,
         )
         self.log.append(Logged(self.life.version, moved.move, moved.before, moved.after, moved.detail))
 
     def possible(self) -> list[tuple[Move, Standing]]:
         """Every (move, somebody) that the rulebook lets pass now, in a fixed order."""
-        filer = Standing(
-            self.life.filer_id, frozenset({Role.RESIDENT}), frozenset(), frozenset({Relation.FILER})
-        )
-        people = [
-            filer,
-            boss(Role.DISPATCHER),
-            boss(Role.STREET),
-            *(self.member(n) for n in range(len(MEMBERS))),
-        ]
+        people = self.everybody()
         found = []
         for move in Move:
             if (self.life.state, move) not in EDGES or move in (Move.TAKE, Move.STAFF, Move.FOLLOW):
@@ -130,7 +163,8 @@ class OrderMachine(RuleBasedStateMachine):
         body = {
             "text": "说明",
             "reason_code": "other",
-            "mode": data.draw(st.sampled_from(["open", "offer"])),
+            "mode": data.draw(st.sampled_from(["open", "offer", "assign"])),
+            "parallel": data.draw(st.booleans()),
             "slots_min": slots,
             "slots_max": slots + data.draw(st.integers(0, 2)),
             "expires_in_seconds": data.draw(st.sampled_from([None, 3600])),
@@ -154,36 +188,91 @@ class OrderMachine(RuleBasedStateMachine):
         }
         if body["mode"] == "open":
             body["targets"] = None
+        elif body["mode"] == "assign":
+            body["targets"] = [{"kind": "unit", "id": id} for id in UNITS[: data.draw(st.integers(1, 3))]]
         try:
             moved = step(self.life, move, who, body, at=self.at)
         except Refusal:
             return
         self.keep(moved)
 
-    @rule(number=st.integers(0, len(MEMBERS) - 1))
+    @rule(number=st.integers(0, len(MEMBERS) + len(UNITS) - 1))
     def somebody_takes(self, number: int) -> None:
-        who, held = self.member(number), self.life.held
+        who, held = self.taker(number), self.life.held
         try:
             judge(self.life, Move.TAKE, who, at=self.at)
         except Refusal:
             return
         assert held is not None
         assert own_take(self.life, who) is None
+        (party,) = who.parties
         take = Take(
-            self.new_id(),
-            held.id,
-            TakerKind.MEMBER,
-            MEMBERS[number],
-            TakeState.ACTIVE,
-            self.at,
-            MEMBERS[number],
+            self.new_id(), held.id, TakerKind(party[0]), party[1], TakeState.ACTIVE, self.at, who.account_id
         )
         count = held.slots_taken + 1
         moved = taken(self.life, take.id, count)
         full = DispatchState.FILLED if count >= held.slots_max else DispatchState.RUNNING
-        held = replace(held, slots_taken=count, state=full)
+        targets = tuple(replace(t, state=TargetState.TAKEN) if t.party == party else t for t in held.targets)
+        following: dict[Party, Target] = (
+            {t.party: t for t in asked_next(targets)} if count < held.slots_max else {}
+        )
+        targets = tuple(following.get(t.party, t) for t in targets)
+        held = replace(held, slots_taken=count, state=full, targets=targets)
         self.life = replace(self.life, takes=(*self.life.takes, take), held=held, last=held)
         self.keep(moved)
+
+    @rule(data=st.data(), kind=st.sampled_from([Ask.RETURN, Ask.EXTENSION, Ask.PARK, *Ask]))
+    def somebody_asks(self, data: st.DataObject, kind: Ask) -> None:
+        able = [who for who in self.everybody() if ask_refusal(self.life, kind, who, at=self.at) is None]
+        if not able:
+            return
+        who = data.draw(st.sampled_from(able))
+        assert who.account_id is not None
+        party = next(iter(who.parties), None) if kind is Ask.RETURN else None
+        asked = Asked(self.new_id(), kind, who.account_id, party, by_street(self.life, kind))
+        self.life = replace(self.life, pending=(*self.life.pending, asked))
+
+    @rule(data=st.data(), yes=st.booleans())
+    def somebody_decides(self, data: st.DataObject, yes: bool) -> None:
+        """As ``orders/actions/asking.py`` does: the move that the approved request brings, and the request."""
+        if not self.life.pending:
+            return
+        ask = data.draw(st.sampled_from(self.life.pending))
+        if not yes or at_most(self.life, ask.kind):
+            self.settle(ask, AskState.REFUSED)
+            return
+        move = EFFECTS.get(ask.kind)
+        if move is not None:
+            body = {
+                "text": "同意",
+                "reason_code": "other",
+                "until": (self.at + timedelta(days=9)).date(),
+                "level": data.draw(st.sampled_from([level.value for level in Level])),
+                "returned": ask.party,
+            }
+            who = boss(Role.STREET) if move is Move.ESCALATE else THE_SYSTEM
+            try:
+                moved = step(self.life, move, who, body, at=self.at)
+            except Refusal:
+                if ask.kind is not Ask.ESCALATION:
+                    raise
+                return  # the level is no longer higher
+            others = (line for line in moved.requests if line[0] != ask.id)
+            self.keep(replace(moved, requests=(*others, (ask.id, AskState.APPROVED))))
+            if ask.kind is Ask.RETURN and ask.party:
+                self.returned.add(ask.party)
+        self.settle(ask, AskState.APPROVED)
+
+    def settle(self, ask: Asked, status: AskState) -> None:
+        counts = dict(self.life.asked)
+        if status is AskState.APPROVED:
+            counts[ask.kind] = counts.get(ask.kind, 0) + 1
+        self.life = replace(
+            self.life,
+            asked=counts,
+            barred=frozenset(self.returned),
+            pending=tuple(other for other in self.life.pending if other.id != ask.id),
+        )
 
     @rule(hours=st.integers(1, 30))
     def time_passes(self, hours: int) -> None:
@@ -205,12 +294,21 @@ class OrderMachine(RuleBasedStateMachine):
         life = self.life
         if life.held:
             assert life.held.slots_taken == len(life.active) <= life.held.slots_max
+            full = life.held.slots_taken == life.held.slots_max
+            assert (life.held.state is DispatchState.FILLED) == full
         if life.state in RESTING or life.state in (State.ACCEPTED, State.DONE, State.EVALUATED):
             assert not life.active
         if life.state in RESTING:
             assert life.held is None
         if life.state in (State.TAKEN, State.IN_SERVICE):
             assert life.active
+
+    @invariant()
+    def whatever_pends_can_still_be_done(self) -> None:
+        for ask in self.life.pending:
+            assert self.life.state in ASKS[ask.kind].states, ask
+            if ask.kind is Ask.RETURN:
+                assert ask.party not in self.returned
 
 
 TestOrder = OrderMachine.TestCase
