@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from dispatch.db import dialect
+from dispatch.db import dialect, sealed
+from dispatch.db.sealed import Keyring
+from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY
 
 
 class Database:
@@ -20,11 +22,19 @@ class Database:
         pool_size: connections kept (performance notes: two to four per core are enough).
         pool_wait_seconds: how long a request waits for a connection before 503.
         lock_wait_seconds: how long it waits for another transaction before 503.
+        keys: seal and open personal data; the development keys if none are given.
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = 8, pool_wait_seconds: float = 15.0, lock_wait_seconds: float = 5.0
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        pool_wait_seconds: float = 15.0,
+        lock_wait_seconds: float = 5.0,
+        keys: Keyring | None = None,
     ) -> None:
+        self.keys = keys or Keyring.read(DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY)
         self.url = make_url(url)
         sqlite = self.url.get_backend_name() == "sqlite"
         if sqlite and self.url.database in (None, "", ":memory:"):
@@ -48,6 +58,8 @@ class Database:
             self._write: AsyncEngine = writer.execution_options(sqlite_begin="IMMEDIATE")
         else:
             self._write = self._read
+        for engine in self.engines:
+            sealed.install(engine.sync_engine, self.keys)
 
     @property
     def engines(self) -> tuple[AsyncEngine, ...]:

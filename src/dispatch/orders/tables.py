@@ -11,6 +11,7 @@ from dispatch.db.base import (
     tenant_table,
     tenant_unique,
 )
+from dispatch.db.sealed import Sealed
 from dispatch.db.types import Id, Instant, Json
 from dispatch.domain.order import (
     Ask,
@@ -51,7 +52,7 @@ orders = tenant_table(
     Column("street_id", Id),
     Column("community_id", Id),
     Column("grid_id", Id),
-    Column("address", String(256)),
+    Column("address", Sealed("orders.address")),
     Column("location", Json),
     Column("text", Text, nullable=False),
     Column("answers", Json),
@@ -62,11 +63,11 @@ orders = tenant_table(
     Column("filer_body_id", Id),
     Column("on_behalf", Boolean, nullable=False, default=False),
     Column("beneficiary_id", Id),
-    Column("beneficiary_name", String(64)),
-    Column("beneficiary_phone", String(32)),
+    Column("beneficiary_name", Sealed("orders.beneficiary_name")),
+    Column("beneficiary_phone", Sealed("orders.beneficiary_phone")),
     Column("relation", String(32)),
     Column("consent", Json),
-    Column("contact_phone", String(32)),
+    Column("contact_phone", Sealed("orders.contact_phone")),
     Column("hide_name", Boolean, nullable=False, default=False),
     Column("wanted_from", Instant),
     Column("wanted_to", Instant),

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
+from dispatch.db.sealed import private
 from dispatch.db.tenants import tenants
 from dispatch.domain.people import Role
 from dispatch.domain.refusal import AccountNotFound, LoginCodeInvalid
@@ -56,8 +57,9 @@ async def add_account(
         "tenant_id": tenant_id,
         "id": account_id,
         "login": login,
-        "name": name,
-        "phone": phone,
+        "name": private(tenant_id, name),
+        "phone": private(tenant_id, phone),
+        "phone_hash": private(tenant_id, phone),
         "home_place_id": home_place_id,
         "grants_version": 1,
         "created_at": at,

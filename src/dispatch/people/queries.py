@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import folded
@@ -160,16 +160,14 @@ async def names(
     others = [id for kind, id in wanted if kind not in PEOPLE]
     if not wanted:
         return {}
-    rows = await db.execute(
-        union_all(
-            select(literal("").label("kind"), accounts.c.id, accounts.c.name).where(
-                accounts.c.tenant_id == tenant_id, accounts.c.id.in_(people)
-            ),
-            select(bodies.c.kind, bodies.c.id, bodies.c.name).where(
-                bodies.c.tenant_id == tenant_id, bodies.c.id.in_(others)
-            ),
-        )
+    persons = select(accounts.c.id, accounts.c.name).where(
+        accounts.c.tenant_id == tenant_id, accounts.c.id.in_(people)
     )
-    told = {(row.kind, row.id): row.name for row in rows}
+    named = select(bodies.c.kind, bodies.c.id, bodies.c.name).where(
+        bodies.c.tenant_id == tenant_id, bodies.c.id.in_(others)
+    )
+    row = (await db.execute(select(folded(persons).label("persons"), folded(named).label("bodies")))).one()
+    told = {("", line["id"]): line["name"] for line in row.persons}
+    told |= {(line["kind"], line["id"]): line["name"] for line in row.bodies}
     found = {(kind, id): told.get(("" if kind in PEOPLE else str(kind), id)) for kind, id in wanted}
     return {target: name for target, name in found.items() if name is not None}
