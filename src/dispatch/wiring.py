@@ -22,6 +22,7 @@ from dispatch.orders import routes as orders
 from dispatch.people import identity as people_identity
 from dispatch.people import routes as people
 from dispatch.places import routes as places
+from dispatch.privacy import routes as privacy
 from dispatch.ratings import routes as ratings
 from dispatch.settings import Settings
 from dispatch.web.deps import Identity
@@ -37,6 +38,7 @@ ROUTERS: Sequence[APIRouter] = (
     dispatching.router,
     ratings.router,
     notice_routes.router,
+    privacy.router,
 )
 
 DEMO_ROUTERS: Sequence[APIRouter] = (demo.router,)

@@ -11,7 +11,7 @@ from dispatch.domain.order import Ask, AskState, Move, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import ItemNotFound, PlaceNotFound
 from dispatch.orders import queries
-from dispatch.orders.actions import asking, community, intake, merging
+from dispatch.orders.actions import asking, community, intake, merging, viewing
 from dispatch.orders.actions.performing import Call, Done
 from dispatch.orders.answers import Called, OrderAnswer, OrderId, answered, given, stamp
 from dispatch.orders.queries import Gone, Wanted
@@ -36,7 +36,7 @@ from dispatch.orders.schemas import (
     TimelineOut,
     TombstoneOut,
 )
-from dispatch.web.deps import Caller, KeyedAlways, Now, Reading, Writing
+from dispatch.web.deps import Caller, KeyedAlways, Now, Reading, Store, Writing
 from dispatch.web.paging import (
     DEFAULT_LIMIT,
     Cursor,
@@ -119,9 +119,14 @@ def _key_of(wanted: Wanted) -> Any:
 
 
 @router.get("/orders/{order_id}", tags=["orders"])
-async def get_order(db: Reading, caller: Caller, now: Now, response: Response, order_id: OrderId) -> OrderOut:
-    """One order, with the moves that the caller may make."""
-    whole, _ = await queries.whole(db, caller, order_id)
+async def get_order(
+    database: Store, caller: Caller, now: Now, response: Response, order_id: OrderId
+) -> OrderOut:
+    """One order, with the moves that the caller may make. To whom contact data stands open is recorded."""
+    async with database.reading() as db:
+        whole, _ = await queries.whole(db, caller, order_id)
+    # Its own transaction, after the connection went back: with both held at once a full pool would wait for itself.
+    await viewing.looked(database, whole, caller, at=now)
     order = shown(whole, caller, at=now)
     stamp(response, order)
     return order

@@ -29,6 +29,7 @@ from dispatch.domain.order import (
 )
 from dispatch.domain.people import Role
 
+VIEWS = ("open", "reveal")
 CHANNELS = ("miniprogram", "grid", "phone", "counter", "console", "unit", "api")
 
 orders = tenant_table(
@@ -291,6 +292,25 @@ ratings = tenant_table(
     Column("rated_at", Instant, nullable=False),
     tenant_fk("order_id", "orders"),
     key=("order_id", "round", "revision"),
+)
+
+order_views = tenant_table(
+    "order_views",
+    # Who saw contact data: it stood open in an answer (once a day), or was asked for with a purpose. Append-only.
+    Column("id", Id, nullable=False),
+    Column("order_id", Id, nullable=False),
+    Column("account_id", Id, nullable=False),
+    Column("grant_id", Id),
+    code_column("role", Role, nullable=True),
+    code_column("kind", VIEWS),
+    Column("purpose", String(200)),
+    Column("fields", Json, nullable=False),
+    Column("at", Instant, nullable=False),
+    one_of("kind", VIEWS),
+    tenant_fk("order_id", "orders"),
+    tenant_fk("account_id", "accounts"),
+    tenant_index("ix_order_views_order", "order_id", "at", "id"),
+    tenant_index("ix_order_views_account", "account_id", "at"),
 )
 
 counters = tenant_table(
