@@ -23,6 +23,7 @@ from dispatch.people import identity as people_identity
 from dispatch.people import routes as people
 from dispatch.places import routes as places
 from dispatch.privacy import routes as privacy
+from dispatch.privacy import timers as privacy_timers
 from dispatch.ratings import routes as ratings
 from dispatch.settings import Settings
 from dispatch.web.deps import Identity
@@ -62,6 +63,9 @@ async def _relay(database: Database, at: datetime) -> None:
 JOBS: Sequence[Every] = (
     Every("outbox.relay", 1.0, _relay),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
+    Every("privacy.exports", 5.0, privacy_timers.make_exports),
+    Every("privacy.deletions", 600.0, privacy_timers.finish_deletions),
+    Every("privacy.keeping", 21_600.0, privacy_timers.keep_no_longer),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
 )
 

@@ -157,7 +157,7 @@ async def test_who_hides_the_name_is_nameless_also_where_the_phone_is_shown(hand
 async def test_looks_are_limited_per_account_also_when_they_come_at_once(
     hands: Hands, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("dispatch.privacy.actions.REVEALS_AN_HOUR", 3)
+    monkeypatch.setattr("dispatch.privacy.actions.revealing.REVEALS_AN_HOUR", 3)
     order = await hands.file("resident-1", **PRIVATE)
     answers = await asyncio.gather(*(reveal(hands, "street-1", order) for _ in range(8)))
     assert Counter(status for status, _ in answers) == {200: 3, 429: 5}
@@ -172,7 +172,7 @@ async def test_looks_are_limited_per_account_also_when_they_come_at_once(
 
 
 async def test_a_day_has_its_limit_too(hands: Hands, clock: Clock, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("dispatch.privacy.actions.REVEALS_A_DAY", 2)
+    monkeypatch.setattr("dispatch.privacy.actions.revealing.REVEALS_A_DAY", 2)
     order = await hands.file("resident-1", **PRIVATE)
     for expected in (200, 200, 429):
         assert (await reveal(hands, "street-1", order))[0] == expected

@@ -20,6 +20,12 @@ FILES = sorted(SRC.rglob("*.py"))
 KEYLESS = {
     "read_notices": "safe to repeat",
     "reveal_order": "each look is recorded",
+    "publish_policy": "the same words publish nothing",
+    "give_consent": "safe to repeat",
+    "withdraw_consent": "safe to repeat",
+    "ask_export": "the pending one is found",
+    "correct_data": "safe to repeat",
+    "delete_me": "the pending one is found",
     "login_with_wechat": "signing in takes no key",
 }
 
@@ -80,6 +86,9 @@ def test_orders_are_selected_where_visibility_is_applied():
         "orders/queries.py": "its branches, paged one by one; children and steps for the service itself",
         "orders/whole.py": "the columns that queries restricts",
         "notices/reactions.py": "the service tells whoever is concerned",
+        "privacy/actions/erasing.py": "what is about a person who asked to be forgotten",
+        "privacy/actions/exporting.py": "what is the person's own, for the file",
+        "privacy/queries.py": "what keeps a person from being forgotten, and whose time is over",
         "dispatching/actions/taking.py": "state and version under the dispatch's lock, already judged",
     }
     found = {path.relative_to(SRC).as_posix() for path in FILES if list(selects_orders(path.read_text()))}

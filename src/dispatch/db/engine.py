@@ -52,7 +52,11 @@ class Database:
         dialect.tune(self._read.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
         if sqlite:
             writer = create_async_engine(
-                self.url, pool_size=1, max_overflow=0, pool_timeout=pool_wait_seconds
+                self.url,
+                pool_size=1,
+                max_overflow=0,
+                pool_timeout=pool_wait_seconds,
+                hide_parameters=True,
             )
             dialect.tune(writer.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
             self._write: AsyncEngine = writer.execution_options(sqlite_begin="IMMEDIATE")

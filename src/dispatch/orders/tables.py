@@ -85,6 +85,8 @@ orders = tenant_table(
     Column("updated_at", Instant, nullable=False),
     Column("done_at", Instant),
     Column("rested_at", Instant),
+    # How far personal data has left it: 0 not, 1 contact data, 2 all of it (domain/keeping.py).
+    tally("cleared"),
     one_of("state", State),
     tenant_fk("place_id", "places"),
     tenant_fk("item_code", "items", "code"),
@@ -98,6 +100,7 @@ orders = tenant_table(
     tenant_index("ix_orders_place", "place_id", "created_at", "id"),
     tenant_index("ix_orders_all", "created_at", "id"),
     tenant_index("ix_orders_updated", "updated_at", "id"),
+    tenant_index("ix_orders_keeping", "cleared", "rested_at"),
     tenant_index("ix_orders_mine", "filer_id", "created_at", "id"),
     tenant_index("ix_orders_for_me", "beneficiary_id", "created_at", "id"),
     tenant_index("ix_orders_children", "parent_id", "created_at"),

@@ -117,6 +117,19 @@ async def revoke_grant(db: AsyncConnection, tenant_id: int, grant_id: UUID, *, a
     return any(row.id == grant_id for row in gone)
 
 
+async def end_grants(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
+    """End every grant of an account, and what was lent of them."""
+    own = await db.execute(
+        select(grants.c.id).where(
+            grants.c.tenant_id == tenant_id,
+            grants.c.account_id == account_id,
+            or_(grants.c.valid_to.is_(None), grants.c.valid_to > at),
+        )
+    )
+    for grant_id in own.scalars().all():
+        await revoke_grant(db, tenant_id, grant_id, at=at)
+
+
 def _ending(tenant_id: int, at: datetime) -> Any:
     running = or_(grants.c.valid_to.is_(None), grants.c.valid_to > at)
     # One that would begin later ends before it begins, and never holds.

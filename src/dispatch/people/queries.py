@@ -109,6 +109,18 @@ def _grant(row: Any) -> Grant:
     )
 
 
+async def hold(db: AsyncConnection, tenant_id: int, account_id: UUID) -> bool:
+    """Lock an account's row until the transaction ends, so that two acts on it take turns. False if it is gone."""
+    found = await db.scalar(
+        select(accounts.c.id)
+        .where(
+            accounts.c.tenant_id == tenant_id, accounts.c.id == account_id, accounts.c.disabled_at.is_(None)
+        )
+        .with_for_update()
+    )
+    return found is not None
+
+
 async def grants_ever(db: AsyncConnection, actor: Actor) -> Sequence[Grant]:
     """Every grant the actor ever had, those that ended included: who once was in an audience gets a typed answer."""
     return await grants_of(db, actor.tenant.id, actor.account_id)
