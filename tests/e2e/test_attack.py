@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -146,14 +147,15 @@ async def test_nothing_of_others_is_told_or_touched_whatever_is_tried(attacked: 
         attackers = sorted(login for login in ours.people if community_mark not in login)
         before = await rows(database, theirs.tenant_id)
         slots = asyncio.Semaphore(4)
-        count = 0
+        statuses: Counter[int] = Counter()
 
-        async def attack(login: str, operation: Operation, victims: Victims, *, foreign: bool) -> None:
-            nonlocal count
+        async def attack(login: str, operation: Operation, victims: Victims, *, foreign: bool) -> list[str]:
+            """What leaked."""
+            leaks = []
             async with slots:
                 answers = await tries(client, operation, ours[login].headers, victims)
-            count += len(answers)
             for answer in answers:
+                statuses[answer.status_code] += 1
                 where = (
                     login,
                     operation.name,
@@ -162,11 +164,10 @@ async def test_nothing_of_others_is_told_or_touched_whatever_is_tried(attacked: 
                     answer.text[:400],
                 )
                 assert answer.status_code < 500, where
-                leaked = [secret for secret in victims.secrets if secret in said(answer)]
-                assert not leaked, (*where, leaked)
+                leaks += [f"{where}: {secret}" for secret in victims.secrets if secret in said(answer)]
                 if foreign and operation.ids and operation.ids != ["purpose"]:
                     assert answer.status_code in (401, 403, 404, 422), where
-            return found_
+            return leaks
 
         async def all_of(
             logins: list[str], victims: Victims, tried: list[Operation], *, foreign: bool

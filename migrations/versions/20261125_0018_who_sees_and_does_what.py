@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0006"
+revision = "20261125_0018"
 down_revision = "20261123_0126"
 branch_labels = None
 depends_on = None
