@@ -1,14 +1,14 @@
-"""who sees and does what
+"""personal data
 
-Follows 20261123_0126. What it locks and whether it can be taken back: NOTES.md.
+Follows 20261124_2338. What it locks and whether it can be taken back: NOTES.md.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0018"
-down_revision = "20261123_0126"
+revision = "20261125_0020"
+down_revision = "20261124_2338"
 branch_labels = None
 depends_on = None
 
@@ -161,11 +161,6 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_accounts_phone", ["tenant_id", "phone_hash"], unique=False)
 
-    with op.batch_alter_table("grants", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("delegated_from", sa.Uuid(), nullable=True))
-        batch_op.add_column(sa.Column("given_by", sa.Uuid(), nullable=True))
-        batch_op.create_index("ix_grants_lent", ["tenant_id", "delegated_from"], unique=False)
-
     with op.batch_alter_table("orders", schema=None) as batch_op:
         batch_op.add_column(sa.Column("cleared", sa.SmallInteger(), server_default="0", nullable=False))
         batch_op.alter_column(
@@ -202,11 +197,6 @@ def downgrade() -> None:
             "address", existing_type=sa.Text(), type_=sa.VARCHAR(length=256), existing_nullable=True
         )
         batch_op.drop_column("cleared")
-
-    with op.batch_alter_table("grants", schema=None) as batch_op:
-        batch_op.drop_index("ix_grants_lent")
-        batch_op.drop_column("given_by")
-        batch_op.drop_column("delegated_from")
 
     with op.batch_alter_table("accounts", schema=None) as batch_op:
         batch_op.drop_index("ix_accounts_phone")
