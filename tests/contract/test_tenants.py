@@ -55,14 +55,17 @@ async def test_an_id_of_the_other_district_is_as_unknown_as_any(
 ):
     here, there = pair
     theirs = await _ids(there)
-    (name,) = operation.ids
+    name, *more = operation.ids
+    path = operation.path
+    for other in more:
+        path = path.replace(f"{{{other}}}", str(uuid4()))
     for login in ("district-1", "dispatcher-1", "admin-1", "member-1", "resident-1"):
         answers = []
         for id in (theirs[name], str(uuid4())):
             answers.append(
                 await here.client.request(
                     operation.method.upper(),
-                    operation.path.replace(f"{{{name}}}", id),
+                    path.replace(f"{{{name}}}", id),
                     json=operation.body(id),
                     headers={**here.town[login].headers, "Idempotency-Key": uuid4().hex},
                 )

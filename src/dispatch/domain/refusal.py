@@ -270,6 +270,13 @@ class ConsentNotWithdrawable(Conflict):
     message = "这项信息是办理服务所必需的，不能单独撤回；如不再使用，可以申请注销。"
 
 
+class RecusedAtWork(Conflict):
+    """Who is to be kept from the order is working on it: recall first."""
+
+    code = "RECUSED_AT_WORK"
+    message = "对方正在办理这条需求，请先收回派单，再设置回避。"
+
+
 class OfficeHeld(Conflict):
     """Who holds an office does not leave it by deleting the account."""
 

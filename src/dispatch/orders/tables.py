@@ -30,6 +30,7 @@ from dispatch.domain.order import (
 from dispatch.domain.people import Role
 
 VIEWS = ("open", "reveal")
+RECUSED = ("person", "unit", "team", "provider", "department")
 CHANNELS = ("miniprogram", "grid", "phone", "counter", "console", "unit", "api")
 
 orders = tenant_table(
@@ -87,6 +88,8 @@ orders = tenant_table(
     Column("rested_at", Instant),
     # How far personal data has left it: 0 not, 1 contact data, 2 all of it (domain/keeping.py).
     tally("cleared"),
+    # 1 if somebody is or was kept from it (order_recusals): looked up only then.
+    tally("recused"),
     one_of("state", State),
     tenant_fk("place_id", "places"),
     tenant_fk("item_code", "items", "code"),
@@ -314,6 +317,19 @@ order_views = tenant_table(
     tenant_fk("account_id", "accounts"),
     tenant_index("ix_order_views_order", "order_id", "at", "id"),
     tenant_index("ix_order_views_account", "account_id", "at"),
+)
+
+order_recusals = tenant_table(
+    "order_recusals",
+    # Who must not know of an order, because it complains of them: an account, or a body with all its people.
+    Column("order_id", Id, nullable=False),
+    Column("party_id", Id, nullable=False),
+    code_column("kind", RECUSED),
+    Column("by", Id, nullable=False),
+    Column("at", Instant, nullable=False),
+    one_of("kind", RECUSED),
+    tenant_fk("order_id", "orders"),
+    key=("order_id", "party_id"),
 )
 
 counters = tenant_table(

@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.domain.keeping import ASK_AGAIN, PURPOSES, Purpose
 from dispatch.domain.people import ROLE_LABELS, Actor, Role
 from dispatch.domain.refusal import (
+    BodyNotFound,
     ConsentNotWithdrawable,
     ExportNotFound,
     ExportNotReady,
     OfficeHeld,
     PolicyChanged,
     RateLimited,
+    RecusedAtWork,
     RoleForbidden,
     TooLate,
 )
@@ -24,7 +26,7 @@ from dispatch.orders.rendering import NAMELESS
 from dispatch.orders.schemas import BeneficiaryOut, OrderRef
 from dispatch.orders.whole import number
 from dispatch.privacy import queries
-from dispatch.privacy.actions import asking, consenting, revealing
+from dispatch.privacy.actions import asking, consenting, recusing, revealing
 from dispatch.privacy.actions.revealing import Revealed
 from dispatch.privacy.schemas import (
     ConsentIn,
@@ -39,6 +41,9 @@ from dispatch.privacy.schemas import (
     PolicyOut,
     PurposeOut,
     RecipientOut,
+    RecusalIn,
+    RecusalOut,
+    RecusalsOut,
     RevealIn,
     ViewOut,
 )
@@ -73,6 +78,40 @@ async def list_views(
     )
     rows, next_cursor = cut(found, limit, query, lambda row: Key(row.at, row.id))
     return Page(items=[_shown(row, caller) for row in rows], next_cursor=next_cursor)
+
+
+@router.get("/orders/{order_id}/recusals", responses=responses(RoleForbidden))
+async def list_recusals(db: Reading, caller: Caller, order_id: IdIn) -> RecusalsOut:
+    """回避: who is kept from the order; for the dispatcher and the secretary of the community."""
+    return await _recusals(db, caller, order_id)
+
+
+@router.post("/orders/{order_id}/recusals", responses=responses(RoleForbidden, BodyNotFound, RecusedAtWork))
+async def recuse(db: Writing, caller: Caller, now: Now, order_id: IdIn, body: RecusalIn) -> RecusalsOut:
+    """回避: keep the order from whom it complains of, in lists, counts, notices and by its id; safe to repeat."""
+    await recusing.recuse(db, caller, order_id, body.kind, body.id, at=now)
+    return await _recusals(db, caller, order_id)
+
+
+@router.delete(
+    "/orders/{order_id}/recusals/{party_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(RoleForbidden),
+)
+async def end_recusal(db: Writing, caller: Caller, order_id: IdIn, party_id: IdIn) -> None:
+    """Undo a recusal that was a mistake; safe to repeat."""
+    await recusing.end(db, caller, order_id, party_id)
+
+
+async def _recusals(db: AsyncConnection, caller: Actor, order_id: UUID) -> RecusalsOut:
+    return RecusalsOut(
+        items=[
+            RecusalOut(
+                kind=row.kind, id=row.party_id, name=name or "", at=row.at.astimezone(caller.tenant.zone)
+            )
+            for row, name in await recusing.listed(db, caller, order_id)
+        ]
+    )
 
 
 @router.get("/policies/current")

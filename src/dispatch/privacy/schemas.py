@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from dispatch.domain.keeping import Purpose
 from dispatch.domain.people import Role
 from dispatch.orders.schemas import BeneficiaryOut, OrderRef
-from dispatch.web.wire import Body, InstantOut, LocationOut, PersonName, Phone, TextRule, Wire
+from dispatch.web.wire import Body, IdIn, InstantOut, LocationOut, PersonName, Phone, TextRule, Wire
 
 
 class RevealIn(Body):
@@ -37,6 +37,28 @@ class LookerOut(Wire):
     role: Role | None
     role_label: str | None
     name: str
+
+
+class RecusalIn(Body):
+    """Who must not know of the order: a person, or a body with all its people."""
+
+    kind: Literal["person", "unit", "team", "provider", "department"]
+    id: IdIn
+
+
+class RecusalOut(Wire):
+    """Who is kept from the order."""
+
+    kind: Literal["person", "unit", "team", "provider", "department"]
+    id: UUID
+    name: str
+    at: InstantOut
+
+
+class RecusalsOut(Wire):
+    """Everybody who is kept from the order."""
+
+    items: list[RecusalOut]
 
 
 class ViewOut(Wire):

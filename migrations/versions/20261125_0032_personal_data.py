@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0020"
+revision = "20261125_0032"
 down_revision = "20261124_2338"
 branch_labels = None
 depends_on = None
@@ -121,6 +121,27 @@ def upgrade() -> None:
     )
     op.distribute("reveal_tallies", "tenant_id")
     op.create_table(
+        "order_recusals",
+        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("order_id", sa.Uuid(), nullable=False),
+        sa.Column("party_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("by", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('department', 'person', 'provider', 'team', 'unit')",
+            name=op.f("ck_order_recusals_kind"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "order_id"],
+            ["orders.tenant_id", "orders.id"],
+            name=op.f("fk_order_recusals_tenant_id_order_id"),
+        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_order_recusals_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "order_id", "party_id", name=op.f("pk_order_recusals")),
+    )
+    op.distribute("order_recusals", "tenant_id")
+    op.create_table(
         "order_views",
         sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -163,6 +184,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("orders", schema=None) as batch_op:
         batch_op.add_column(sa.Column("cleared", sa.SmallInteger(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("recused", sa.SmallInteger(), server_default="0", nullable=False))
         batch_op.alter_column(
             "address", existing_type=sa.VARCHAR(length=256), type_=sa.Text(), existing_nullable=True
         )
@@ -196,6 +218,7 @@ def downgrade() -> None:
         batch_op.alter_column(
             "address", existing_type=sa.Text(), type_=sa.VARCHAR(length=256), existing_nullable=True
         )
+        batch_op.drop_column("recused")
         batch_op.drop_column("cleared")
 
     with op.batch_alter_table("accounts", schema=None) as batch_op:
@@ -213,6 +236,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_order_views_account")
 
     op.drop_table("order_views")
+    op.drop_table("order_recusals")
     op.drop_table("reveal_tallies")
     with op.batch_alter_table("data_requests", schema=None) as batch_op:
         batch_op.drop_index(
