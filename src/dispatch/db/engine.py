@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from dispatch.db import dialect, sealed
 from dispatch.db.sealed import Keyring
-from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY
+from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY, Settings
 
 
 class Database:
@@ -87,6 +87,17 @@ class Database:
         """Give every connection back."""
         for engine in self.engines:
             await engine.dispose()
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of a process, as its settings say. Whoever has settings opens it here."""
+    return Database(
+        settings.database_url,
+        pool_size=settings.pool_size,
+        pool_wait_seconds=settings.pool_wait_seconds,
+        lock_wait_seconds=settings.lock_wait_seconds,
+        keys=Keyring.read(settings.data_keys.get_secret_value(), settings.lookup_key.get_secret_value()),
+    )
 
 
 async def start_over(db: AsyncConnection) -> None:

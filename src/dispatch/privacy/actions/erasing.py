@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.auth.tables import credentials, refresh_tokens, usernames
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
@@ -18,8 +19,11 @@ from dispatch.domain.keeping import CLEARED, GONE
 from dispatch.notices.tables import notices
 from dispatch.orders.tables import dispatches, order_steps, orders, ratings, requests
 from dispatch.people.actions import end_grants
-from dispatch.people.tables import accounts, body_people, identities, members, sessions
+from dispatch.people.tables import accounts, api_keys, body_people, identities, members, sessions
 from dispatch.privacy.tables import consents
+
+SIGN_INS = (identities, usernames, credentials, refresh_tokens, api_keys, sessions)
+"""By what an account is signed in to."""
 
 CONTACT_GONE, ALL_GONE = 1, 2
 """``orders.cleared``: contact data is gone; all that names or describes a person is."""
@@ -122,7 +126,7 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
         .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
         .values(state="ended", ended_at=at, items=[], skills=[], free_times=[])
     )
-    for table in (identities, sessions, body_people, idempotency_keys, notices):
+    for table in (*SIGN_INS, body_people, idempotency_keys, notices):
         await db.execute(
             delete(table).where(table.c.tenant_id == tenant_id, table.c.account_id == account_id)
         )
