@@ -47,6 +47,7 @@ async def test_a_fresh_database_is_well_but_for_what_is_not_set_up(
     assert told(await doctor.examine(clock.now())) == {
         "settings": "ok",
         "keys": "ok",
+        "seal": "ok",
         "wechat": "warn",
         "database": "ok",
         "clock": "ok",
