@@ -11,7 +11,7 @@ from dispatch.catalog.tables import items
 from dispatch.db.engine import Database
 from dispatch.db.tenants import tenants
 from dispatch.jobs.relay import relay
-from dispatch.people.identity import Claims, write_token
+from dispatch.people.tokens import Claims, write_token
 from dispatch.privacy import timers
 from dispatch.wiring import REACTIONS
 from tests.contract.ledger import assert_books
