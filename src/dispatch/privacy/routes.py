@@ -48,7 +48,7 @@ from dispatch.privacy.schemas import (
     ViewOut,
 )
 from dispatch.web.deps import Caller, Now, Reading, Writing
-from dispatch.web.etag import ORDER_CACHE_CONTROL
+from dispatch.web.etag import PERSONAL_CACHE_CONTROL
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
 from dispatch.web.problems import responses
 from dispatch.web.wire import IdIn, LocationOut
@@ -57,12 +57,9 @@ router = APIRouter(prefix="/v1", tags=["privacy"])
 
 
 @router.post("/orders/{order_id}/reveal", responses=responses(RoleForbidden, TooLate, RateLimited))
-async def reveal_order(
-    db: Writing, caller: Caller, now: Now, response: Response, order_id: IdIn, body: RevealIn
-) -> ContactOut:
+async def reveal_order(db: Writing, caller: Caller, now: Now, order_id: IdIn, body: RevealIn) -> ContactOut:
     """查看联系方式: show contact data for a purpose; each look is recorded and the requester sees it."""
     done = await revealing.reveal(db, caller, order_id, body.purpose, at=now)
-    response.headers["Cache-Control"] = ORDER_CACHE_CONTROL
     return _contact(done, caller, now)
 
 
@@ -203,7 +200,7 @@ async def get_export_file(db: Reading, caller: Caller, now: Now, export_id: IdIn
         base64.b64decode(row.content),
         media_type="application/zip",
         headers={
-            "Cache-Control": ORDER_CACHE_CONTROL,
+            "Cache-Control": PERSONAL_CACHE_CONTROL,
             "Content-Disposition": f'attachment; filename="{export_id}.zip"',
         },
     )
