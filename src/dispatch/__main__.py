@@ -1,4 +1,4 @@
-"""The command line: serve, work, migrate, openapi, docs."""
+"""The command line: serve, work, migrate, index, openapi, docs."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 import uvicorn
@@ -15,9 +16,11 @@ from dispatch import clock, log, pages
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
 from dispatch.db.engine import Database
+from dispatch.db.tenants import tenant_ids
 from dispatch.demo import cast
 from dispatch.demo.seed import seed
 from dispatch.jobs.relay import relay
+from dispatch.orders.actions.indexing import index_batch
 from dispatch.settings import Settings
 from dispatch.wiring import REACTIONS
 from dispatch.worker import work as run_jobs
@@ -113,6 +116,28 @@ def migrate(
     settings = Settings()
     migrations.upgrade(settings.database_url, revision)
     sys.stdout.write(f"{migrations.current(settings.database_url)}\n")
+
+
+@cli.command()
+def index() -> None:
+    """Put the words of all orders into the search index; those that are there stay. May run beside the service."""
+    asyncio.run(_index(Settings()))
+
+
+async def _index(settings: Settings) -> None:
+    database = open_database(settings)
+    try:
+        async with database.reading() as db:
+            tenants = await tenant_ids(db)
+        for tenant_id in tenants:
+            after: UUID | None = None
+            while True:
+                async with database.writing() as db:
+                    after = await index_batch(db, tenant_id, after)
+                if after is None:
+                    break
+    finally:
+        await database.close()
 
 
 @cli.command()

@@ -20,10 +20,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.db.dialect import among
 from dispatch.domain.order import LIVE, UNDERWAY, AskState, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OrderNotFound, RequestNotFound
 from dispatch.orders import visibility
+from dispatch.orders.search import found_by
 from dispatch.orders.tables import order_steps, orders, requests
 from dispatch.orders.visibility import below, visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
@@ -81,6 +83,7 @@ class Wanted:
     created_from: datetime | None = None
     created_to: datetime | None = None
     updated_since: datetime | None = None
+    q: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def _view(
     return visibility.branches(actor), []
 
 
-def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
+def _filters(actor: Actor, wanted: Wanted) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.states:
         found.append(orders.c.state.in_(wanted.states))
@@ -125,6 +128,8 @@ def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(orders.c.created_at >= wanted.created_from)
     if wanted.created_to:
         found.append(orders.c.created_at < wanted.created_to)
+    if wanted.q is not None:
+        found.append(found_by(actor.tenant.id, wanted.q))
     return found
 
 
@@ -163,6 +168,7 @@ def _list(
     actor: Actor, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int, at: datetime
 ) -> Select[Any]:
     ways, conditions = _view(actor, wanted.view, at)
+    conditions = [*conditions, *_filters(actor, wanted)]
     by = (orders.c.created_at, orders.c.id)
     oldest_first = wanted.view == "queue"
     order = by if oldest_first else tuple(column.desc() for column in by)
@@ -173,13 +179,16 @@ def _list(
     )
     pages = [
         select(orders.c.id)
-        .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *_filters(wanted), *keyset)
+        .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *keyset)
         .order_by(*order)
         .limit(limit + 1)
         for way in ways
     ]
     return (
-        _rows(actor, literal(True)).where(orders.c.id.in_(_merged(pages))).order_by(*order).limit(limit + 1)
+        _rows(actor, literal(True))
+        .where(among(orders.c.id, _merged(pages)))
+        .order_by(*order)
+        .limit(limit + 1)
     )
 
 
@@ -188,7 +197,7 @@ def _harvest(
 ) -> Select[Any]:
     """Everything that changed since, seen or once seen; what is not (or no longer) in the list comes as gone."""
     ways, conditions = _view(actor, wanted.view, at)
-    matches = and_(or_(*ways), *conditions, *_filters(wanted)) if ways else literal(False)
+    matches = and_(or_(*ways), *conditions, *_filters(actor, wanted)) if ways else literal(False)
     by = (orders.c.updated_at, orders.c.id)
     changed = [orders.c.updated_at >= wanted.updated_since, orders.c.updated_at <= at - LAG]
     keyset = [] if after is None else [tuple_(*by) > tuple_(*after)]
@@ -199,7 +208,7 @@ def _harvest(
         .limit(limit + 1)
         for way in visibility.ever(actor)
     ]
-    return _rows(actor, matches).where(orders.c.id.in_(_merged(pages))).order_by(*by).limit(limit + 1)
+    return _rows(actor, matches).where(among(orders.c.id, _merged(pages))).order_by(*by).limit(limit + 1)
 
 
 def _rows(actor: Actor, matches: ColumnElement[bool]) -> Select[Any]:

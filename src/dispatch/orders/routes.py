@@ -36,6 +36,7 @@ from dispatch.orders.schemas import (
     TextIn,
     TimelineOut,
     TombstoneOut,
+    Words,
 )
 from dispatch.web.deps import Caller, KeyedAlways, Now, Reading, Writing
 from dispatch.web.paging import (
@@ -79,6 +80,7 @@ async def list_orders(
     item_code: Annotated[Code | None, Query()] = None,
     created_from: Annotated[InstantIn | None, Query(description="Included.")] = None,
     created_to: Annotated[InstantIn | None, Query(description="Excluded.")] = None,
+    q: Annotated[Words | None, Query(description="Words of its text, all of them; or its number.")] = None,
     updated_since: Annotated[
         InstantIn | None, Query(description="Harvest: by change, 2 s behind, with tombstones.")
     ] = None,
@@ -86,7 +88,7 @@ async def list_orders(
     cursor: Cursor = None,
 ) -> Page[SummaryOut | TombstoneOut]:
     """Orders the caller may see; ``queue`` oldest first, ``updated_since`` by change, all else newest first."""
-    wanted = Wanted(view, tuple(state or ()), place_id, item_code, created_from, created_to, updated_since)
+    wanted = Wanted(view, tuple(state or ()), place_id, item_code, created_from, created_to, updated_since, q)
     query = fingerprint(
         f"orders.{view}",
         state=sorted(wanted.states) or None,
@@ -94,6 +96,7 @@ async def list_orders(
         item=item_code,
         first=created_from,
         last=created_to,
+        words=q,
         since=updated_since,
     )
     after = read_cursor(cursor, query)

@@ -32,6 +32,10 @@ Attachments = Annotated[
 """Ids as they are kept, within a JSON column."""
 
 
+Words = Annotated[str, TextRule(1, 50, lines=False)]
+"""What is typed into a search box."""
+
+
 class ConsentIn(Body):
     """How the beneficiary agreed that another files."""
 
