@@ -11,6 +11,7 @@ from dispatch.db.engine import Database
 from dispatch.demo import routes as demo
 from dispatch.dispatching import routes as dispatching
 from dispatch.domain.facts import Fact
+from dispatch.finding import routes as finding
 from dispatch.home import routes as home
 from dispatch.jobs import housekeeping, relay
 from dispatch.jobs.relay import Reaction
@@ -31,6 +32,7 @@ ROUTERS: Sequence[APIRouter] = (
     places.router,
     catalog.router,
     bulk.router,
+    finding.router,
     orders.router,
     dispatching.router,
     ratings.router,

@@ -75,6 +75,7 @@ def test_orders_are_selected_where_visibility_is_applied():
     reasons = {
         "orders/queries.py": "its branches, paged one by one; children and steps for the service itself",
         "orders/whole.py": "the columns that queries restricts",
+        "orders/alike.py": "the service compares; whether the filer may see an order is a column",
         "orders/actions/indexing.py": "the service keeps the words of every order",
         "notices/reactions.py": "the service tells whoever is concerned",
         "dispatching/actions/taking.py": "state and version under the dispatch's lock, already judged",

@@ -27,7 +27,7 @@ from dispatch.domain.refusal import OrderNotFound, RequestNotFound
 from dispatch.orders import visibility
 from dispatch.orders.search import found_by
 from dispatch.orders.tables import order_steps, orders, requests
-from dispatch.orders.visibility import below, visible_to
+from dispatch.orders.visibility import visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
 from dispatch.people.queries import proof, proven
 from dispatch.people.tables import accounts
@@ -114,14 +114,7 @@ def _filters(actor: Actor, wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.states:
         found.append(orders.c.state.in_(wanted.states))
     if wanted.place_id:
-        found.append(
-            or_(
-                orders.c.community_id == wanted.place_id,
-                orders.c.street_id == wanted.place_id,
-                orders.c.grid_id == wanted.place_id,
-                orders.c.place_id.in_(below(wanted.place_id)),
-            )
-        )
+        found.append(visibility.within(wanted.place_id))
     if wanted.item_code:
         found.append(orders.c.item_code == wanted.item_code)
     if wanted.created_from:

@@ -14,7 +14,7 @@ from dispatch.domain.refusal import ItemNotFound, PlaceNotFound
 from dispatch.orders import queries
 from dispatch.orders.actions import asking, community, intake, merging
 from dispatch.orders.actions.performing import Call, Done
-from dispatch.orders.answers import Called, OrderAnswer, OrderId, answered, given, stamp
+from dispatch.orders.answers import Called, FiledAnswer, OrderAnswer, OrderId, answered, filed, given, stamp
 from dispatch.orders.queries import Gone, Wanted
 from dispatch.orders.rendering import listed, shown, summed_up, told
 from dispatch.orders.schemas import (
@@ -63,10 +63,10 @@ router = APIRouter(prefix="/v1")
 )
 async def create_order(
     db: Writing, caller: Caller, now: Now, key: KeyedAlways, response: Response, body: OrderIn
-) -> OrderAnswer:
-    """点单: file an order, for oneself or on behalf of another."""
+) -> FiledAnswer:
+    """点单: file an order, for oneself or on behalf of another. Says which orders it may repeat."""
     done = await intake.submit(db, caller, given(body), Call(key=key), at=now)
-    return await answered(db, caller, done, response, at=now)
+    return await filed(db, caller, done, response, at=now)
 
 
 @router.get("/orders", tags=["orders"])

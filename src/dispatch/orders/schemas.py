@@ -365,6 +365,21 @@ class OrderOut(Wire):
     moves: list[MoveOut]
 
 
+class HintOut(Wire):
+    """An order that may ask for the same thing. Only a hint; one that the filer may not see has no number."""
+
+    id: UUID | None
+    number: str | None
+    why: list[str] = Field(examples=[["同一事项", "相距约40米", "相隔3小时", "描述相近（43%）"]])
+    score: float = Field(examples=[0.81])
+
+
+class FiledOut(OrderOut):
+    """An order that was just filed, and what it may repeat."""
+
+    possible_duplicates: list[HintOut]
+
+
 class GoneOut(Wire):
     """An order that the caller's own act put out of the caller's sight."""
 
