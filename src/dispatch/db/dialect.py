@@ -322,10 +322,12 @@ def _fold_on_postgresql(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
 # --- rows by a list of ids ------------------------------------------------------------------
 
 
-class _Among(GenericFunction[bool]):
-    """Marker for a column that is looked up in the ids of a subquery."""
+class _Among(GenericFunction[Any]):
+    """Marker for a column that is looked up in the ids of a subquery.
 
-    type = Boolean()
+    Of no type: to a Boolean SQLAlchemy adds ``= 1`` on SQLite, and SQLite then looks nothing up by the index.
+    """
+
     inherit_cache = True
     name = "among"
 

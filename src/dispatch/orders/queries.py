@@ -171,18 +171,14 @@ def _list(
         else [tuple_(*by) > tuple_(*after) if oldest_first else tuple_(*by) < tuple_(*after)]
     )
     pages = [
-        select(orders.c.id)
+        select(*by)
         .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *keyset)
         .order_by(*order)
         .limit(limit + 1)
         for way in ways
     ]
-    return (
-        _rows(actor, literal(True))
-        .where(among(orders.c.id, _merged(pages)))
-        .order_by(*order)
-        .limit(limit + 1)
-    )
+    ids = _merged(pages, limit, newest_first=not oldest_first)
+    return _rows(actor, literal(True)).where(among(orders.c.id, ids)).order_by(*order)
 
 
 def _harvest(
@@ -195,13 +191,14 @@ def _harvest(
     changed = [orders.c.updated_at >= wanted.updated_since, orders.c.updated_at <= at - LAG]
     keyset = [] if after is None else [tuple_(*by) > tuple_(*after)]
     pages = [
-        select(orders.c.id)
+        select(*by)
         .where(orders.c.tenant_id == actor.tenant.id, way, *changed, *keyset)
         .order_by(*by)
         .limit(limit + 1)
         for way in visibility.ever(actor)
     ]
-    return _rows(actor, matches).where(among(orders.c.id, _merged(pages))).order_by(*by).limit(limit + 1)
+    ids = _merged(pages, limit, newest_first=False)
+    return _rows(actor, matches).where(among(orders.c.id, ids)).order_by(*by)
 
 
 def _rows(actor: Actor, matches: ColumnElement[bool]) -> Select[Any]:
@@ -212,13 +209,17 @@ def _rows(actor: Actor, matches: ColumnElement[bool]) -> Select[Any]:
 _ROWS: Select[Any] = select(*ROW).select_from(SOURCE)
 
 
-def _merged(pages: Sequence[Select[Any]]) -> Select[Any]:
-    """The ids of several branches' pages; each keeps its own order and limit, and so its own index."""
+def _merged(pages: Sequence[Select[Any]], limit: int, *, newest_first: bool) -> Select[Any]:
+    """The ids of one page out of several branches' pages; each keeps its own order and limit, and so its own index.
+
+    Cut here and not outside: SQLite would walk all orders in their order until the page is full.
+    """
     if not pages:
         return select(orders.c.id).where(literal(False))
-    if len(pages) == 1:
-        return select(pages[0].subquery().c.id)
-    return select(union(*(select(part.subquery().c.id) for part in pages)).subquery().c.id)
+    merged = union(*(select(*part.subquery().c) for part in pages)).subquery()
+    at, id = merged.c[0], merged.c[1]
+    order = (at.desc(), id.desc()) if newest_first else (at, id)
+    return select(id).order_by(*order).limit(limit + 1)
 
 
 async def timeline(db: AsyncConnection, actor: Actor, order_id: UUID) -> list[Any]:
