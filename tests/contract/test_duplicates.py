@@ -146,6 +146,18 @@ async def test_a_dispatcher_sees_candidates_the_likeliest_first_and_whose_childr
     assert merge.status_code == 200
 
 
+async def test_candidates_and_clusters_show_nobodys_number(hands: Hands):
+    order = await _lamp(hands, "resident-1", f"{LAMP}联系13800001111。")
+    other = await _lamp(hands, "resident-2", f"{LAMP}打我手机13900002222。")
+    for login in ("dispatcher-1", "street-1"):
+        [item] = await _told(hands, login, order)
+        assert item["id"] == other["id"]
+        assert "13900002222" not in item["text"]
+        clusters = await hands.get(login, "/v1/orders/clusters")
+        assert clusters.json()["items"]
+        assert "13800001111" not in clusters.text
+
+
 async def test_only_who_dispatches_there_is_told(hands: Hands):
     order = await _lamp(hands, "resident-1")
     await _lamp(hands, "resident-2", AGAIN)

@@ -70,6 +70,12 @@ def test_nobodys_number_is_indexed_or_sought(number: str):
     assert sought(f"路灯 {number}") == NOTHING
 
 
+def test_a_number_in_han_digits_is_not_found_either():
+    spoken = "一三八零零零零一一一一"
+    assert not {"零零", "零一"} & grams(f"请打{spoken}联系我")
+    assert sought(spoken) == NOTHING
+
+
 def test_doors_and_floors_are_no_private_numbers():
     assert {"501", "502", "503"} <= grams("501 502 503室漏水")
     assert finds("12", "12栋3单元漏水")

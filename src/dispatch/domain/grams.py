@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 
+from dispatch.domain.screening import screened
+
 LONGEST = 24
 """Code points of a gram; a longer Latin word is cut."""
 
@@ -106,8 +108,8 @@ def _invisible(sign: str) -> bool:
 
 
 def _public(text: str) -> str:
-    """The text with a full stop for every number that may be somebody's."""
-    return _DIGITS.sub(lambda number: "." if _private(number[0]) else number[0], text)
+    """The text with a full stop for every number that may be somebody's; those in Han digits are masked."""
+    return screened(_DIGITS.sub(lambda number: "." if _private(number[0]) else number[0], text))
 
 
 def _private(number: str) -> bool:

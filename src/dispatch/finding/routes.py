@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from dispatch.domain.clusters import Cluster, clusters
 from dispatch.domain.order import STATE_LABELS, State
 from dispatch.domain.people import Actor
+from dispatch.domain.screening import screened
 from dispatch.finding import queries
 from dispatch.finding.queries import Line
 from dispatch.finding.schemas import AlikeOut, ClusterOut, ClustersOut, DuplicateOut, DuplicatesOut
@@ -69,7 +70,7 @@ def _fields(line: Line, caller: Actor) -> dict[str, Any]:
         "state": state,
         "state_label": caller.tenant.labels.get(f"state.{state}", STATE_LABELS[state]),
         "item": ItemRef(code=line["item_code"], name=line["item_name"]),
-        "text": line["text"][:SUMMARY_TEXT],
+        "text": screened(line["text"])[:SUMMARY_TEXT],
         "created_at": line["created_at"].astimezone(caller.tenant.zone),
         "parent": OrderRef(id=merged, number=number(line["parent_day"], line["parent_serial"]))
         if merged

@@ -17,7 +17,7 @@ class AlikeOut(Wire):
     state: State
     state_label: str
     item: ItemRef
-    text: str = Field(description="At most 120 signs.")
+    text: str = Field(description="At most 120 signs, without the numbers of people in it.")
     created_at: InstantOut
     parent: OrderRef | None = Field(description="The order it is merged into already.")
 

@@ -1,13 +1,13 @@
 """the words of orders
 
-Follows 20261123_0126. What it locks and whether it can be taken back: NOTES.md.
+Follows 20261124_2338. What it locks and whether it can be taken back: NOTES.md.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "20261124_2336"
-down_revision = "20261123_0126"
+revision = "20261125_0027"
+down_revision = "20261124_2338"
 branch_labels = None
 depends_on = None
 
