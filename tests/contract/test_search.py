@@ -1,7 +1,7 @@
 """Search: the words of an order are found by those who see it, in every list, and nothing else is."""
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, event, select
 
 from dispatch.db.engine import Database
 from dispatch.orders.actions.indexing import index_batch
@@ -158,3 +158,31 @@ async def test_an_index_that_was_lost_is_made_again(hands: Hands, database: Data
             assert await index_batch(db, tenant_id, last) is None
     assert {row.gram for row in await hands.town.rows(mine)} == before
     assert await _found(hands, "dispatcher-1", "路灯 配电箱") == [order["id"]]
+
+
+async def test_a_search_reads_the_index_and_the_rows_of_its_page_only(hands: Hands, database: Database):
+    """Of a list's statement the plan is looked at, with scans of whole tables made dear."""
+    await hands.file(text=LAMP)
+    asked: list[tuple[str, object]] = []
+
+    def note(conn, cursor, statement, parameters, context, executemany):
+        asked.append((statement, parameters))
+
+    engine = database.engines[0].sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    await _found(hands, "dispatcher-1", "路灯", view="queue")
+    event.remove(engine, "before_cursor_execute", note)
+    statement, parameters = next(pair for pair in asked if "order_grams" in pair[0])
+    async with database.reading() as db:
+        if database.url.get_backend_name() == "sqlite":
+            plan = (await db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()
+            told = [row[3] for row in plan]
+            assert "SEARCH gram_0 USING PRIMARY KEY (tenant_id=? AND gram=?)" in told
+            assert told[0].startswith(
+                "SEARCH orders USING INDEX sqlite_autoindex_orders_1 (tenant_id=? AND id=?)"
+            )
+        else:
+            await db.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            told = [row[0] for row in (await db.exec_driver_sql(f"EXPLAIN {statement}", parameters)).all()]
+            assert any("pk_order_grams" in line for line in told)
+            assert any("orders.id = ANY" in line or "(id = ANY" in line for line in told)

@@ -86,6 +86,15 @@ class Wanted:
     updated_since: datetime | None = None
     q: str | None = None
 
+    @property
+    def newest_first(self) -> bool:
+        """Whether the list begins with the newest."""
+        return self.view != "queue" and self.updated_since is None
+
+    def place_of(self, row: Any) -> tuple[datetime, UUID]:
+        """Where a row stands in the list."""
+        return (row.updated_at if self.updated_since else row.created_at), row.id
+
 
 @dataclass(frozen=True, slots=True)
 class Gone:
@@ -145,7 +154,7 @@ async def page(
         if wanted.updated_since
         else _list(actor, wanted, after, limit, at)
     )
-    rows = (await db.execute(found)).all()
+    rows = sorted((await db.execute(found)).all(), key=wanted.place_of, reverse=wanted.newest_first)
     if not rows:
         return []
     proven(actor, rows[0].proof)
@@ -164,12 +173,12 @@ def _list(
     ways, conditions = _view(actor, wanted.view, at)
     conditions = [*conditions, *_filters(actor, wanted)]
     by = (orders.c.created_at, orders.c.id)
-    oldest_first = wanted.view == "queue"
-    order = by if oldest_first else tuple(column.desc() for column in by)
+    newest_first = wanted.newest_first
+    order = tuple(column.desc() for column in by) if newest_first else by
     keyset = (
         []
         if after is None
-        else [tuple_(*by) > tuple_(*after) if oldest_first else tuple_(*by) < tuple_(*after)]
+        else [tuple_(*by) < tuple_(*after) if newest_first else tuple_(*by) > tuple_(*after)]
     )
     pages = [
         select(*by)
@@ -178,8 +187,8 @@ def _list(
         .limit(limit + 1)
         for way in ways
     ]
-    ids = _merged(pages, limit, newest_first=not oldest_first)
-    return _rows(actor, literal(True)).where(among(orders.c.id, ids)).order_by(*order)
+    ids = _merged(pages, limit, newest_first=newest_first)
+    return _rows(actor, literal(True)).where(among(orders.c.id, ids))
 
 
 def _harvest(
@@ -199,7 +208,7 @@ def _harvest(
         for way in visibility.ever(actor)
     ]
     ids = _merged(pages, limit, newest_first=False)
-    return _rows(actor, matches).where(among(orders.c.id, ids)).order_by(*by)
+    return _rows(actor, matches).where(among(orders.c.id, ids))
 
 
 def _rows(actor: Actor, matches: ColumnElement[bool]) -> Select[Any]:
@@ -213,7 +222,7 @@ _ROWS: Select[Any] = select(*ROW).select_from(SOURCE)
 def _merged(pages: Sequence[Select[Any]], limit: int, *, newest_first: bool) -> Select[Any]:
     """The ids of one page out of several branches' pages; each keeps its own order and limit, and so its own index.
 
-    Cut here and not outside: SQLite would walk all orders in their order until the page is full.
+    Cut here and put in order by whoever reads them: asked for an order outside, SQLite would walk all orders in it.
     """
     if not pages:
         return select(orders.c.id).where(literal(False))
