@@ -63,6 +63,7 @@ JOBS: Sequence[Every] = (
     Every("outbox.relay", 1.0, _relay),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
+    Every("database.statistics", 3600.0, housekeeping.refresh_statistics),
 )
 
 

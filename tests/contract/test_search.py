@@ -4,9 +4,11 @@ import pytest
 from sqlalchemy import delete, event, select
 
 from dispatch.db.engine import Database
+from dispatch.jobs import housekeeping
 from dispatch.orders.actions.indexing import index_batch
 from dispatch.orders.tables import order_grams
-from tests.town import Hands
+from tests.conftest import Backends
+from tests.town import T0, Hands, found
 
 LAMP = "3栋楼道的路灯不亮了，晚上老人上下楼看不见。"
 LIFT = "2单元电梯关不上门，昨天困了人。"
@@ -186,3 +188,16 @@ async def test_a_search_reads_the_index_and_the_rows_of_its_page_only(hands: Han
             told = [row[0] for row in (await db.exec_driver_sql(f"EXPLAIN {statement}", parameters)).all()]
             assert any("pk_order_grams" in line for line in told)
             assert any("orders.id = ANY" in line or "(id = ANY" in line for line in told)
+
+
+async def test_sqlite_is_told_what_is_in_its_tables(backends: Backends):
+    database = Database(backends.fresh("sqlite", "analysed"))
+    try:
+        await found(database, "k" * 32)
+        for _ in range(2):
+            await housekeeping.refresh_statistics(database, T0)
+        async with database.reading() as db:
+            told = await db.exec_driver_sql("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'places'")
+            assert told.scalar_one() > 0
+    finally:
+        await database.close()
