@@ -5,7 +5,7 @@ from datetime import timedelta
 from random import Random
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.domain.clusters import clusters
@@ -53,6 +53,7 @@ def test_no_orders_and_a_lone_one_are_no_group():
     assert clusters([GATE]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(REPORTS, max_size=12))
 def test_every_member_has_a_link_in_its_group_and_stands_in_one_only(reports: list[Report]):
     reports = [replace(each, id=UUID(int=1000 + nth)) for nth, each in enumerate(reports)]

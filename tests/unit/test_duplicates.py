@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.domain.duplicates import LIKELY, REACH, Report, likeness
@@ -164,6 +164,7 @@ REPORTS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(REPORTS, REPORTS)
 def test_likeness_is_symmetric_and_between_the_limit_and_1(one: Report, other: Report):
     there, back = likeness(one, other), likeness(other, one)
@@ -171,6 +172,7 @@ def test_likeness_is_symmetric_and_between_the_limit_and_1(one: Report, other: R
     assert there is None or LIKELY <= there.score <= 1
 
 
+@settings(deadline=None)
 @given(REPORTS)
 def test_nearer_and_sooner_is_never_less_alike(one: Report):
     mine = replace(one, point=HERE, personal=False, kind="Q")

@@ -1,7 +1,7 @@
 """Text as grams: every word of an order can be found, and nobody's number."""
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dispatch.domain.grams import (
@@ -97,12 +97,14 @@ def test_courtesy_is_ignored_beside_words():
     assert not grams("您好，谢谢") & STOP
 
 
+@settings(deadline=None)
 @given(SIGNS, SIGNS, SIGNS)
 def test_whatever_is_part_of_a_text_is_found_in_it(before: str, word: str, after: str):
     assume(sought(word))  # not courtesy only
     assert finds(word, before + word + after)
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_any_text_is_cut_without_complaint_and_into_short_grams(text: str):
     assert all(1 <= len(gram) <= LONGEST for gram in grams(text))
@@ -110,6 +112,7 @@ def test_any_text_is_cut_without_complaint_and_into_short_grams(text: str):
     assert grams(text) == grams(normal(text))
 
 
+@settings(deadline=None)
 @given(ANYTHING, ANYTHING)
 def test_likeness_is_symmetric_between_0_and_1_and_1_of_itself(one: str, other: str):
     a, b = compared(one), compared(other)

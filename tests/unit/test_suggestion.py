@@ -1,7 +1,7 @@
 """Words that speak for an item, and words that must not wait."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.catalog.actions import shipped
@@ -80,6 +80,7 @@ def test_every_word_of_an_emergency_raises_it(kind: Emergency):
         assert alarm(f"不是{word}") is None, word
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_gets_an_answer(text: str):
     assert all(0 < suggestion.score < 1 for suggestion in suggest(text, RULES.items))
