@@ -149,7 +149,14 @@ def test_the_limits_of_a_kind_include_their_edge(kind: str):
     assert likeness(one, replace(inside, at=T0 + reach.span + timedelta(seconds=1))) is None
 
 
-PEOPLE = st.integers(1, 3).map(lambda nth: UUID(int=nth))
+@pytest.mark.parametrize("kind", REACH)
+def test_of_two_kinds_the_wider_reach_counts_from_either_side(kind: str):
+    text = "三楼楼道灯不亮，晚上看不见。"
+    one = report(text, 1, point=HERE)
+    other = report(text, 2, kind=kind, point=north(max(REACH[kind].metres, REACH["Q"].metres) - 1))
+    assert likeness(one, other) == likeness(other, one) is not None
+
+
 REPORTS = st.builds(
     lambda text, nth, item, kind, personal, point, hours: report(
         text, nth, item, kind, personal=personal, point=point, at=T0 + timedelta(hours=hours)

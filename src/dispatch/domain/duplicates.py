@@ -98,7 +98,8 @@ def likeness(one: Report, other: Report) -> Likeness | None:
     own = _own(one, other, apart, shared)
     if own is not None:
         return own
-    reach = REACH[max(one.kind, other.kind, key=lambda kind: REACH[kind].span)]
+    mine, theirs = REACH[one.kind], REACH[other.kind]
+    reach = Reach(max(mine.metres, theirs.metres), max(mine.span, theirs.span))
     near = _near(one, other, reach)
     item = _item(one, other)
     if near is None or apart > reach.span or shared < _needed(one, other):
