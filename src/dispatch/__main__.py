@@ -1,4 +1,4 @@
-"""The command line: serve, work, migrate, doctor, tenant, user, api-key, openapi, docs.
+"""The command line: serve, work, migrate, index, doctor, tenant, user, api-key, openapi, docs.
 
 It ends with 2 when it was asked or set wrongly, with 1 when the database cannot be used, and says why in one line.
 """
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 import uvicorn
@@ -25,9 +26,11 @@ from dispatch.db import migrate as migrations
 from dispatch.db import sealed
 from dispatch.db.engine import open_database
 from dispatch.db.rotation import rotate
+from dispatch.db.tenants import tenant_ids
 from dispatch.demo import cast
 from dispatch.demo.seed import seed
 from dispatch.jobs.relay import relay
+from dispatch.orders.actions.indexing import index_batch
 from dispatch.settings import Settings
 from dispatch.wiring import REACTIONS
 from dispatch.worker import work as run_jobs
@@ -163,6 +166,28 @@ def examine(
             typer.echo(f"{check.health:<5} {check.name:<11} {check.said}")
     if any(check.health is doctor.Health.FAIL for check in checks):
         raise typer.Exit(1)
+
+
+@cli.command()
+def index() -> None:
+    """Put the words of all orders into the search index; those that are there stay. May run beside the service."""
+    asyncio.run(_index(Settings()))
+
+
+async def _index(settings: Settings) -> None:
+    database = open_database(settings)
+    try:
+        async with database.reading() as db:
+            tenants = await tenant_ids(db)
+        for tenant_id in tenants:
+            after: UUID | None = None
+            while True:
+                async with database.writing() as db:
+                    after = await index_batch(db, tenant_id, after)
+                if after is None:
+                    break
+    finally:
+        await database.close()
 
 
 @cli.command()

@@ -17,6 +17,7 @@ from dispatch.db.engine import Database
 from dispatch.demo import routes as demo
 from dispatch.dispatching import routes as dispatching
 from dispatch.domain.facts import Fact
+from dispatch.finding import routes as finding
 from dispatch.grants import routes as grants
 from dispatch.home import routes as home
 from dispatch.jobs import housekeeping, relay
@@ -45,6 +46,7 @@ ROUTERS: Sequence[APIRouter] = (
     places.router,
     catalog.router,
     bulk.router,
+    finding.router,
     orders.router,
     dispatching.router,
     ratings.router,
@@ -80,6 +82,7 @@ JOBS: Sequence[Every] = (
     Every("privacy.keeping", 21_600.0, privacy_timers.keep_no_longer),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
     Every("auth.forget", 3600.0, auth_timers.forget),
+    Every("database.statistics", 3600.0, housekeeping.refresh_statistics),
 )
 
 

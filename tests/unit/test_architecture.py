@@ -35,6 +35,7 @@ KEYLESS = {
     "refresh_session": "the token is the key",
     "logout": "safe to repeat",
     "give_phone": "WeChat's code is good once, and is the key",
+    "suggest_items": "keeps nothing",
 }
 
 
@@ -93,6 +94,8 @@ def test_orders_are_selected_where_visibility_is_applied():
     reasons = {
         "orders/queries.py": "its branches, paged one by one; children and steps for the service itself",
         "orders/whole.py": "the columns that queries restricts",
+        "orders/alike.py": "the service compares; whether the filer may see an order is a column",
+        "orders/actions/indexing.py": "the service keeps the words of every order",
         "notices/reactions.py": "the service tells whoever is concerned",
         "privacy/actions/erasing.py": "what is about a person who asked to be forgotten",
         "privacy/actions/exporting.py": "what is the person's own, for the file",

@@ -34,6 +34,10 @@ Attachments = Annotated[
 """Ids as they are kept, within a JSON column."""
 
 
+Words = Annotated[str, TextRule(1, 50, lines=False)]
+"""What is typed into a search box."""
+
+
 class ConsentIn(Body):
     """How the beneficiary agreed that another files."""
 
@@ -385,6 +389,21 @@ class OrderOut(Wire):
     deadlines: list[DeadlineOut] = Field(description="Empty until clocks run.")
     rating: RatingOut | None
     moves: list[MoveOut]
+
+
+class HintOut(Wire):
+    """An order that may ask for the same thing. Only a hint; one that the filer may not see has no number."""
+
+    id: UUID | None
+    number: str | None
+    why: list[str] = Field(examples=[["同一事项", "相距约40米", "相隔3小时", "描述相近（43%）"]])
+    score: float = Field(examples=[0.81])
+
+
+class FiledOut(OrderOut):
+    """An order that was just filed, and what it may repeat."""
+
+    possible_duplicates: list[HintOut]
 
 
 class GoneOut(Wire):

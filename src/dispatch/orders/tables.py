@@ -4,6 +4,7 @@ from sqlalchemy import Boolean, Column, Date, Index, Integer, SmallInteger, Stri
 
 from dispatch.db.base import (
     code_column,
+    derived_table,
     one_of,
     tally,
     tenant_fk,
@@ -12,7 +13,8 @@ from dispatch.db.base import (
     tenant_unique,
 )
 from dispatch.db.sealed import Sealed
-from dispatch.db.types import Id, Instant, Json
+from dispatch.db.types import Id, Instant, Json, sorted_by_code_point
+from dispatch.domain.grams import LONGEST
 from dispatch.domain.order import (
     Ask,
     AskState,
@@ -126,6 +128,14 @@ order_steps = tenant_table(
     tenant_fk("order_id", "orders"),
     tenant_index("ix_order_steps_at", "at"),
     key=("order_id", "seq"),
+)
+
+order_grams = derived_table(
+    "order_grams",
+    # The words of the order's own text and of what was added to it (ADR 0028); no name, phone or address.
+    Column("gram", sorted_by_code_point(LONGEST), nullable=False),
+    Column("order_id", Id, nullable=False),
+    key=("gram", "order_id"),
 )
 
 dispatches = tenant_table(

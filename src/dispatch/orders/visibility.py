@@ -112,6 +112,16 @@ def below(place_id: UUID | None) -> Select[tuple[UUID]]:
     )
 
 
+def within(place_id: UUID) -> Condition:
+    """At a place or at one under it."""
+    return or_(
+        orders.c.community_id == place_id,
+        orders.c.street_id == place_id,
+        orders.c.grid_id == place_id,
+        orders.c.place_id.in_(below(place_id)),
+    )
+
+
 def parties(actor: Actor) -> list[tuple[Party, Grant]]:
     """What the actor may take as, and under which grant."""
     return [(party, grant) for grant in actor.grants if (party := party_of(grant, actor.account_id))]

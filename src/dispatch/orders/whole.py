@@ -1,5 +1,6 @@
 """An order with everything that hangs on it: how it is read in one statement and what it means."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -211,6 +212,15 @@ class Whole:
 def number(day: str, serial: int) -> str:
     """An order's human number, unique per tenant and day."""
     return f"D{day}-{serial:06d}"
+
+
+_NUMBER = re.compile(r"\s*D([0-9]{8})-([0-9]{1,9})\s*", re.ASCII | re.IGNORECASE)
+
+
+def read_number(said: str) -> tuple[str, int] | None:
+    """Day and serial of an order's human number; None if it is something else."""
+    match = _NUMBER.fullmatch(said)
+    return (match[1], int(match[2])) if match else None
 
 
 def dispatch_number(day: str, serial: int, nth: int) -> str:

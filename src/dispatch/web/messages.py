@@ -188,6 +188,7 @@ LABELS: dict[str, str] = {
     "status": "申请状态",
     "created_from": "点单时间（起）",
     "created_to": "点单时间（止）",
+    "q": "查找的内容",
     "updated_since": "更新时间（起）",
     "idempotency-key": "防重复提交标识",
     "if-match": "版本号",

@@ -28,6 +28,7 @@ from dispatch.domain.refusal import (
 )
 from dispatch.domain.screening import holds_numbers
 from dispatch.orders import log
+from dispatch.orders.actions.indexing import indexed
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Done
 from dispatch.orders.tables import counters, orders
 from dispatch.people.queries import proof, proven
@@ -224,4 +225,5 @@ def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
 async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], *, at: datetime) -> None:
     counter = counting_up(db, counters, {"tenant_id": actor.tenant.id, "day": row["day"]}, "value")
     steps = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
-    await guarded(db, counter, [Rows(orders, [row]), *steps])
+    words = indexed(actor.tenant.id, row["id"], row["text"])
+    await guarded(db, counter, [Rows(orders, [row]), *steps, *words])

@@ -16,7 +16,9 @@ from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
 from dispatch.domain.keeping import CLEARED, GONE
+from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
+from dispatch.orders.actions.indexing import forget_words, index_orders
 from dispatch.orders.tables import dispatches, order_steps, orders, ratings, requests
 from dispatch.people.actions import end_grants
 from dispatch.people.tables import accounts, api_keys, body_people, identities, members, sessions
@@ -53,6 +55,7 @@ async def clear_content(
     """Forget whom the orders were about: words in the order, its history, requests, verdicts, notices and facts."""
     if not order_ids:
         return
+    await forget_words(db, tenant_id, order_ids)
     await db.execute(
         update(orders)
         .where(orders.c.tenant_id == tenant_id, orders.c.id.in_(order_ids))
@@ -155,6 +158,13 @@ async def own_orders(db: AsyncConnection, tenant_id: int, account_id: UUID) -> l
 
 async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
     """Forget what the person wrote in orders of others."""
+    supplemented = select(order_steps.c.order_id).where(
+        order_steps.c.tenant_id == tenant_id,
+        order_steps.c.account_id == account_id,
+        order_steps.c.move == Move.SUPPLEMENT,
+    )
+    added_to = list((await db.execute(supplemented.distinct())).scalars())
+    await forget_words(db, tenant_id, added_to)
     wordy: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
         (order_steps, "account_id", ("text",)),
         (requests, "asked_by", ("text", "suggestion")),
@@ -166,3 +176,4 @@ async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> No
             .where(table.c.tenant_id == tenant_id, table.c[by] == account_id)
             .values(dict.fromkeys(columns))
         )
+    await index_orders(db, tenant_id, added_to)
