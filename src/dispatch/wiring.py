@@ -15,6 +15,7 @@ from dispatch.home import routes as home
 from dispatch.jobs import housekeeping, relay
 from dispatch.jobs.relay import Reaction
 from dispatch.jobs.schedule import Every
+from dispatch.matching import routes as matching
 from dispatch.notices import reactions as notices
 from dispatch.notices import routes as notice_routes
 from dispatch.orders import routes as orders
@@ -33,6 +34,7 @@ ROUTERS: Sequence[APIRouter] = (
     bulk.router,
     orders.router,
     dispatching.router,
+    matching.router,
     ratings.router,
     notice_routes.router,
 )

@@ -52,6 +52,8 @@ orders = tenant_table(
     Column("community_id", Id),
     Column("grid_id", Id),
     Column("address", String(256)),
+    # Tells whether a helper lives behind the same door (domain.household).
+    Column("address_key", String(32)),
     Column("location", Json),
     Column("text", Text, nullable=False),
     Column("answers", Json),
@@ -66,6 +68,8 @@ orders = tenant_table(
     Column("beneficiary_phone", String(32)),
     Column("relation", String(32)),
     Column("consent", Json),
+    # Whom the order is about, if that is somebody with an account: such a one neither sees nor takes it.
+    Column("about_id", Id),
     Column("contact_phone", String(32)),
     Column("hide_name", Boolean, nullable=False, default=False),
     Column("wanted_from", Instant),
@@ -87,6 +91,7 @@ orders = tenant_table(
     tenant_fk("place_id", "places"),
     tenant_fk("item_code", "items", "code"),
     tenant_fk("filer_id", "accounts"),
+    tenant_fk("about_id", "accounts"),
     tenant_fk("parent_id", "orders"),
     tenant_unique("day", "serial"),
     tenant_index("ix_orders_queue", "community_id", "state", "created_at", "id"),
