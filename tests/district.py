@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from dispatch.domain import freetime
+from dispatch.domain.conflict import Concerned
 from dispatch.domain.geo import Point
 from dispatch.domain.matching import Candidate, Need, Skill
 from dispatch.domain.order import TakerKind
@@ -99,10 +100,12 @@ def a_need(dice: Random, ground: Ground, members: list[Candidate], **fixed: Any)
         wanted=dice.choice(
             (None, freetime.window(start, start + timedelta(hours=dice.choice((1, 2, 4, 5, 30)))))
         ),
-        beneficiary_id=known[0].id if known else None,
-        about_id=known[1].id if len(known) > 1 else None,
-        households=frozenset({UUID(int=dice.randint(1, 30))}),
-        address_keys=frozenset({str(dice.randint(1, 30))}),
+        concerned=Concerned(
+            beneficiary_id=known[0].id if known else None,
+            about_id=known[1].id if len(known) > 1 else None,
+            households=frozenset({UUID(int=dice.randint(1, 30))}),
+            address_keys=frozenset({str(dice.randint(1, 30))}),
+        ),
         returned=frozenset(parties[2:3]),
         said_no=frozenset(parties[3:4]),
         on_it=frozenset(parties[4:5]),

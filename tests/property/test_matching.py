@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.domain import matching
+from dispatch.domain.conflict import conflicts
 from dispatch.domain.explaining import scored
 from dispatch.domain.matching import CONFLICTS, WHY_NOT, rank, why_not
 from dispatch.matching.pool import Pool
@@ -56,11 +57,11 @@ def test_household_beneficiary_and_the_one_complained_about_are_never_among_them
     need = a_need(dice, ground, members, ring_id=ground.root)
     rows, _ = Pool(members).best(need)
     for one in (members[row] for row in rows):
-        assert one.id not in (need.about_id, need.beneficiary_id)
-        assert one.household_id not in need.households
-        assert one.address_key not in need.address_keys
+        assert one.id not in (need.concerned.about_id, need.concerned.beneficiary_id)
+        assert one.household_id not in need.concerned.households
+        assert one.address_key not in need.concerned.address_keys
     for one in members:
-        clash = set(matching.conflicts(need, one.id, one.household_id, one.address_key))
+        clash = set(conflicts(need.concerned, one.id, one.household_id, one.address_key))
         assert clash <= CONFLICTS
         assert clash <= set(why_not(need, one)) <= set(WHY_NOT)
 

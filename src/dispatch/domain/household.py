@@ -5,6 +5,9 @@ import re
 import unicodedata
 from uuid import UUID
 
+HOUSEHOLD = "household"
+"""The kind of place that is one door."""
+
 _NUMERALS = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
 _SAID = re.compile(r"[零〇一二两三四五六七八九十]+(?=[号栋幢座楼单元层室户])")
 

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from dispatch.domain import freetime
+from dispatch.domain.conflict import Concerned, conflicts
 from dispatch.domain.freetime import Window
 from dispatch.domain.geo import Point
 from dispatch.domain.life import Party
@@ -110,10 +111,7 @@ class Need:
     slots: int = 1
     point: Point | None = None
     wanted: Window | None = None
-    beneficiary_id: UUID | None = None
-    about_id: UUID | None = None
-    households: frozenset[UUID] = frozenset()
-    address_keys: frozenset[str] = frozenset()
+    concerned: Concerned = Concerned()  # noqa: RUF009 - frozen
     returned: frozenset[Party] = frozenset()
     said_no: frozenset[Party] = frozenset()
     on_it: frozenset[Party] = frozenset()
@@ -207,22 +205,11 @@ def why_not(need: Need, who: Candidate) -> tuple[str, ...]:
     if who.body:
         against |= set(_body(need, who))
     else:
-        against |= {*conflicts(need, who.id, who.household_id, who.address_key), *_person(need, who)}
+        against |= {
+            *conflicts(need.concerned, who.id, who.household_id, who.address_key),
+            *_person(need, who),
+        }
     return tuple(code for code in WHY_NOT if code in against)
-
-
-def conflicts(
-    need: Need, account_id: UUID, household_id: UUID | None, address_key: str | None
-) -> tuple[str, ...]:
-    """Reasons that stand whatever a dispatcher thinks: for takes, offers and whom a body sends."""
-    found = []
-    if account_id == need.about_id:
-        found.append("complained_about")
-    if account_id == need.beneficiary_id:
-        found.append("own_order")
-    elif household_id in need.households or address_key in need.address_keys:
-        found.append("same_household")
-    return tuple(found)
 
 
 def _standing(need: Need, who: Candidate) -> Iterable[str]:
@@ -284,7 +271,7 @@ def able(need: Need, who: Candidate) -> list[Candidate]:
         one
         for one in who.people
         if one.state == "active"
-        and not conflicts(need, one.id, one.household_id, one.address_key)
+        and not conflicts(need.concerned, one.id, one.household_id, one.address_key)
         and not any(_person(need, one))
     ]
 

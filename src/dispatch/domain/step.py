@@ -122,14 +122,16 @@ def _supplement(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 
 def _fixed(data: Data) -> dict[str, Any]:
     """Item and urgency as the community fixes them (resolved against the catalogue by the action)."""
-    return {name: data[name] for name in ("item_code", "urgency") if data.get(name) is not None}
+    return {name: data[name] for name in ("item_code", "urgency", "about_id") if data.get(name) is not None}
 
 
 def _with_item_flags(life: Life, data: Data) -> frozenset[str] | None:
-    if data.get("item_flags") is None:
+    """The flag stands if the item is about a person, or this order names one."""
+    if data.get("item_flags") is None and data.get("about_id") is None:
         return None
-    about = frozenset({Flag.ABOUT_PERSON}) if Flag.ABOUT_PERSON in data["item_flags"] else frozenset()
-    return (life.flags - {Flag.ABOUT_PERSON}) | about
+    flags = life.item_flags if data.get("item_flags") is None else data["item_flags"]
+    about = Flag.ABOUT_PERSON in flags or data.get("about_id") is not None
+    return (life.flags - {Flag.ABOUT_PERSON}) | (frozenset({Flag.ABOUT_PERSON}) if about else frozenset())
 
 
 def _accept(life: Life, who: Standing, data: Data, at: datetime) -> Moved:

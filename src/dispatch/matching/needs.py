@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, and_, literal, select
+from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import checkin_items
@@ -20,13 +20,12 @@ from dispatch.domain.matching import Need
 from dispatch.domain.matchrule import Rule, rule_for
 from dispatch.domain.order import TargetState
 from dispatch.matching.tables import matching_rules
+from dispatch.orders.concerned import concerned
 from dispatch.orders.whole import Whole
+from dispatch.people.queries import homes
 from dispatch.people.tables import accounts
-from dispatch.places.tables import places
 
 SAID_NO = (TargetState.DECLINED, TargetState.LAPSED)
-HOUSEHOLD = "household"
-"""The kind of place that is one door."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,43 +37,20 @@ class Context:
     offers: Mapping[str, frozenset[str]]
     offer_names: Mapping[str, str]
     homes: Mapping[UUID, Mapping[str, Any]]
-    doors: frozenset[UUID]
 
     def rule(self, item_code: str) -> Rule:
         """How orders of an item are matched here."""
         return rule_for(item_code, self.rules)
 
 
-def home_of(tenant_id: int, *wanted: Any) -> Select[Any]:
-    """Who lives behind which door: account, household node, address key."""
-    return (
-        select(accounts.c.id, accounts.c.address_key, places.c.id.label("household_id"))
-        .select_from(
-            accounts.outerjoin(
-                places,
-                and_(
-                    places.c.tenant_id == accounts.c.tenant_id,
-                    places.c.id == accounts.c.home_place_id,
-                    places.c.kind == HOUSEHOLD,
-                ),
-            )
-        )
-        .where(accounts.c.tenant_id == tenant_id, *wanted)
-    )
-
-
 async def context(db: AsyncConnection, tenant_id: int, wholes: Sequence[Whole]) -> Context:
     """Read what stands beside these orders, in one statement."""
     people = [whole.row.beneficiary_id for whole in wholes if whole.row.beneficiary_id]
-    spots = list({whole.row.place_id for whole in wholes})
     rules = select(*(column for column in matching_rules.c if column.key not in _UNREAD)).where(
         matching_rules.c.tenant_id == tenant_id
     )
     offers = select(checkin_items.c.code, checkin_items.c.name, checkin_items.c.item_codes).where(
         checkin_items.c.tenant_id == tenant_id
-    )
-    doors = select(places.c.id).where(
-        places.c.tenant_id == tenant_id, places.c.id.in_(spots), places.c.kind == HOUSEHOLD
     )
     row = (
         await db.execute(
@@ -82,8 +58,7 @@ async def context(db: AsyncConnection, tenant_id: int, wholes: Sequence[Whole]) 
                 tenants.c.zone,
                 folded(rules).label("rules"),
                 folded(offers).label("offers"),
-                folded(home_of(tenant_id, accounts.c.id.in_(people or [None]))).label("homes"),
-                folded(doors).label("doors"),
+                folded(homes(tenant_id, accounts.c.id.in_(people))).label("homes"),
             ).where(tenants.c.id == literal(tenant_id))
         )
     ).one()
@@ -97,7 +72,6 @@ async def context(db: AsyncConnection, tenant_id: int, wholes: Sequence[Whole]) 
         offers={code: frozenset(found) for code, found in by_item.items()},
         offer_names={line["code"]: line["name"] for line in row.offers},
         homes={line["id"]: line for line in row.homes},
-        doors=frozenset(line["id"] for line in row.doors),
     )
 
 
@@ -115,7 +89,6 @@ def need(whole: Whole, beside: Context, *, ring_id: UUID | None = None, at: date
     """What an order needs. ``ring_id``: within which place; else where it is open to, else its community."""
     row, life = whole.row, whole.life
     flags = life.item_flags
-    home = beside.homes.get(row.beneficiary_id, {})
     rule = beside.rule(row.item_code)
     held = life.held
     ring = ring_id or (held.ring_id if held else None) or row.community_id or row.street_id or row.place_id
@@ -137,14 +110,7 @@ def need(whole: Whole, beside: Context, *, ring_id: UUID | None = None, at: date
         slots=2 if ItemFlag.TWO_PEOPLE in flags else 1,
         point=point_of(row.location),
         wanted=_window(row, beside.zone),
-        beneficiary_id=row.beneficiary_id,
-        about_id=row.about_id,
-        households=frozenset(
-            id
-            for id in (home.get("household_id"), row.place_id if row.place_id in beside.doors else None)
-            if id
-        ),
-        address_keys=frozenset(key for key in (home.get("address_key"), row.address_key) if key),
+        concerned=concerned(whole, beside.homes.get(row.beneficiary_id)),
         returned=life.barred,
         said_no=frozenset(
             (line["kind"], line["target_id"]) for line in whole.lists["targets"] if line["state"] in SAID_NO

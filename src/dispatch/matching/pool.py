@@ -123,11 +123,11 @@ class Pool:
     def _excluded(self, need: Need) -> list[int]:
         """Single rows: conflicts, the past with this order, the young."""
         parties = {*need.returned, *need.said_no, *need.on_it}
-        parties |= {("member", id) for id in (need.about_id, need.beneficiary_id) if id}
+        parties |= {("member", id) for id in (need.concerned.about_id, need.concerned.beneficiary_id) if id}
         found = [self.row[party] for party in parties if party in self.row]
-        for household in need.households:
+        for household in need.concerned.households:
             found += self.households.get(household, [])
-        for key in need.address_keys:
+        for key in need.concerned.address_keys:
             found += self.addresses.get(key, [])
         on = need.at.date()
         for at in self.young:

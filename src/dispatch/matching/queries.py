@@ -10,11 +10,12 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, o
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain import freetime
+from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.life import Party
 from dispatch.domain.matching import Candidate, Skill
 from dispatch.domain.matchrule import Rule
 from dispatch.domain.order import DispatchState, TakerKind, TakeState, TargetState
-from dispatch.matching.needs import HOUSEHOLD, Context, point_of
+from dispatch.matching.needs import Context, point_of
 from dispatch.orders.tables import dispatch_targets, dispatches, orders, ratings, takes
 from dispatch.people.tables import accounts, bodies, body_people, members
 from dispatch.places.queries import below, ids_of

@@ -74,7 +74,7 @@ async def around(
         path_around(seen, need.ring_id),
         beside,
         rule,
-        beneficiary_id=need.beneficiary_id,
+        beneficiary_id=need.concerned.beneficiary_id,
         at=at,
     )
     return need, rule, found

@@ -79,6 +79,7 @@ async def tell_of_move(db: AsyncConnection, tenant_id: int, body: Mapping[str, A
     if move in FOR_FILERS:
         told |= await _filers(db, tenant_id, order)
     told.pop(step.account_id, None)
+    _spare(told, order)
     await _write(db, tenant_id, told, f"step:{order_id}:{seq}", move.value, order, said, seq=seq, at=step.at)
 
 
@@ -90,6 +91,7 @@ async def tell_deciders(db: AsyncConnection, tenant_id: int, body: Mapping[str, 
     place_id = order.street_id if request.by_street else order.community_id
     told = dict.fromkeys(await _granted(db, tenant_id, roles, place_id, at=at), request.order_id)
     told.pop(request.asked_by, None)
+    _spare(told, order)
     said = f"有一条{ASK_LABELS[Ask(request.kind)]}申请等您处理。"
     await _write(
         db,
@@ -118,13 +120,22 @@ async def tell_asker(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any
     )
 
 
+def _spare(told: dict[UUID, UUID], order: Any) -> None:
+    """Whom an order is about hears nothing of it, unless it is that person's own."""
+    if order.about_id not in (order.filer_id, order.beneficiary_id):
+        told.pop(order.about_id, None)
+
+
 async def _order(db: AsyncConnection, tenant_id: int, order_id: UUID) -> Any:
     columns = [orders.c[name] for name in _ORDER]
     row = await db.execute(select(*columns).where(orders.c.tenant_id == tenant_id, orders.c.id == order_id))
     return row.one()
 
 
-_ORDER = ("id", "day", "serial", "filer_id", "beneficiary_id", "community_id", "street_id", "children_count")
+_ORDER = (
+    *("id", "day", "serial", "filer_id", "beneficiary_id", "about_id"),
+    *("community_id", "street_id", "children_count"),
+)
 
 
 async def _request(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any]) -> Any:

@@ -88,6 +88,10 @@ class AcceptIn(Body):
     item_code: Code | None = None
     urgency: Urgency | None = None
     text: Text | None = None
+    about_id: IdIn | None = Field(
+        None,
+        description="Whom the order is about, if that is an account here: such a one never sees or takes it.",
+    )
 
 
 class RejectIn(Body):

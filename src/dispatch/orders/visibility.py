@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select, true
 
+from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.life import Party, party_of
 from dispatch.domain.order import (
     HELD,
@@ -29,6 +30,8 @@ from dispatch.orders.tables import (
     take_people,
     takes,
 )
+from dispatch.people.queries import PEOPLE
+from dispatch.people.tables import accounts
 from dispatch.places.tables import places
 
 Condition = ColumnElement[bool]
@@ -44,6 +47,12 @@ def branches(actor: Actor) -> list[Condition]:
     return [*mine(actor), *scoped(actor), *held(actor), *pool(actor)]
 
 
+def _not_about(actor: Actor, ways: list[Condition]) -> list[Condition]:
+    """An order about somebody is hidden from that person, in counts and digests too (peers.md §5.7, 131)."""
+    other = or_(orders.c.about_id.is_(None), orders.c.about_id != actor.account_id)
+    return [and_(way, other) for way in ways]
+
+
 def mine(actor: Actor) -> list[Condition]:
     """Filed by the actor, or for the actor."""
     return [orders.c.filer_id == actor.account_id, orders.c.beneficiary_id == actor.account_id]
@@ -51,6 +60,10 @@ def mine(actor: Actor) -> list[Condition]:
 
 def scoped(actor: Actor) -> list[Condition]:
     """At a place that one of the actor's grants looks after."""
+    return _not_about(actor, _in_scope(actor))
+
+
+def _in_scope(actor: Actor) -> list[Condition]:
     grants = [g for g in actor.grants if g.role in SCOPED_ROLES and g.place_id and not g.body_id]
     if any(len(grant.path) == 1 for grant in grants):
         return [true()]  # the root: the whole tenant
@@ -101,12 +114,12 @@ def taken(actor: Actor) -> list[Condition]:
         take_people.c.order_id == orders.c.id,
         take_people.c.account_id == actor.account_id,
     )
-    return [*own, staffed]
+    return _not_about(actor, [*own, staffed])
 
 
 def held(actor: Actor) -> list[Condition]:
     """Taken, offered or assigned to the actor, or one whose body was called to it."""
-    conditions = taken(actor)
+    conditions: list[Condition] = []
     for (kind, id), _ in parties(actor):
         conditions.append(
             exists().where(
@@ -131,7 +144,7 @@ def held(actor: Actor) -> list[Condition]:
                 ),
             )
         )
-    return conditions
+    return [*taken(actor), *_not_about(actor, conditions)]
 
 
 def pool(actor: Actor, *, at: datetime | None = None) -> list[Condition]:
@@ -150,13 +163,48 @@ def pool(actor: Actor, *, at: datetime | None = None) -> list[Condition]:
         ]
         if at is not None:
             open_to.append(or_(dispatches.c.expires_at.is_(None), dispatches.c.expires_at >= at))
+        if kind in PEOPLE:
+            open_to.append(~_of_my_household(actor))
         found.append(exists().where(*open_to))
-    return found or [false()]
+    return _not_about(actor, found) or [false()]
+
+
+def _of_my_household(actor: Actor) -> Condition:
+    """At the actor's own door, or for somebody behind it: nobody is asked to serve the own household."""
+    me, theirs, door = accounts.alias("me"), accounts.alias("theirs"), places.alias("door")
+    return exists().where(
+        me.c.tenant_id == orders.c.tenant_id,
+        me.c.id == actor.account_id,
+        or_(
+            me.c.address_key == orders.c.address_key,
+            exists().where(
+                door.c.tenant_id == me.c.tenant_id,
+                door.c.id == me.c.home_place_id,
+                door.c.kind == HOUSEHOLD,
+                or_(
+                    door.c.id == orders.c.place_id,
+                    exists().where(
+                        theirs.c.tenant_id == orders.c.tenant_id,
+                        theirs.c.id == orders.c.beneficiary_id,
+                        theirs.c.home_place_id == door.c.id,
+                    ),
+                ),
+            ),
+            exists().where(
+                theirs.c.tenant_id == orders.c.tenant_id,
+                theirs.c.id == orders.c.beneficiary_id,
+                theirs.c.address_key == me.c.address_key,
+            ),
+        ),
+    )
 
 
 def ever(actor: Actor) -> list[Condition]:
-    """Visible now or once: what a mirror may hold and must be told has gone."""
-    once: list[Condition] = [*branches(actor)]
+    """Visible now or once: what a mirror may hold and must be told has gone.
+
+    Also what turned out to be about the actor: staff may have seen it before the community said so.
+    """
+    once: list[Condition] = [*mine(actor), *_in_scope(actor), *held(actor), *pool(actor)]
     for (kind, id), grant in parties(actor):
         once.append(
             exists().where(

@@ -17,6 +17,7 @@ from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, guarded
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
+from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.handing import asked_next, taken
 from dispatch.domain.life import (
     Dispatch,
@@ -48,6 +49,7 @@ from dispatch.domain.refusal import (
 from dispatch.domain.rules import moved_away, take_refusal
 from dispatch.orders import log, queries
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done
+from dispatch.orders.concerned import conflict, homes_column
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
@@ -58,6 +60,7 @@ from dispatch.orders.tables import (
 )
 from dispatch.orders.whole import Whole
 from dispatch.people import queries as people
+from dispatch.people.queries import PEOPLE
 from dispatch.people.serving import not_serving, serving
 
 TAKEN, ALREADY_YOURS = "taken", "already_yours"
@@ -78,7 +81,7 @@ async def take(
         RoleForbidden: visible, but not the actor's to take.
         SlotTaken, OrderClosed, NotEligible: why not, for whoever is or was in the audience.
     """
-    also: dict[str, Any] = serving(actor)
+    also: dict[str, Any] = serving(actor) | homes_column(actor.tenant.id, [actor.account_id])
     if call.key:
         also["kept"] = looked_up(call.key)
     for _ in range(ATTEMPTS):
@@ -153,8 +156,16 @@ async def _refusal(
             return NotEligible(why="not_asked")
     if own_take(life, who, staffed=True):
         return NotEligible(why="already_on_order")
+    if _too_close(seen, row, actor, party):
+        return NotEligible(why=UNTOLD)
     why = not_serving(row)
     return NotEligible(why=why) if why else None
+
+
+def _too_close(seen: Whole, row: Any, actor: Actor, party: Party) -> bool:
+    """Whether the actor may have nothing to do with the order; for a body only whom it is about counts."""
+    found = conflict(seen, row.homes, actor.account_id)
+    return found == "complained_about" or (found is not None and party[0] in PEOPLE)
 
 
 async def _ever_in_audience(
@@ -258,7 +269,7 @@ def _take(
     }
     renewed = tuple(name for name in row if name not in ("tenant_id", "id", "order_id", "dispatch_id", "nth"))
     dependents: list[Dependent] = [Rows(takes, [row], update=renewed)]
-    if kind in (TakerKind.MEMBER, TakerKind.STAFF):
+    if kind in PEOPLE:
         person = {
             "tenant_id": tenant_id,
             "order_id": life.id,

@@ -12,11 +12,11 @@ from dispatch.db.dialect import Dependent, Rows, folded
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import Move
 from dispatch.domain.people import Actor
-from dispatch.domain.refusal import BodyNotFound, ItemNotFound, ItemRetired
+from dispatch.domain.refusal import AccountNotFound, BodyNotFound, ItemNotFound, ItemRetired
 from dispatch.orders.actions.performing import Call, Data, Done, perform
 from dispatch.orders.tables import order_bodies
 from dispatch.orders.whole import Whole
-from dispatch.people.tables import bodies
+from dispatch.people.tables import accounts, bodies
 
 SIMPLE = frozenset(
     {
@@ -43,10 +43,11 @@ async def simple(
 async def accept(
     db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
 ) -> Done:
-    """Take the order in; fixes item and urgency.
+    """Take the order in; fixes item and urgency, and whom it is about (``about_id``), if that is somebody here.
 
     Raises:
         ItemNotFound, ItemRetired: the community's own item code.
+        AccountNotFound: nobody here is whom it is said to be about.
     """
     return await perform(
         db,
@@ -84,17 +85,25 @@ async def resolve(
 
 
 def _item_column(actor: Actor, data: Data) -> dict[str, ColumnElement[Any]]:
-    if not data.get("item_code"):
-        return {}
-    row = select(items.c.code, items.c.urgency, items.c.flags, items.c.retired_at).where(
-        items.c.tenant_id == actor.tenant.id, items.c.code == data["item_code"]
-    )
-    return {"new_item": folded(row)}
+    columns: dict[str, ColumnElement[Any]] = {}
+    if data.get("item_code"):
+        row = select(items.c.code, items.c.urgency, items.c.flags, items.c.retired_at).where(
+            items.c.tenant_id == actor.tenant.id, items.c.code == data["item_code"]
+        )
+        columns["new_item"] = folded(row)
+    if data.get("about_id"):
+        about = select(accounts.c.id).where(
+            accounts.c.tenant_id == actor.tenant.id, accounts.c.id == data["about_id"]
+        )
+        columns["about"] = about.scalar_subquery()
+    return columns
 
 
 def _fix(data: Data) -> Any:
     async def ready(db: AsyncConnection, actor: Actor, seen: Whole, row: Any) -> Data:
-        """A new item brings its own urgency, unless the community says otherwise."""
+        """A new item brings its own urgency, unless the community says otherwise; whom it is about must exist."""
+        if data.get("about_id") and row.about is None:
+            raise AccountNotFound()
         if not data.get("item_code"):
             return {}
         if not row.new_item:
