@@ -1,6 +1,6 @@
 """matching
 
-Follows 20261123_0126. What it locks and whether it can be taken back: NOTES.md.
+Follows 20261124_2338. What it locks and whether it can be taken back: NOTES.md.
 """
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "20261124_2342"
-down_revision = "20261123_0126"
+down_revision = "20261124_2338"
 branch_labels = None
 depends_on = None
 

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from structlog.types import Processor
 
+from dispatch.domain.screening import screened
 from dispatch.settings import Settings
 
 HIDDEN = "***"
@@ -49,29 +50,8 @@ TOO_TALKATIVE = {
     "asyncio": logging.WARNING,
 }
 
-_UUID = r"(?P<uuid>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
-_ID_NUMBER = (
-    r"(?P<id>(?<![0-9])[1-9][0-9]{5}(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9][0-9]{3}[0-9Xx](?![0-9]))"
-)
-_MOBILE = r"(?P<mobile>(?<![0-9])1[3-9][0-9](?:[ -]?[0-9]{4}){2}(?![0-9]))"
-_LANDLINE = r"(?P<landline>(?<![0-9-])0[1-9][0-9]{1,2}-?[2-9][0-9]{6,7}(?![0-9]))"
-_PERSONAL = re.compile(f"{_UUID}|{_ID_NUMBER}|{_MOBILE}|{_LANDLINE}", re.ASCII)
 # Values that drivers put into their messages: SQLAlchemy's parameters, PostgreSQL's DETAIL with the row.
 _ROW_VALUES = re.compile(r"^(?:\[parameters: |DETAIL:\s).*$", re.MULTILINE)
-
-
-def mask_text(text: str) -> str:
-    """The text with phones and identity numbers made unreadable; ids of ours (UUIDs) stay."""
-    return _PERSONAL.sub(_hide, text)
-
-
-def _hide(match: re.Match[str]) -> str:
-    found = match[0]
-    if match["uuid"]:
-        return found
-    if match["mobile"]:
-        return f"{found[:3]}{'*' * (len(found) - 5)}{found[-2:]}"
-    return f"{found[0]}{'*' * (len(found) - 2)}{found[-1]}"
 
 
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -86,9 +66,9 @@ def _masked(key: object, value: Any) -> Any:
         return HIDDEN
     if isinstance(value, str):
         text = _ROW_VALUES.sub(HIDDEN, value) if key in ("exception", "event") else value
-        return mask_text(text)
+        return screened(text)
     if type(value) is int and value > LONGEST_COUNT:  # as long as a phone number
-        text = mask_text(str(value))
+        text = screened(str(value))
         return value if text == str(value) else text
     if isinstance(value, dict):
         return {inner: _masked(inner, each) for inner, each in value.items()}

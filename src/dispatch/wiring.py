@@ -11,6 +11,7 @@ from dispatch.db.engine import Database
 from dispatch.demo import routes as demo
 from dispatch.dispatching import routes as dispatching
 from dispatch.domain.facts import Fact
+from dispatch.grants import routes as grants
 from dispatch.home import routes as home
 from dispatch.jobs import housekeeping, relay
 from dispatch.jobs.relay import Reaction
@@ -29,6 +30,7 @@ from dispatch.web.deps import Identity
 ROUTERS: Sequence[APIRouter] = (
     home.router,
     people.router,
+    grants.router,
     places.router,
     catalog.router,
     bulk.router,

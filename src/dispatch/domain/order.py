@@ -369,6 +369,8 @@ class Flag(StrEnum):
     ABOUT_PERSON = "about_person"
     EXCLUDED = "excluded"
     DISPUTED = "disputed"
+    CONTACT_IN_TEXT = "contact_in_text"
+    OWN_TAKE = "own_take"
 
 
 class DispatchState(StrEnum):

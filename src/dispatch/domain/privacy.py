@@ -1,21 +1,27 @@
 """What a viewer may see of a person: full, masked, or nothing. Decided here, applied on the server only.
 
-Masking follows the platform's table for mini-programs (王*四, 156******77); who sees what is
-domain.md §4.1: the street reads masked, a taker sees a person only after taking and until seven
-days after closing, the pool sees no person at all.
+Who sees what is domain.md §4.1: the dispatcher sees, grid workers and the street read masked and may have contact
+data shown for a reason, a taker sees a person only after taking and until seven days after closing, the pool sees
+no person at all. Masks follow the platform's table for mini-programs (wechat.md §2.9: *三, 王*四, 156******77).
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 
 from dispatch.domain.life import Life, Standing, served
-from dispatch.domain.order import Flag, Relation
-from dispatch.domain.people import GROUND_ROLES, Role
+from dispatch.domain.order import RESTING, Flag, Relation
+from dispatch.domain.people import GROUND_ROLES, STREET_ROLES, Role
+from dispatch.domain.refusal import Refusal, RoleForbidden, TooLate
 
 CONTACT_CLOSES = timedelta(days=7)
 """After closing, contact data closes again for those who served (product decision §4)."""
 
-_COMMUNITY = GROUND_ROLES | {Role.DISPATCHER, Role.COMMUNITY_SECRETARY}
+KNOWS = frozenset({Role.DISPATCHER, Role.COMMUNITY_SECRETARY})
+"""Who knows everybody, in scope: also who filed about a person, or did not wish to be named."""
+
+AT_HOME = frozenset({Role.RESIDENT, Role.MEMBER})
+"""Who files for another as family, not by office."""
 
 
 class Sight(IntEnum):
@@ -26,37 +32,91 @@ class Sight(IntEnum):
     FULL = 2
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one viewer sees of one order.
+
+    Args:
+        sight: of names, phones, addresses.
+        filer, beneficiary, contact: False where that person, or every way to reach one, is kept from this viewer.
+        words: whether texts are read as they were written; else without the numbers in them.
+    """
+
+    sight: Sight
+    filer: bool = True
+    beneficiary: bool = True
+    contact: bool = True
+    words: bool = True
+
+
+def view(life: Life, who: Standing, *, hide_name: bool, at: datetime) -> View:
+    """Work out what an actor sees of an order."""
+    seen = sight(life, who, at=at)
+    if concerned(who) or who.scoped & KNOWS:
+        return View(seen, words=seen is Sight.FULL)
+    about = Flag.ABOUT_PERSON in life.flags
+    unnamed = hide_name and not life.on_behalf
+    return View(
+        seen,
+        filer=not (about or hide_name),
+        beneficiary=not (about or unnamed),
+        contact=not about,
+        words=False,
+    )
+
+
 def sight(life: Life, who: Standing, *, at: datetime) -> Sight:
     """How much of filer and beneficiary an actor sees on this order."""
-    if who.relations & {Relation.FILER, Relation.BENEFICIARY} or who.scoped & _COMMUNITY:
+    if concerned(who):
+        return Sight.MASKED if _office_is_over(life, who) else Sight.FULL
+    if who.scoped & KNOWS or (served(life, who) and not _contact_is_over(life, at)):
         return Sight.FULL
-    if served(life, who) and (life.rested_at is None or at <= life.rested_at + CONTACT_CLOSES):
-        return Sight.FULL
-    return Sight.MASKED if who.scoped or served(life, who) else Sight.NOTHING
+    return Sight.MASKED if who.scoped else Sight.NOTHING
 
 
-def hides_filer(life: Life, who: Standing, *, hide_name: bool) -> bool:
-    """Whether the filer stays nameless: wished so, or the order is about a person; the dispatcher still knows."""
-    if who.relations & {Relation.FILER, Relation.BENEFICIARY} or who.scoped & {
-        Role.DISPATCHER,
-        Role.COMMUNITY_SECRETARY,
-    }:
-        return False
-    return hide_name or Flag.ABOUT_PERSON in life.flags
+def concerned(who: Standing) -> bool:
+    """Whether it is the actor's own order: filed, or for him."""
+    return bool(who.relations & {Relation.FILER, Relation.BENEFICIARY})
+
+
+def _office_is_over(life: Life, who: Standing) -> bool:
+    """Who filed for another by office sees that person only while the order is open; family goes on seeing."""
+    by_office = life.on_behalf and Relation.BENEFICIARY not in who.relations and not who.roles & AT_HOME
+    return by_office and life.effective_state in RESTING
+
+
+def _contact_is_over(life: Life, at: datetime) -> bool:
+    return life.rested_at is not None and at > life.rested_at + CONTACT_CLOSES
+
+
+def reveal_refusal(life: Life, who: Standing, *, at: datetime) -> Refusal | None:
+    """Why contact data is not shown for a purpose; None if it is, and then the act is recorded.
+
+    domain.md §4.1: whoever sees it anyway; grid workers while the order is open; the street with its reason. The
+    district's break-glass needs a second person, which nobody can be in one request: it asks the street.
+    """
+    if sight(life, who, at=at) is Sight.FULL:
+        return None
+    if Flag.ABOUT_PERSON in life.flags:
+        return RoleForbidden()
+    if Role.STREET in who.scoped:
+        return None
+    if who.scoped & GROUND_ROLES:
+        return TooLate() if life.effective_state in RESTING else None
+    return TooLate() if served(life, who) and not who.scoped & STREET_ROLES else RoleForbidden()
 
 
 def masked_name(name: str) -> str:
-    """王四 → 王*, 王小四 → 王*四; a name with · keeps its first part."""
-    head, dot, _ = name.partition("·")
-    if dot:
-        return f"{head}·*"
+    """王三 → *三, 王小四 → 王*四, 欧阳文五 → 欧**五; a ``·`` stays where it is."""
     if len(name) <= 2:
-        return f"{name[:1]}*"
-    return f"{name[0]}{'*' * (len(name) - 2)}{name[-1]}"
+        return f"*{name[1:]}"
+    inner = "".join(sign if sign == "·" else "*" for sign in name[1:-1])
+    return f"{name[0]}{inner}{name[-1]}"
 
 
 def masked_phone(phone: str) -> str:
-    """15600001177 → 156******77; short numbers and landlines keep their last two digits."""
-    if len(phone) == 11 and phone.isdigit():
-        return f"{phone[:3]}******{phone[-2:]}"
-    return f"{'*' * max(len(phone) - 2, 0)}{phone[-2:]}"
+    """15600001177 → 156******77; of fewer than ten digits the first two and the last two stay."""
+    places = [place for place, sign in enumerate(phone) if sign.isdigit()]
+    front = 3 if len(places) >= 10 else 2
+    hidden = set(places[front:-2])
+    return "".join("*" if place in hidden else sign for place, sign in enumerate(phone))

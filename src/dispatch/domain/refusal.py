@@ -174,6 +174,21 @@ class GrantUnknown(Forbidden):
     message = "您选择的身份不存在或已失效，请重新选择。"
 
 
+class OwnWork(Forbidden):
+    """Who worked on an order does not accept the work (domain.md §4.1)."""
+
+    code = "OWN_WORK"
+    message = "您参与了办理，请由其他工作人员验收。"
+
+
+class GrantImpossible(Invalid):
+    """The role cannot be given or lent so: ``why`` says own, role, body, place, ended or period."""
+
+    code = "GRANT_IMPOSSIBLE"
+    message = "不能这样授权，请检查人员、角色和时间。"
+    told = ("why",)
+
+
 class NotYourRating(Forbidden):
     """Takers, resolvers and those who filed for another do not rate: lifecycle, move ``rate``."""
 
@@ -217,6 +232,13 @@ class BodyNotFound(Missing):
 
     code = "BODY_NOT_FOUND"
     message = "没有找到这个单位或队伍。"
+
+
+class GrantNotFound(Missing):
+    """No such grant, or one that is none of the asker's business."""
+
+    code = "GRANT_NOT_FOUND"
+    message = "没有找到这项授权。"
 
 
 class AccountNotFound(Missing):

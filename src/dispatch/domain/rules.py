@@ -32,6 +32,7 @@ from dispatch.domain.refusal import (
     NotYourRating,
     OrderClosed,
     OrderMoved,
+    OwnWork,
     RatingClosed,
     Refusal,
     RequestPending,
@@ -175,7 +176,9 @@ def _verdict_open(life: Life, verdict: Verdict | None, *, personal: bool, at: da
 
 
 def _close(life: Life, who: Standing, at: datetime) -> Refusal | None:
-    """Closing decides a pending wish to reopen, so who closes must be able to decide it."""
+    """Closing decides a pending wish to reopen, so who closes must be able to decide it; nobody accepts own work."""
+    if served(life, who):
+        return OwnWork()
     for ask in life.pending:
         if ask.kind is Ask.REOPEN and (
             Role.SYSTEM in who.roles or (ask.by_street and not who.scoped & STREET_ROLES)

@@ -12,6 +12,7 @@ from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
 from dispatch.domain.order import ASK_LABELS, Ask, DispatchState, Move, State, TakeState, TargetState
 from dispatch.domain.people import BODY_ROLES, Role
+from dispatch.domain.screening import screened
 from dispatch.domain.wording import sentence
 from dispatch.notices.tables import notices
 from dispatch.orders.tables import (
@@ -68,14 +69,14 @@ async def tell_of_move(db: AsyncConnection, tenant_id: int, body: Mapping[str, A
     ).one()
     order = await _order(db, tenant_id, order_id)
     move = Move(step.move)
-    said = sentence(move, State(step.state_to), step.detail, step.text)
+    said = screened(sentence(move, State(step.state_to), step.detail, step.text))  # a notice may lie open
     told: dict[UUID, UUID] = {}
     if move in FOR_COMMUNITY:
-        told |= dict.fromkeys(await _dispatchers(db, tenant_id, order), order_id)
+        told |= dict.fromkeys(await _dispatchers(db, tenant_id, order, at=at), order_id)
     if move in FOR_TAKERS:
         told |= dict.fromkeys(await _takers(db, tenant_id, order_id, step.at), order_id)
     if move is Move.DISPATCH:
-        told |= dict.fromkeys(await _asked(db, tenant_id, order_id), order_id)
+        told |= dict.fromkeys(await _asked(db, tenant_id, order_id, at=at), order_id)
     if move in FOR_FILERS:
         told |= await _filers(db, tenant_id, order)
     told.pop(step.account_id, None)
@@ -181,7 +182,7 @@ async def _takers(db: AsyncConnection, tenant_id: int, order_id: UUID, at: datet
     return {row.account_id for row in rows} | {row.account_id for row in people}
 
 
-async def _asked(db: AsyncConnection, tenant_id: int, order_id: UUID) -> set[UUID]:
+async def _asked(db: AsyncConnection, tenant_id: int, order_id: UUID, *, at: datetime) -> set[UUID]:
     """The candidates of the running dispatch: members and staff themselves, for bodies those who act for them."""
     targets = await db.execute(
         select(dispatch_targets.c.kind, dispatch_targets.c.target_id)
@@ -209,31 +210,31 @@ async def _asked(db: AsyncConnection, tenant_id: int, order_id: UUID) -> set[UUI
                 grants.c.tenant_id == tenant_id,
                 grants.c.body_id.in_(bodies),
                 grants.c.role.in_(tuple(BODY_ROLES)),
-                grants.c.valid_to.is_(None),
+                _stands(at),
             )
         )
         people |= {row.account_id for row in rows}
     return people
 
 
-async def _dispatchers(db: AsyncConnection, tenant_id: int, order: Any) -> set[UUID]:
-    return await _granted(db, tenant_id, (Role.DISPATCHER,), order.community_id, at=None)
+def _stands(at: datetime) -> Any:
+    """Grants in force at an instant, those delegated for a time included."""
+    return and_(grants.c.valid_from <= at, or_(grants.c.valid_to.is_(None), grants.c.valid_to > at))
+
+
+async def _dispatchers(db: AsyncConnection, tenant_id: int, order: Any, *, at: datetime) -> set[UUID]:
+    return await _granted(db, tenant_id, (Role.DISPATCHER,), order.community_id, at=at)
 
 
 async def _granted(
-    db: AsyncConnection, tenant_id: int, roles: Iterable[Role], place_id: UUID | None, *, at: datetime | None
+    db: AsyncConnection, tenant_id: int, roles: Iterable[Role], place_id: UUID | None, *, at: datetime
 ) -> set[UUID]:
-    stands = (
-        grants.c.valid_to.is_(None)
-        if at is None
-        else or_(grants.c.valid_to.is_(None), grants.c.valid_to > at)
-    )
     rows = await db.execute(
         select(grants.c.account_id).where(
             grants.c.tenant_id == tenant_id,
             grants.c.place_id == place_id,
             grants.c.role.in_(tuple(roles)),
-            stands,
+            _stands(at),
         )
     )
     return {row.account_id for row in rows}

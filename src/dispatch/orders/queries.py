@@ -27,7 +27,7 @@ from dispatch.orders import visibility
 from dispatch.orders.tables import order_steps, orders, requests
 from dispatch.orders.visibility import below, visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
-from dispatch.people.queries import proof, proven
+from dispatch.people.queries import proof, prove, proven
 from dispatch.people.tables import accounts
 
 LAG = timedelta(seconds=2)
@@ -65,6 +65,7 @@ async def whole(
         statement = statement.where(visible)
     row = (await db.execute(statement)).one_or_none()
     if row is None:
+        await prove(db, actor)  # perhaps it is the token that is wrong
         raise OrderNotFound()
     proven(actor, row.proof)
     return Whole(row, {name: getattr(row, name) for name in LISTS}), row
@@ -243,6 +244,7 @@ async def timeline(db: AsyncConnection, actor: Actor, order_id: UUID) -> list[An
         )
     ).all()
     if not rows:
+        await prove(db, actor)
         raise OrderNotFound()
     proven(actor, rows[0].proof)
     return list(rows)
@@ -284,14 +286,23 @@ async def request(db: AsyncConnection, actor: Actor, request_id: UUID) -> Any:
         )
     ).one_or_none()
     if row is None:
+        await prove(db, actor)
         raise RequestNotFound()
     proven(actor, row.proof)
     return row
 
 
+_BESIDE_A_REQUEST = (
+    *("day", "serial", "place_id", "street_id", "community_id", "grid_id"),
+    *("filer_id", "beneficiary_id", "hide_name", "flags"),
+)
+"""What an order tells a list of requests: its number, where it is, and who must not be named."""
+
+
 def _listed_requests() -> Select[Any]:
     asker = accounts.alias("asker")
-    return select(requests, orders.c.day, orders.c.serial, asker.c.name.label("asker_name")).select_from(
+    beside = [orders.c[name] for name in _BESIDE_A_REQUEST]
+    return select(requests, *beside, asker.c.name.label("asker_name")).select_from(
         requests.join(
             orders, and_(orders.c.tenant_id == requests.c.tenant_id, orders.c.id == requests.c.order_id)
         ).join(asker, and_(asker.c.tenant_id == requests.c.tenant_id, asker.c.id == requests.c.asked_by))

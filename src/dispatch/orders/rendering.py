@@ -16,8 +16,9 @@ from dispatch.domain.order import (
     State,
 )
 from dispatch.domain.people import ROLE_LABELS, Actor, Role
-from dispatch.domain.privacy import Sight, hides_filer, masked_name, masked_phone, sight
+from dispatch.domain.privacy import KNOWS, Sight, View, masked_name, masked_phone, view
 from dispatch.domain.rules import moves_for
+from dispatch.domain.screening import screened, screened_whole
 from dispatch.domain.wording import sentence
 from dispatch.orders.schemas import (
     AskedOut,
@@ -40,6 +41,7 @@ from dispatch.orders.schemas import (
     WhoOut,
 )
 from dispatch.orders.whole import NEWEST, Line, Whole, number
+from dispatch.people.queries import PEOPLE
 from dispatch.web.wire import LocationOut
 
 SUMMARY_TEXT = 120
@@ -51,9 +53,9 @@ def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
     """The whole order for one viewer."""
     row, life = whole.row, whole.life
     who = standing(life, actor)
-    seen = sight(life, who, at=at)
+    seen = view(life, who, hide_name=row.hide_name, at=at)
     zoned = _zoned(actor)
-    full = seen is Sight.FULL
+    near = seen.sight is Sight.FULL and seen.contact
     return OrderOut(
         id=life.id,
         number=whole.number,
@@ -66,31 +68,34 @@ def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
         level=life.level,
         item=ItemRef(code=row.item_code, name=row.item_name),
         urgency=row.urgency,
-        place=_place(row, seen),
-        address=row.address if full else None,
+        place=_place(row, seen.sight),
+        address=row.address if near else None,
         location=LocationOut(**{k: row.location[k] for k in ("lng", "lat", "crs")})
-        if full and row.location
+        if near and row.location
         else None,
-        text=row.text,
-        answers=row.answers if seen > Sight.NOTHING else None,
+        text=_words(row.text, seen),
+        answers=_answers(row.answers, seen),
         channel=row.channel,
         wanted_from=zoned(row.wanted_from),
         wanted_to=zoned(row.wanted_to),
         created_at=zoned(row.created_at),
         updated_at=zoned(row.updated_at),
-        filer=_filer(row, life, who, seen),
-        beneficiary=_beneficiary(row, life, who, seen),
+        filer=_filer(row, seen),
+        beneficiary=_beneficiary(row, seen),
         contact_phone=_phone(row.contact_phone, seen),
         parent=_parent(row),
         children_count=row.children_count,
-        result=row.result,
+        result=_words(row.result, seen),
         closing=row.closing,
         exit=row.exit,
         dispatches=[_dispatch(line, whole, seen, zoned) for line in whole.lists["dispatches"][-NEWEST:]],
         takes=[_take(line, whole, seen, zoned, actor) for line in whole.lists["takes"][-NEWEST:]],
-        requests=[AskedOut(**_asked(line, seen, zoned)) for line in whole.lists["requests"][-NEWEST:]],
+        requests=[
+            AskedOut(**_asked(line, _asker(line, whole, seen), seen, zoned))
+            for line in whole.lists["requests"][-NEWEST:]
+        ],
         deadlines=[],
-        rating=_rating(whole, zoned),
+        rating=_rating(whole, seen, zoned),
         moves=_moves(life, who, actor, at=at),
     )
 
@@ -99,6 +104,7 @@ def summed_up(whole: Whole, actor: Actor, *, at: datetime) -> SummaryOut:
     """An order in a list, for one viewer."""
     row, life = whole.row, whole.life
     who = standing(life, actor)
+    seen = view(life, who, hide_name=row.hide_name, at=at)
     zoned = _zoned(actor)
     return SummaryOut(
         id=life.id,
@@ -110,8 +116,8 @@ def summed_up(whole: Whole, actor: Actor, *, at: datetime) -> SummaryOut:
         flags=_flags(whole),
         item=ItemRef(code=row.item_code, name=row.item_name),
         urgency=row.urgency,
-        place=_place(row, sight(life, who, at=at)),
-        text=row.text[:SUMMARY_TEXT],
+        place=_place(row, seen.sight),
+        text=_words(row.text, seen)[:SUMMARY_TEXT],
         created_at=zoned(row.created_at),
         updated_at=zoned(row.updated_at),
         moves=_moves(life, who, actor, at=at),
@@ -121,8 +127,7 @@ def summed_up(whole: Whole, actor: Actor, *, at: datetime) -> SummaryOut:
 def told(steps: list[Any], whole: Whole, actor: Actor, *, at: datetime) -> TimelineOut:
     """The log for one viewer, in plain Chinese."""
     who = standing(whole.life, actor)
-    seen = sight(whole.life, who, at=at)
-    hidden = hides_filer(whole.life, who, hide_name=whole.row.hide_name)
+    seen = view(whole.life, who, hide_name=whole.row.hide_name, at=at)
     zoned = _zoned(actor)
     return TimelineOut(
         items=[
@@ -132,18 +137,27 @@ def told(steps: list[Any], whole: Whole, actor: Actor, *, at: datetime) -> Timel
                 move=Move(step.move),
                 from_=step.state_from,
                 to=State(step.state_to),
-                who=WhoOut(role=step.role, name=_author(step, whole, actor, seen, hidden)),
-                text=sentence(Move(step.move), State(step.state_to), step.detail, step.text),
+                who=WhoOut(role=step.role, name=_author(step, whole, actor, seen)),
+                text=sentence(
+                    Move(step.move), State(step.state_to), step.detail, step.text and _words(step.text, seen)
+                ),
             )
             for step in steps
         ]
     )
 
 
-def listed(row: Any, actor: Actor, seen: Sight) -> RequestOut:
-    """A request in a list of its own."""
+def listed(row: Any, actor: Actor) -> RequestOut:
+    """A request in a list of its own. Who asked is known to himself and to the dispatcher, masked to others."""
     order = OrderRef(id=row.order_id, number=number(row.day, row.serial))
-    return RequestOut(order=order, **_asked(row._mapping, seen, _zoned(actor)))
+    where = {row.place_id, row.street_id, row.community_id, row.grid_id}
+    own = row.asked_by == actor.account_id
+    knows = own or any(grant.role in KNOWS and grant.place_id in where for grant in actor.grants)
+    unnamed = row.hide_name or Flag.ABOUT_PERSON in row.flags
+    seen = View(Sight.FULL if knows else Sight.MASKED, words=knows)
+    hidden = not knows and unnamed and row.asked_by in (row.filer_id, row.beneficiary_id)
+    asker = PersonOut(id=None, name=NAMELESS) if hidden else _person(row.asked_by, row.asker_name, seen)
+    return RequestOut(order=order, **_asked(row._mapping, asker, seen, _zoned(actor)))
 
 
 Zoned = Callable[[datetime | None], Any]
@@ -174,7 +188,27 @@ def _flags(whole: Whole) -> list[str]:
             flags.add(Flag.EXCLUDED)
         if line["kind"] in (Ask.OBJECTION, Ask.RETURN) and line["status"] == AskState.PENDING:
             flags.add(Flag.DISPUTED)
+    if _took_own(whole):
+        flags.add(Flag.OWN_TAKE)
     return sorted(flags)
+
+
+def _took_own(whole: Whole) -> bool:
+    """Whether the filer is among those who serve (domain.md §4.1: flagged, not forbidden)."""
+    return any(
+        whole.life.filer_id in ((take.taker_id, *take.people) if take.kind in PEOPLE else take.people)
+        for take in whole.life.takes
+    )
+
+
+def _words(text: Any, seen: View) -> Any:
+    return text if seen.words or text is None else screened(text)
+
+
+def _answers(answers: Any, seen: View) -> Any:
+    if seen.sight is Sight.NOTHING or not seen.contact:
+        return None
+    return answers if seen.words else screened_whole(answers)
 
 
 def _place(row: Any, seen: Sight) -> PlaceOut:
@@ -195,25 +229,29 @@ def _name(name: str, seen: Sight) -> str:
     return masked_name(name) if seen is Sight.MASKED else SOMEBODY
 
 
-def _phone(phone: str | None, seen: Sight) -> str | None:
-    if phone is None or seen is Sight.NOTHING:
+def _phone(phone: str | None, seen: View) -> str | None:
+    if phone is None or seen.sight is Sight.NOTHING or not seen.contact:
         return None
-    return phone if seen is Sight.FULL else masked_phone(phone)
+    return phone if seen.sight is Sight.FULL else masked_phone(phone)
 
 
-def _filer(row: Any, life: Life, who: Standing, seen: Sight) -> PersonOut:
-    if hides_filer(life, who, hide_name=row.hide_name):
+def _person(id: UUID, name: str, seen: View) -> PersonOut:
+    return PersonOut(id=id if seen.sight else None, name=_name(name, seen.sight))
+
+
+def _filer(row: Any, seen: View) -> PersonOut:
+    if not seen.filer:
         return PersonOut(id=None, name=NAMELESS, relation=None)
-    id = row.filer_id if seen > Sight.NOTHING else None
-    return PersonOut(
-        id=id, name=_name(row.filer_name, seen), relation=row.relation if seen > Sight.NOTHING else None
-    )
+    filer = _person(row.filer_id, row.filer_name, seen)
+    return filer.model_copy(update={"relation": row.relation if seen.sight else None})
 
 
-def _beneficiary(row: Any, life: Life, who: Standing, seen: Sight) -> BeneficiaryOut:
-    if not row.on_behalf and hides_filer(life, who, hide_name=row.hide_name):
+def _beneficiary(row: Any, seen: View) -> BeneficiaryOut:
+    if not seen.beneficiary:
         return BeneficiaryOut(name=NAMELESS, phone=None)
-    return BeneficiaryOut(name=_name(row.beneficiary_name, seen), phone=_phone(row.beneficiary_phone, seen))
+    return BeneficiaryOut(
+        name=_name(row.beneficiary_name, seen.sight), phone=_phone(row.beneficiary_phone, seen)
+    )
 
 
 def _parent(row: Any) -> OrderRef | None:
@@ -224,14 +262,14 @@ def _parent(row: Any) -> OrderRef | None:
 
 def _party(line: Line, id: UUID, seen: Sight) -> PartyOut:
     """Whoever serves is known by name to those concerned; bodies to everyone."""
-    person = line["kind"] in ("member", "staff")
+    person = line["kind"] in PEOPLE
     name = line["name"] or SOMEBODY
     return PartyOut(
         kind=line["kind"], id=id, name=masked_name(name) if person and seen is not Sight.FULL else name
     )
 
 
-def _dispatch(line: Line, whole: Whole, seen: Sight, zoned: Zoned) -> DispatchOut:
+def _dispatch(line: Line, whole: Whole, seen: View, zoned: Zoned) -> DispatchOut:
     targets = [t for t in whole.lists["targets"] if t["dispatch_id"] == line["id"]][:NEWEST]
     return DispatchOut(
         id=line["id"],
@@ -245,15 +283,15 @@ def _dispatch(line: Line, whole: Whole, seen: Sight, zoned: Zoned) -> DispatchOu
         ring_place_id=line["ring_id"],
         expires_at=zoned(line["expires_at"]),
         targets=[
-            TargetOut(**_party(t, t["target_id"], seen).model_dump(), seq=t["seq"], state=t["state"])
+            TargetOut(**_party(t, t["target_id"], seen.sight).model_dump(), seq=t["seq"], state=t["state"])
             for t in targets
         ],
-        note=line["note"],
+        note=_words(line["note"], seen),
         created_at=zoned(line["created_at"]),
     )
 
 
-def _take(line: Line, whole: Whole, seen: Sight, zoned: Zoned, actor: Actor) -> TakeOut:
+def _take(line: Line, whole: Whole, seen: View, zoned: Zoned, actor: Actor) -> TakeOut:
     lead = whole.life.lead
     of = next(d for d in whole.lists["dispatches"] if d["id"] == line["dispatch_id"])
     own = line["taker_id"] == actor.account_id
@@ -261,12 +299,14 @@ def _take(line: Line, whole: Whole, seen: Sight, zoned: Zoned, actor: Actor) -> 
         id=line["id"],
         number=take_number(of["number"], line["nth"]),
         dispatch_id=line["dispatch_id"],
-        taker=_party(line, line["taker_id"], Sight.FULL if own else seen),
+        taker=_party(line, line["taker_id"], Sight.FULL if own else seen.sight),
         lead=lead is not None and lead.id == line["id"],
         state=line["state"],
         taken_at=zoned(line["taken_at"]),
         minutes=line["minutes"],
-        people=[p["account_id"] for p in whole.lists["people"] if p["take_id"] == line["id"]] if seen else [],
+        people=[p["account_id"] for p in whole.lists["people"] if p["take_id"] == line["id"]]
+        if seen.sight
+        else [],
     )
 
 
@@ -275,7 +315,21 @@ def take_number(dispatch_number: str, nth: int) -> str:
     return f"T{dispatch_number[1:]}-{nth:02d}"
 
 
-def _asked(line: Line, seen: Sight, zoned: Zoned) -> dict[str, Any]:
+def _asker(line: Line, whole: Whole, seen: View) -> PersonOut:
+    if _kept_back(line["asked_by"], whole, seen):
+        return PersonOut(id=None, name=NAMELESS)
+    return _person(line["asked_by"], line["asker_name"], seen)
+
+
+def _kept_back(account_id: UUID, whole: Whole, seen: View) -> bool:
+    """Whether an account is somebody whom this viewer may not know."""
+    row = whole.row
+    return (account_id == row.filer_id and not seen.filer) or (
+        account_id == row.beneficiary_id and not seen.beneficiary
+    )
+
+
+def _asked(line: Line, asker: PersonOut, seen: View, zoned: Zoned) -> dict[str, Any]:
     on: Any = line["until_on"]
     if isinstance(on, str):  # folded into JSON a date is text
         on = date.fromisoformat(on)
@@ -284,18 +338,18 @@ def _asked(line: Line, seen: Sight, zoned: Zoned) -> dict[str, Any]:
         "kind": line["kind"],
         "status": line["status"],
         "reason_code": line["reason_code"],
-        "text": line["text"],
+        "text": _words(line["text"], seen),
         "until": on or zoned(line["until_at"]),
         "level": line["level"],
-        "suggestion": line["suggestion"],
-        "asked_by": PersonOut(id=line["asked_by"] if seen else None, name=_name(line["asker_name"], seen)),
+        "suggestion": _words(line["suggestion"], seen),
+        "asked_by": asker,
         "asked_at": zoned(line["asked_at"]),
         "decided_at": zoned(line["decided_at"]),
-        "decision": line["decision"],
+        "decision": _words(line["decision"], seen),
     }
 
 
-def _rating(whole: Whole, zoned: Zoned) -> RatingOut | None:
+def _rating(whole: Whole, seen: View, zoned: Zoned) -> RatingOut | None:
     line = whole.rating
     if line is None:
         return None
@@ -307,17 +361,17 @@ def _rating(whole: Whole, zoned: Zoned) -> RatingOut | None:
         solved=line["solved"],
         contacted=line["contacted"],
         tags=line["tags"],
-        text=line["text"],
+        text=_words(line["text"], seen),
         by="follow_up" if line["follow_up"] else own,
         rated_at=zoned(line["rated_at"]),
     )
 
 
-def _author(step: Any, whole: Whole, actor: Actor, seen: Sight, hidden: bool) -> str:
+def _author(step: Any, whole: Whole, actor: Actor, seen: View) -> str:
     if step.account_id is None:
         return ROLE_LABELS[Role.SYSTEM]
-    if step.account_id == whole.row.filer_id and hidden:
+    if _kept_back(step.account_id, whole, seen):
         return NAMELESS
-    if step.account_id == actor.account_id or seen is Sight.FULL:
+    if step.account_id == actor.account_id or seen.sight is Sight.FULL:
         return str(step.name)
-    return masked_name(step.name) if seen is Sight.MASKED else ROLE_LABELS[Role(step.role)]
+    return masked_name(step.name) if seen.sight is Sight.MASKED else ROLE_LABELS[Role(step.role)]

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.order import Ask, AskState, Move, State
 from dispatch.domain.people import Actor
-from dispatch.domain.privacy import Sight
 from dispatch.domain.refusal import ItemNotFound, PlaceNotFound
 from dispatch.orders import queries
 from dispatch.orders.actions import asking, community, intake, merging
@@ -337,8 +336,7 @@ async def list_requests(
         db, caller, status=status, kind=kind, after=(after.at, after.id) if after else None, limit=limit
     )
     rows, next_cursor = cut(found, limit, query, lambda row: Key(row.asked_at, row.id))
-    sight = Sight.FULL  # staff in scope, or the asker
-    return Page(items=[listed(row, caller, sight) for row in rows], next_cursor=next_cursor)
+    return Page(items=[listed(row, caller) for row in rows], next_cursor=next_cursor)
 
 
 @router.post("/requests/{request_id}/approve", tags=["requests"])
@@ -391,4 +389,4 @@ async def _request(db: AsyncConnection, caller: Actor, done: Done, response: Res
     row = await queries.request_of(db, caller, UUID(done.outcome["request_id"]))
     if done.replayed:
         response.headers["Idempotency-Replayed"] = "true"
-    return listed(row, caller, Sight.FULL)
+    return listed(row, caller)

@@ -80,10 +80,13 @@ async def grant(
     *,
     place_id: UUID | None = None,
     body_id: UUID | None = None,
+    valid_from: datetime | None = None,
     valid_to: datetime | None = None,
+    delegated_from: UUID | None = None,
+    given_by: UUID | None = None,
     at: datetime,
 ) -> UUID:
-    """Give an account a role at a place or for a body, from ``at`` on (included) to ``valid_to`` (excluded)."""
+    """Give an account a role at a place or for a body, from ``valid_from`` (included, else ``at``) to ``valid_to``."""
     grant_id = new_id()
     row = {
         "tenant_id": tenant_id,
@@ -92,8 +95,10 @@ async def grant(
         "role": role,
         "place_id": place_id,
         "body_id": body_id,
-        "valid_from": at,
+        "valid_from": valid_from or at,
         "valid_to": valid_to,
+        "delegated_from": delegated_from,
+        "given_by": given_by,
     }
     await db.execute(grants.insert().values(row))
     await _bump(db, tenant_id, account_id)
@@ -101,18 +106,18 @@ async def grant(
 
 
 async def revoke_grant(db: AsyncConnection, tenant_id: int, grant_id: UUID, *, at: datetime) -> bool:
-    """End a grant. False if there is none or it has ended already; then nothing changes."""
-    account_id = await db.scalar(
-        _ending(tenant_id, at).where(grants.c.id == grant_id).returning(grants.c.account_id)
-    )
-    if account_id is None:
-        return False
-    await _bump(db, tenant_id, account_id)
-    return True
+    """End a grant and what was lent of it. False if there is none or it has ended already; then nothing changes."""
+    both = or_(grants.c.id == grant_id, grants.c.delegated_from == grant_id)
+    ended = await db.execute(_ending(tenant_id, at).where(both).returning(grants.c.id, grants.c.account_id))
+    gone = ended.all()
+    for account_id in sorted({row.account_id for row in gone}):
+        await _bump(db, tenant_id, account_id)
+    return any(row.id == grant_id for row in gone)
 
 
 def _ending(tenant_id: int, at: datetime) -> Any:
     running = or_(grants.c.valid_to.is_(None), grants.c.valid_to > at)
+    # One that would begin later ends before it begins, and never holds.
     return update(grants).where(grants.c.tenant_id == tenant_id, running).values(valid_to=at)
 
 

@@ -68,6 +68,9 @@ grants = tenant_table(
     Column("body_id", Id),
     Column("valid_from", Instant, nullable=False),
     Column("valid_to", Instant),
+    # Lent for a time: of which grant. It ends with that one at the latest.
+    Column("delegated_from", Id),
+    Column("given_by", Id),
     one_of("role", Role),
     tenant_fk("account_id", "accounts"),
     tenant_fk("place_id", "places"),
@@ -75,6 +78,7 @@ grants = tenant_table(
     tenant_index("ix_grants_account", "account_id"),
     tenant_index("ix_grants_body", "body_id", "role"),
     tenant_index("ix_grants_place", "place_id", "role"),
+    tenant_index("ix_grants_lent", "delegated_from"),
 )
 
 members = tenant_table(

@@ -101,6 +101,7 @@ MESSAGES: dict[str, str] = {
     "instant_invalid": "应为带时区的时间，如 2026-11-22T09:30:00+08:00",
     "instant_out_of_range": "时间超出范围",
     "date_invalid": "应为日期，如 2026-11-22",
+    "place_or_body": "请填写地点或单位其中一项",
 }
 """Error type to sentence; the braces take the error's context, which holds limits and never what was sent."""
 

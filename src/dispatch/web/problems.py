@@ -101,6 +101,7 @@ ABSENT: dict[str, type[Refusal]] = {
     "request_id": refusals.RequestNotFound,
     "account_id": refusals.AccountNotFound,
     "body_id": refusals.BodyNotFound,
+    "grant_id": refusals.GrantNotFound,
 }
 """Path parameter to refusal: an id that cannot be is answered like an id that is not."""
 

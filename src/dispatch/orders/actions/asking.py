@@ -16,11 +16,12 @@ from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.domain import handing
 from dispatch.domain.facts import Fact
-from dispatch.domain.life import THE_SYSTEM, Life, Standing, own_take, standing
+from dispatch.domain.life import THE_SYSTEM, Life, Standing, own_take, served, standing
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import ASKS, Ask, AskState, Move, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import (
+    OwnWork,
     RequestDecided,
     RoleForbidden,
     wrong,
@@ -201,9 +202,12 @@ def _may_decide(life: Life, actor: Actor, asked: Any, status: AskState) -> None:
         return
     rule = ASKS[Ask(asked.kind)]
     right = rule.later if asked.by_street else rule.decider
-    # Nobody decides what he asked himself.
-    if asked.asked_by == actor.account_id or not standing(life, actor).holds(right):
+    who = standing(life, actor)
+    # Nobody decides what he asked himself, nor whether his own work was good enough.
+    if asked.asked_by == actor.account_id or not who.holds(right):
         raise RoleForbidden()
+    if asked.kind == Ask.REOPEN and served(life, who):
+        raise OwnWork()
 
 
 async def _written(

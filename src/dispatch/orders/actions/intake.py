@@ -26,6 +26,7 @@ from dispatch.domain.refusal import (
     RoleForbidden,
     wrong,
 )
+from dispatch.domain.screening import holds_numbers
 from dispatch.orders import log
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Done
 from dispatch.orders.tables import counters, orders
@@ -124,7 +125,9 @@ def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> 
     assert grant is not None
     _check(data, found)
     linked = [line["grid_id"] for line in found.links]
-    about = [Flag.ABOUT_PERSON] if Flag.ABOUT_PERSON in found.item_flags else []
+    flags = [Flag.ABOUT_PERSON] if Flag.ABOUT_PERSON in found.item_flags else []
+    if holds_numbers(data["text"]):
+        flags.append(Flag.CONTACT_IN_TEXT)
     return {
         "tenant_id": actor.tenant.id,
         "id": new_id(),
@@ -133,7 +136,7 @@ def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> 
         "state": State.SUBMITTED,
         "version": 1,
         "round": 1,
-        "flags": [str(flag) for flag in about],
+        "flags": [str(flag) for flag in flags],
         "started": False,
         "item_code": found.item_code,
         "urgency": found.urgency,
