@@ -18,6 +18,7 @@ from dispatch.db.engine import Database
 from dispatch.demo import cast
 from dispatch.demo.seed import seed
 from dispatch.jobs.relay import relay
+from dispatch.matching import actions as matching
 from dispatch.settings import Settings
 from dispatch.wiring import REACTIONS
 from dispatch.worker import work as run_jobs
@@ -101,6 +102,33 @@ async def _work(settings: Settings) -> None:
     database = open_database(settings)
     try:
         await run_jobs(settings, database, stop)
+    finally:
+        await database.close()
+
+
+@cli.command(name="match")
+def match_orders(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    tenant: Annotated[str | None, typer.Option(help="Code of one tenant; else all of them.")] = None,
+) -> None:
+    """Match every order that waits to be handed out; one line of JSON for each."""
+    settings = Settings()
+    log.configure(settings)
+    asyncio.run(_match(settings, dry_run=dry_run, tenant=tenant))
+
+
+async def _match(settings: Settings, *, dry_run: bool, tenant: str | None) -> None:
+    database = open_database(settings)
+    try:
+        services = await matching.services(database, code=tenant)
+        if tenant and not services:
+            sys.exit(f"no tenant has the code {tenant}")
+        for service in services:
+            ran = await matching.match(database, service, dry_run=dry_run, at=clock.now())
+            for line in matching.told(ran):
+                sys.stdout.write(
+                    json.dumps({"tenant": service.tenant.code, **line}, ensure_ascii=False) + "\n"
+                )
     finally:
         await database.close()
 

@@ -4,10 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from dispatch.domain.people import DISPATCHING_ROLES
+from dispatch.domain.refusal import RoleForbidden
 from dispatch.matching import ranking
-from dispatch.matching.schemas import CandidateOut, CandidatesOut
+from dispatch.matching.actions import Ran, match
+from dispatch.matching.batch import Placed
+from dispatch.matching.ranking import Ranked
+from dispatch.matching.schemas import CandidateOut, CandidatesOut, LeftOut, PlacedOut, RunIn, RunOut
 from dispatch.orders.answers import OrderId
-from dispatch.web.deps import Caller, Now, Reading
+from dispatch.web.deps import Caller, Now, Reading, Store
 from dispatch.web.wire import IdIn
 
 router = APIRouter(prefix="/v1", tags=["matching"])
@@ -29,7 +34,47 @@ async def get_candidates(
     return CandidatesOut(items=[_shown(line) for line in found])
 
 
-def _shown(line: ranking.Ranked) -> CandidateOut:
+@router.post("/matching/run")
+async def run_matching(database: Store, caller: Caller, now: Now, body: RunIn) -> RunOut:
+    """Match everything that waits in the caller's scope, as good as it gets for all together; ``dry_run`` only tells."""
+    if not caller.roles & DISPATCHING_ROLES:
+        raise RoleForbidden()
+    ran = await match(database, caller, place_id=body.place_id, dry_run=body.dry_run, at=now)
+    return shown_run(ran, dry_run=body.dry_run)
+
+
+def shown_run(ran: Ran, *, dry_run: bool) -> RunOut:
+    """A run on the wire."""
+    return RunOut(
+        dry_run=dry_run,
+        items=[_placed(one, ran) for one in ran.plan.placed],
+        left=[
+            LeftOut(
+                order_id=one.waiting.need.order_id,
+                number=one.waiting.whole.number,
+                item_code=one.waiting.need.item_code,
+                why_not=dict(one.why_not),
+            )
+            for one in ran.plan.left
+        ],
+    )
+
+
+def _placed(one: Placed, ran: Ran) -> PlacedOut:
+    order_id = one.waiting.need.order_id
+    refused = ran.refused.get(order_id)
+    return PlacedOut(
+        order_id=order_id,
+        number=one.waiting.whole.number,
+        item_code=one.waiting.need.item_code,
+        slots=one.waiting.need.slots,
+        takers=[_shown(Ranked(who, (), told)) for who, told in one.takers],
+        dispatched=order_id in ran.refused and refused is None,
+        refused=refused,
+    )
+
+
+def _shown(line: Ranked) -> CandidateOut:
     told = line.scored
     return CandidateOut(
         kind=line.who.kind,

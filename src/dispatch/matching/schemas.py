@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from dispatch.domain.order import TakerKind
-from dispatch.web.wire import Wire
+from dispatch.web.wire import Body, IdIn, Wire
 
 
 class CandidateOut(Wire):
@@ -23,3 +23,39 @@ class CandidatesOut(Wire):
     """Best first; those who cannot come after all who can."""
 
     items: list[CandidateOut]
+
+
+class RunIn(Body):
+    """Match what waits."""
+
+    place_id: IdIn | None = None
+    dry_run: bool = False
+
+
+class PlacedOut(Wire):
+    """An order and who is asked; ``refused`` says why it was not handed out after all."""
+
+    order_id: UUID
+    number: str
+    item_code: str
+    slots: int
+    takers: list[CandidateOut]
+    dispatched: bool
+    refused: str | None
+
+
+class LeftOut(Wire):
+    """An order for which nobody was found, and how many in its street each reason keeps back."""
+
+    order_id: UUID
+    number: str
+    item_code: str
+    why_not: dict[str, int]
+
+
+class RunOut(Wire):
+    """What a run did, or would do."""
+
+    dry_run: bool
+    items: list[PlacedOut]
+    left: list[LeftOut]

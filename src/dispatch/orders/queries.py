@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    false,
     func,
     literal,
     or_,
@@ -218,6 +219,28 @@ def _merged(pages: Sequence[Select[Any]]) -> Select[Any]:
     if len(pages) == 1:
         return select(pages[0].subquery().c.id)
     return select(union(*(select(part.subquery().c.id) for part in pages)).subquery().c.id)
+
+
+async def backlog(
+    db: AsyncConnection, actor: Actor, *, place_id: UUID | None = None, limit: int
+) -> list[Whole]:
+    """Orders in the actor's scope that wait to be handed out, the most urgent and then the oldest first."""
+    wanted = Wanted(states=(State.ACCEPTED, State.REDO), place_id=place_id)
+    rows = (
+        await db.execute(
+            _ROWS.where(
+                orders.c.tenant_id == actor.tenant.id,
+                or_(false(), *visibility.scoped(actor)),
+                *_filters(wanted),
+            )
+            .order_by(orders.c.urgency, orders.c.created_at, orders.c.id)
+            .limit(limit)
+        )
+    ).all()
+    if not rows:
+        return []
+    parameters = {"tenant_id": actor.tenant.id, "order_ids": [row.id for row in rows]}
+    return wholes(rows, (await db.execute(HUNG, parameters)).one())
 
 
 async def timeline(db: AsyncConnection, actor: Actor, order_id: UUID) -> list[Any]:

@@ -106,6 +106,16 @@ orders = tenant_table(
     tenant_index("ix_orders_children", "parent_id", "created_at"),
 )
 
+Index(
+    "ix_orders_waiting",
+    orders.c.tenant_id,
+    orders.c.urgency,
+    orders.c.created_at,
+    orders.c.id,
+    postgresql_where=orders.c.state.in_(("accepted", "redo")),
+    sqlite_where=orders.c.state.in_(("accepted", "redo")),
+)
+
 order_steps = tenant_table(
     "order_steps",
     # Append-only. Who as which grant, when, from where to where; ids and codes, the words in ``text``.
@@ -172,6 +182,8 @@ dispatch_targets = tenant_table(
     Column("target_id", Id, nullable=False),
     Column("seq", SmallInteger, nullable=False),
     code_column("state", TargetState),
+    # {score, parts, reasons}: why matching named this one.
+    Column("match", Json),
     one_of("state", TargetState),
     tenant_fk("dispatch_id", "dispatches"),
     tenant_index("ix_dispatch_targets_target", "kind", "target_id", "state"),

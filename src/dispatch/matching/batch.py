@@ -1,0 +1,174 @@
+"""A plan for many orders at once: what waits, who could, and the assignment that is best for all together."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.domain.explaining import scored
+from dispatch.domain.life import Party
+from dispatch.domain.matching import Candidate, Need, Scored, why_not
+from dispatch.domain.matchrule import EVERY_ITEM, Rule
+from dispatch.domain.people import Actor
+from dispatch.matching import needs, queries
+from dispatch.orders.queries import backlog
+from dispatch.orders.whole import Whole
+
+if TYPE_CHECKING:
+    from dispatch.matching.pool import Pool
+    from dispatch.matching.solver import Floats, Ints
+
+MOST_ORDERS = 2000
+"""Orders of one run; the others wait for the next."""
+
+FEW = 30
+"""Candidates looked at for each order, best first; more only while somebody is left with nobody (performance.md §8)."""
+
+EVERYWHERE = "/"
+"""The path under which every place lies."""
+
+Familiar = Mapping[tuple[UUID, Party], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An order that waits, with its needs and its rule."""
+
+    whole: Whole
+    need: Need
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order and who should be asked."""
+
+    waiting: Waiting
+    takers: tuple[tuple[Candidate, Scored], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An order for which nobody was found, and how many of its street each reason kept back."""
+
+    waiting: Waiting
+    why_not: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every waiting order is in one of the two."""
+
+    placed: tuple[Placed, ...] = ()
+    left: tuple[Left, ...] = ()
+
+
+async def waiting(
+    db: AsyncConnection,
+    actor: Actor,
+    *,
+    place_id: UUID | None = None,
+    only: Callable[[Waiting], bool] = lambda one: True,
+    at: datetime,
+) -> tuple[list[Waiting], needs.Context]:
+    """The orders that wait in the actor's scope, and what stands beside them."""
+    wholes = await backlog(db, actor, place_id=place_id, limit=MOST_ORDERS)
+    beside = await needs.context(db, actor.tenant.id, wholes)
+    found = [
+        Waiting(whole, needs.need(whole, beside, at=at), beside.rule(whole.row.item_code)) for whole in wholes
+    ]
+    return [one for one in found if only(one)], beside
+
+
+async def plan(
+    db: AsyncConnection, actor: Actor, found: Sequence[Waiting], beside: needs.Context, *, at: datetime
+) -> Plan:
+    """Who should be asked for each of these orders. Six statements; the solving is done beside the event loop."""
+    if not found:
+        return Plan()
+    people = await queries.candidates(db, actor.tenant.id, EVERYWHERE, beside, beside.rule(EVERY_ITEM), at=at)
+    members = [one for one in people if not one.body]
+    helped = await queries.familiar(
+        db, actor.tenant.id, {id for one in found if (id := one.need.concerned.beneficiary_id)}
+    )
+    return await asyncio.to_thread(solved, found, members, helped)
+
+
+def solved(found: Sequence[Waiting], members: Sequence[Candidate], helped: Familiar) -> Plan:
+    """Community by community first; who is left there is looked for in the whole street."""
+    from dispatch.matching.pool import Pool
+
+    pool = Pool(members)
+    placed = dict(_round(found, pool, helped))
+    left = [one for one in found if one.need.order_id not in placed]
+    wider = [_in_street(one) for one in left if one.need.street_id]
+    placed |= dict(_round(wider, pool, helped))
+    return Plan(
+        tuple(placed[one.need.order_id] for one in found if one.need.order_id in placed),
+        tuple(
+            Left(one, _reasons(one, members))
+            for one in map(_in_street, found)
+            if one.need.order_id not in placed
+        ),
+    )
+
+
+def _in_street(one: Waiting) -> Waiting:
+    ring_id = one.need.street_id or one.need.ring_id
+    return replace(one, need=replace(one.need, ring_id=ring_id))
+
+
+def _reasons(one: Waiting, members: Sequence[Candidate]) -> Mapping[str, int]:
+    """What keeps back those who are near enough."""
+    found: Counter[str] = Counter()
+    for who in members:
+        if one.need.ring_id in who.path:
+            found.update(why_not(one.need, who))
+    return dict(found)
+
+
+def _round(found: Sequence[Waiting], pool: "Pool", helped: Familiar) -> list[tuple[UUID, Placed]]:
+    """Assign what can be assigned with the hands that are still free, and take these hands."""
+    import numpy as np
+
+    from dispatch.matching.solver import Demand, assign
+
+    few = FEW
+    while True:
+        demands = [Demand(*_best(one, pool, helped, few), one.need.slots, one.need.urgency) for one in found]
+        taken = assign(demands, pool.free_slots, pool.active)
+        cut = any(len(demand.takers) == few for demand in demands)
+        if all(taken) or not cut or few >= pool.size:
+            break
+        few *= 4
+    lines = []
+    for one, rows in zip(found, taken, strict=True):
+        if rows:
+            np.subtract.at(pool.free_slots, list(rows), 1)
+            np.add.at(pool.active, list(rows), 1)
+            takers = [_with(pool.members[row], one.need, helped) for row in rows]
+            told = [(who, scored(one.need, who, one.rule.weights)) for who in takers]
+            lines.append(
+                (one.need.order_id, Placed(one, tuple(sorted(told, key=lambda line: -line[1].value))))
+            )
+    return lines
+
+
+def _best(one: Waiting, pool: "Pool", helped: Familiar, few: int) -> tuple["Ints", "Floats"]:
+    beneficiary_id = one.need.concerned.beneficiary_id
+    known = {
+        pool.row[party]: times
+        for (id, party), times in helped.items()
+        if id == beneficiary_id and party in pool.row
+    }
+    return pool.best(one.need, one.rule.weights, few, known)
+
+
+def _with(who: Candidate, need: Need, helped: Familiar) -> Candidate:
+    beneficiary_id = need.concerned.beneficiary_id
+    return replace(who, helped=helped.get((beneficiary_id, who.party), 0)) if beneficiary_id else who
