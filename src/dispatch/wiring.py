@@ -16,6 +16,7 @@ from dispatch.home import routes as home
 from dispatch.jobs import housekeeping, relay
 from dispatch.jobs.relay import Reaction
 from dispatch.jobs.schedule import Every
+from dispatch.matching import automatic
 from dispatch.matching import routes as matching
 from dispatch.notices import reactions as notices
 from dispatch.notices import routes as notice_routes
@@ -61,6 +62,7 @@ async def _relay(database: Database, at: datetime) -> None:
 
 JOBS: Sequence[Every] = (
     Every("outbox.relay", 1.0, _relay),
+    Every("matching.dispatch", 5.0, automatic.look_again),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
 )

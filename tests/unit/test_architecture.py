@@ -21,6 +21,7 @@ KEYLESS = {
     "read_notices": "safe to repeat",
     "login_with_wechat": "signing in takes no key",
     "run_matching": "safe to repeat: an order is handed out once",
+    "put_rule": "a full replacement, guarded by If-Match",
 }
 
 
@@ -80,6 +81,7 @@ def test_orders_are_selected_where_visibility_is_applied():
         "orders/queries.py": "its branches, paged one by one; children and steps for the service itself",
         "orders/whole.py": "the columns that queries restricts",
         "notices/reactions.py": "the service tells whoever is concerned",
+        "matching/automatic.py": "the queue of a scope, and which of it is settled",
         "matching/queries.py": "how often who helped whom: counts, no order's content",
         "dispatching/actions/taking.py": "state and version under the dispatch's lock, already judged",
     }

@@ -88,23 +88,29 @@ async def services(database: Database, *, code: str | None = None) -> list[Actor
 
 
 async def hand_out(
-    database: Database, actor: Actor, placed: Iterable[Placed], *, at: datetime
+    database: Database, actor: Actor, placed: Iterable[Placed], *, in_order: bool = False, at: datetime
 ) -> dict[UUID, str | None]:
-    """Ask whom the plan names. An order that moved on, or whose taker is full by now, is left alone."""
+    """Ask whom the plan names. An order that moved on, or whose taker is full by now, is left alone.
+
+    Args:
+        in_order: name the next best too, to be asked one after the other (in an emergency all at once).
+    """
     told: dict[UUID, str | None] = {}
     for one in placed:
         order_id = one.waiting.need.order_id
         try:
             async with database.writing() as db:
-                done = await offer(db, actor, one, at=at)
+                done = await offer(db, actor, one, in_order=in_order, at=at)
                 told[order_id] = None if done else FULL
         except Refusal as refusal:
             told[order_id] = refusal.code
     return told
 
 
-async def offer(db: AsyncConnection, actor: Actor, one: Placed, *, at: datetime) -> bool:
-    """Offer an order to its takers, all at once. False if one of them has no hand free any more.
+async def offer(
+    db: AsyncConnection, actor: Actor, one: Placed, *, in_order: bool = False, at: datetime
+) -> bool:
+    """Offer an order to its takers. False if one of them has no hand free any more.
 
     Raises:
         OrderMoved: somebody else has handed it out, or it is no longer there to be.
@@ -115,10 +121,12 @@ async def offer(db: AsyncConnection, actor: Actor, one: Placed, *, at: datetime)
     in_hand = await _counted(db, actor.tenant.id, parties)
     if any(in_hand[party] >= limits[party] for party in parties):
         return False
+    # Of several slots all takers must be asked at once, and the others would be asked with them.
+    named = [*one.takers, *one.others] if in_order and slots == 1 else one.takers
     data = {
         "mode": Mode.OFFER,
-        "targets": [target(who, told) for who, told in one.takers],
-        "parallel": True,
+        "targets": [target(who, told) for who, told in named],
+        "parallel": slots > 1 or one.waiting.need.urgency == "U1",
         "slots_min": slots,
         "slots_max": slots,
         "expires_in_seconds": rule.offer_seconds,

@@ -50,6 +50,8 @@ class Placed:
 
     waiting: Waiting
     takers: tuple[tuple[Candidate, Scored], ...]
+    others: tuple[tuple[Candidate, Scored], ...] = ()
+    """The next best, to be asked after the takers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +149,23 @@ def _round(found: Sequence[Waiting], pool: "Pool", helped: Familiar) -> list[tup
             break
         few *= 4
     lines = []
-    for one, rows in zip(found, taken, strict=True):
+    for one, demand, rows in zip(found, demands, taken, strict=True):
         if rows:
             np.subtract.at(pool.free_slots, list(rows), 1)
             np.add.at(pool.active, list(rows), 1)
-            takers = [_with(pool.members[row], one.need, helped) for row in rows]
-            told = [(who, scored(one.need, who, one.rule.weights)) for who in takers]
-            lines.append(
-                (one.need.order_id, Placed(one, tuple(sorted(told, key=lambda line: -line[1].value))))
-            )
+            spare = [row for row in demand.takers.tolist() if row not in rows and pool.free_slots[row] > 0]
+            told = _told(one, rows, pool, helped)
+            others = _told(one, spare[: max(one.rule.offers - len(rows), 0)], pool, helped)
+            lines.append((one.need.order_id, Placed(one, told, others)))
     return lines
+
+
+def _told(
+    one: Waiting, rows: Sequence[int], pool: "Pool", helped: Familiar
+) -> tuple[tuple[Candidate, Scored], ...]:
+    people = [_with(pool.members[row], one.need, helped) for row in rows]
+    lines = [(who, scored(one.need, who, one.rule.weights)) for who in people]
+    return tuple(sorted(lines, key=lambda line: -line[1].value))
 
 
 def _best(one: Waiting, pool: "Pool", helped: Familiar, few: int) -> tuple["Ints", "Floats"]:

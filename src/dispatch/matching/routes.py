@@ -1,21 +1,42 @@
 """Matching over HTTP."""
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
-from dispatch.domain.people import DISPATCHING_ROLES
+from dispatch.domain.people import DISPATCHING_ROLES, Actor, Role
 from dispatch.domain.refusal import RoleForbidden
-from dispatch.matching import ranking
+from dispatch.matching import ranking, rules
 from dispatch.matching.actions import Ran, match
+from dispatch.matching.automatic import Unmatched, unmatched
 from dispatch.matching.batch import Placed
 from dispatch.matching.ranking import Ranked
-from dispatch.matching.schemas import CandidateOut, CandidatesOut, LeftOut, PlacedOut, RunIn, RunOut
-from dispatch.orders.answers import OrderId
-from dispatch.web.deps import Caller, Now, Reading, Store
+from dispatch.matching.schemas import (
+    CandidateOut,
+    CandidatesOut,
+    LeftOut,
+    PlacedOut,
+    RuleIn,
+    RuleOut,
+    RulesOut,
+    RunIn,
+    RunOut,
+    UnmatchedOut,
+)
+from dispatch.orders.answers import OrderId, given
+from dispatch.web.deps import Caller, Match, Now, Reading, Store, Writing
+from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
 from dispatch.web.wire import IdIn
 
 router = APIRouter(prefix="/v1", tags=["matching"])
+
+SETTING_ROLES = frozenset({Role.ADMIN, Role.DISTRICT})
+"""Who sets how a tenant matches."""
+
+RuleCode = Annotated[
+    str, Path(pattern=r"^(\*|[A-Za-z0-9]{1,16})$", description="An item's code, or * for all.")
+]
 
 
 @router.get("/orders/{order_id}/candidates")
@@ -24,7 +45,7 @@ async def get_candidates(
     caller: Caller,
     now: Now,
     order_id: OrderId,
-    limit: Annotated[int, Query(ge=1, le=50)] = 20,
+    limit: Limit = DEFAULT_LIMIT,
     ring_place_id: Annotated[
         IdIn | None, Query(description="Within which place around the order; by default its community.")
     ] = None,
@@ -41,6 +62,49 @@ async def run_matching(database: Store, caller: Caller, now: Now, body: RunIn) -
         raise RoleForbidden()
     ran = await match(database, caller, place_id=body.place_id, dry_run=body.dry_run, at=now)
     return shown_run(ran, dry_run=body.dry_run)
+
+
+@router.get("/matching/waiting")
+async def list_unmatched(
+    db: Reading, caller: Caller, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[UnmatchedOut]:
+    """Orders in the caller's scope that were to dispatch themselves and found nobody, longest first."""
+    if not caller.roles & DISPATCHING_ROLES:
+        raise RoleForbidden()
+    query = fingerprint("matching.waiting")
+    after = read_cursor(cursor, query)
+    found = await unmatched(db, caller, after=(after.at, after.id) if after else None, limit=limit)
+    rows, next_cursor = cut(found, limit, query, lambda row: Key(row.since, row.order_id))
+    return Page(items=[_unmatched(row, caller) for row in rows], next_cursor=next_cursor)
+
+
+def _unmatched(row: Unmatched, caller: Actor) -> UnmatchedOut:
+    zone = caller.tenant.zone
+    zoned = replace(row, since=row.since.astimezone(zone), tried_at=row.tried_at.astimezone(zone))
+    return UnmatchedOut.model_validate(zoned)
+
+
+@router.get("/matching/rules")
+async def list_rules(db: Reading, caller: Caller) -> RulesOut:
+    """What the tenant has set about matching."""
+    if not caller.roles & (DISPATCHING_ROLES | SETTING_ROLES):
+        raise RoleForbidden()
+    return RulesOut(items=[_rule(row, caller) for row in await rules.rules(db, caller)])
+
+
+@router.put("/matching/rules/{item_code}")
+async def put_rule(
+    db: Writing, caller: Caller, now: Now, match: Match, item_code: RuleCode, body: RuleIn
+) -> RuleOut:
+    """Replace an item's rule, or with ``*`` the one of all items; ``If-Match`` says which version it is meant for."""
+    if not caller.roles & SETTING_ROLES:
+        raise RoleForbidden()
+    row = await rules.set_rule(db, caller, item_code, given(body), match, at=now)
+    return _rule(row, caller)
+
+
+def _rule(row: Any, caller: Actor) -> RuleOut:
+    return RuleOut(**{**row._mapping, "updated_at": row.updated_at.astimezone(caller.tenant.zone)})
 
 
 def shown_run(ran: Ran, *, dry_run: bool) -> RunOut:

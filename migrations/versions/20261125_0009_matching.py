@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0000"
+revision = "20261125_0009"
 down_revision = "20261124_2338"
 branch_labels = None
 depends_on = None
@@ -34,6 +34,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "item_code", name=op.f("pk_matching_rules")),
     )
     op.distribute("matching_rules", "tenant_id")
+    op.create_table(
+        "matching_waits",
+        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("order_id", sa.Uuid(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tried_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("opened", sa.Boolean(), nullable=False),
+        sa.Column("why_not", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "order_id"],
+            ["orders.tenant_id", "orders.id"],
+            name=op.f("fk_matching_waits_tenant_id_order_id"),
+        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_matching_waits_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "order_id", name=op.f("pk_matching_waits")),
+    )
+    op.distribute("matching_waits", "tenant_id")
+    with op.batch_alter_table("matching_waits", schema=None) as batch_op:
+        batch_op.create_index("ix_matching_waits_since", ["tenant_id", "since", "order_id"], unique=False)
+
     with op.batch_alter_table("accounts", schema=None) as batch_op:
         batch_op.add_column(sa.Column("address_key", sa.String(length=32), nullable=True))
 
@@ -92,5 +113,9 @@ def downgrade() -> None:
     with op.batch_alter_table("accounts", schema=None) as batch_op:
         batch_op.drop_column("address_key")
 
+    with op.batch_alter_table("matching_waits", schema=None) as batch_op:
+        batch_op.drop_index("ix_matching_waits_since")
+
+    op.drop_table("matching_waits")
     op.drop_table("matching_rules")
     # ### end Alembic commands ###
