@@ -27,6 +27,7 @@ class Ground:
 
     def __init__(self, dice: Random, streets: int = 3, communities: int = 4, grids: int = 3) -> None:
         self.root = uuid(dice)
+        self._paths: dict[UUID, tuple[UUID, ...]] = {}
         self.grids: list[tuple[UUID, UUID, UUID, Point]] = []
         for _ in range(streets):
             street = uuid(dice)
@@ -34,6 +35,10 @@ class Ground:
                 community = uuid(dice)
                 middle = Point(CENTRE.lng + dice.uniform(-0.1, 0.1), CENTRE.lat + dice.uniform(-0.1, 0.1))
                 self.grids += [(street, community, uuid(dice), middle) for _ in range(grids)]
+
+    def path(self, street: UUID, community: UUID) -> tuple[UUID, ...]:
+        """One tuple for all of a community, as queries make it."""
+        return self._paths.setdefault(community, (self.root, street, community))
 
     def spot(self, dice: Random) -> tuple[UUID, UUID, UUID, Point]:
         street, community, grid, middle = dice.choice(self.grids)
@@ -52,7 +57,7 @@ def a_member(dice: Random, ground: Ground, **fixed: Any) -> Candidate:
         kind=TakerKind.MEMBER,
         id=uuid(dice),
         name="某同志",
-        path=(ground.root, street, community),
+        path=ground.path(street, community),
         state=dice.choices(("active", "suspended"), (9, 1))[0],
         street_id=street,
         community_id=community,

@@ -32,7 +32,8 @@ FEW = 30
 EVERYWHERE = "/"
 """The path under which every place lies."""
 
-Familiar = Mapping[tuple[UUID, Party], int]
+Familiar = Mapping[UUID, Mapping[Party, int]]
+"""By beneficiary, who helped how often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +103,22 @@ async def plan(
 
 
 def solved(found: Sequence[Waiting], members: Sequence[Candidate], helped: Familiar) -> Plan:
-    """Community by community first; who is left there is looked for in the whole street."""
+    """The plan for these orders and members."""
     from dispatch.matching.pool import Pool
 
-    pool = Pool(members)
-    placed = dict(_round(found, pool, helped))
-    left = [one for one in found if one.need.order_id not in placed]
-    wider = [_in_street(one) for one in left if one.need.street_id]
-    placed |= dict(_round(wider, pool, helped))
+    placed = placements(found, Pool(members), helped)
+    left = [_in_street(one) for one in found if one.need.order_id not in placed]
     return Plan(
         tuple(placed[one.need.order_id] for one in found if one.need.order_id in placed),
-        tuple(
-            Left(one, _reasons(one, members))
-            for one in map(_in_street, found)
-            if one.need.order_id not in placed
-        ),
+        tuple(Left(one, _reasons(one, members)) for one in left),
     )
+
+
+def placements(found: Sequence[Waiting], pool: "Pool", helped: Familiar) -> dict[UUID, Placed]:
+    """Community by community first; who is left there is looked for in the whole street. Hands given are the pool's no more."""
+    placed = _round(found, pool, helped)
+    left = [one for one in found if one.need.order_id not in placed]
+    return placed | _round([_in_street(one) for one in left if one.need.street_id], pool, helped)
 
 
 def _in_street(one: Waiting) -> Waiting:
@@ -134,7 +135,7 @@ def _reasons(one: Waiting, members: Sequence[Candidate]) -> Mapping[str, int]:
     return dict(found)
 
 
-def _round(found: Sequence[Waiting], pool: "Pool", helped: Familiar) -> list[tuple[UUID, Placed]]:
+def _round(found: Sequence[Waiting], pool: "Pool", helped: Familiar) -> dict[UUID, Placed]:
     """Assign what can be assigned with the hands that are still free, and take these hands."""
     import numpy as np
 
@@ -148,7 +149,7 @@ def _round(found: Sequence[Waiting], pool: "Pool", helped: Familiar) -> list[tup
         if all(taken) or not cut or few >= pool.size:
             break
         few *= 4
-    lines = []
+    placed = {}
     for one, demand, rows in zip(found, demands, taken, strict=True):
         if rows:
             np.subtract.at(pool.free_slots, list(rows), 1)
@@ -156,28 +157,24 @@ def _round(found: Sequence[Waiting], pool: "Pool", helped: Familiar) -> list[tup
             spare = [row for row in demand.takers.tolist() if row not in rows and pool.free_slots[row] > 0]
             told = _told(one, rows, pool, helped)
             others = _told(one, spare[: max(one.rule.offers - len(rows), 0)], pool, helped)
-            lines.append((one.need.order_id, Placed(one, told, others)))
-    return lines
+            placed[one.need.order_id] = Placed(one, told, others)
+    return placed
 
 
 def _told(
     one: Waiting, rows: Sequence[int], pool: "Pool", helped: Familiar
 ) -> tuple[tuple[Candidate, Scored], ...]:
-    people = [_with(pool.members[row], one.need, helped) for row in rows]
+    known = _known(one, helped)
+    people = [replace(who, helped=known.get(who.party, 0)) for who in (pool.members[row] for row in rows)]
     lines = [(who, scored(one.need, who, one.rule.weights)) for who in people]
     return tuple(sorted(lines, key=lambda line: -line[1].value))
 
 
 def _best(one: Waiting, pool: "Pool", helped: Familiar, few: int) -> tuple["Ints", "Floats"]:
-    beneficiary_id = one.need.concerned.beneficiary_id
-    known = {
-        pool.row[party]: times
-        for (id, party), times in helped.items()
-        if id == beneficiary_id and party in pool.row
-    }
+    known = {pool.row[party]: times for party, times in _known(one, helped).items() if party in pool.row}
     return pool.best(one.need, one.rule.weights, few, known)
 
 
-def _with(who: Candidate, need: Need, helped: Familiar) -> Candidate:
-    beneficiary_id = need.concerned.beneficiary_id
-    return replace(who, helped=helped.get((beneficiary_id, who.party), 0)) if beneficiary_id else who
+def _known(one: Waiting, helped: Familiar) -> Mapping[Party, int]:
+    beneficiary_id = one.need.concerned.beneficiary_id
+    return helped.get(beneficiary_id, {}) if beneficiary_id else {}

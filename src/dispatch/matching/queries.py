@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -64,14 +65,14 @@ async def candidates(
         by_body.setdefault(row.body_id, []).append(_member(row, beside))
     everybody = [_member(row, beside) for row in rows]
     everybody += [_body(row, tuple(by_body.get(row.id, ()))) for row in found]
-    return [_with_record(one, records, helped, beneficiary_id, rule) for one in everybody]
+    theirs = helped.get(beneficiary_id, {}) if beneficiary_id else {}
+    return [_with_record(one, records, theirs, rule) for one in everybody]
 
 
 def _with_record(
     one: Candidate,
     records: Mapping[Party, Record],
-    helped: Mapping[tuple[UUID, Party], int],
-    beneficiary_id: UUID | None,
+    helped: Mapping[Party, int],
     rule: Rule,
 ) -> Candidate:
     record = records.get(one.party, Record())
@@ -84,7 +85,7 @@ def _with_record(
         last_at=record.last_at,
         verdicts=record.verdicts,
         verdict_sum=record.verdict_sum,
-        helped=helped.get((beneficiary_id, one.party), 0) if beneficiary_id else 0,
+        helped=helped.get(one.party, 0),
     )
 
 
@@ -186,12 +187,18 @@ def _people(tenant_id: int, body_ids: Sequence[UUID]) -> Select[Any]:
     )
 
 
+@lru_cache(maxsize=4096)
+def _path(text: str) -> tuple[UUID, ...]:
+    """One tuple for all who are at one place."""
+    return ids_of(text)
+
+
 def _member(row: Any, beside: Context) -> Candidate:
     return Candidate(
         kind=TakerKind.MEMBER,
         id=row.id,
         name=row.name,
-        path=ids_of(row.path),
+        path=_path(row.path),
         state=row.state,
         street_id=row.street_id,
         community_id=row.community_id,
@@ -223,7 +230,7 @@ def _body(row: Any, people: tuple[Candidate, ...]) -> Candidate:
         kind=TakerKind(row.kind),
         id=row.id,
         name=row.name,
-        path=ids_of(row.path),
+        path=_path(row.path),
         street_id=row.street_id,
         community_id=row.community_id,
         grid_id=row.grid_id,
@@ -336,8 +343,8 @@ def _asked(tenant_id: int) -> Select[Any]:
 
 async def familiar(
     db: AsyncConnection, tenant_id: int, beneficiary_ids: Iterable[UUID]
-) -> dict[tuple[UUID, Party], int]:
-    """Who helped whom how often, by beneficiary and taker. One statement."""
+) -> dict[UUID, dict[Party, int]]:
+    """Who helped whom how often: by beneficiary, then by taker. One statement."""
     wanted = list(beneficiary_ids)
     rows = await db.execute(
         select(orders.c.beneficiary_id, takes.c.kind, takes.c.taker_id, func.count().label("times"))
@@ -351,4 +358,7 @@ async def familiar(
         )
         .group_by(orders.c.beneficiary_id, takes.c.kind, takes.c.taker_id)
     )
-    return {(row.beneficiary_id, (row.kind, row.taker_id)): row.times for row in rows}
+    found: dict[UUID, dict[Party, int]] = {}
+    for row in rows:
+        found.setdefault(row.beneficiary_id, {})[(row.kind, row.taker_id)] = row.times
+    return found

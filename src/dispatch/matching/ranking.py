@@ -10,13 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.explaining import scored
 from dispatch.domain.life import standing
-from dispatch.domain.matching import Candidate, Need, Scored, place_in_line, why_not
+from dispatch.domain.matching import Candidate, Need, Scored, place_in_line, rank, why_not
 from dispatch.domain.matchrule import Rule
+from dispatch.domain.order import TakerKind
 from dispatch.domain.people import DISPATCHING_ROLES, Actor
 from dispatch.domain.refusal import RoleForbidden, wrong
 from dispatch.matching import needs, queries
 from dispatch.orders.queries import whole
 from dispatch.orders.whole import Whole
+
+MANY = 1000
+"""From so many members on columns are worth their making (5 µs a member; one by one it is up to 10)."""
 
 THREADED = 2000
 """From so many candidates on the work is done beside the event loop."""
@@ -88,18 +92,43 @@ def path_around(seen: Whole, ring_id: UUID) -> str:
 
 
 def ranked(need: Need, found: Sequence[Candidate], rule: Rule, limit: int) -> list[Ranked]:
-    """The first lines of the ranking."""
-    from dispatch.matching.pool import Pool
-
-    members = [one for one in found if not one.body]
-    pool = Pool(members)
-    rows, _ = pool.best(need, rule.weights, limit)
-    can = [members[row] for row in rows.tolist()]
-    can += [one for one in found if one.body and not why_not(need, one)]
+    """The first lines of the ranking. Whoever is out of reach is passed over quickly: most are."""
+    near, far = _parted(need.ring_id, found)
+    can = _best(need, [one for one in near if not one.body], rule, limit)
+    can += [one for one in near if one.body and not why_not(need, one)]
     lines = [Ranked(one, (), scored(need, one, rule.weights)) for one in can]
     lines.sort(key=lambda line: place_in_line(need, line.who, line.scored.value if line.scored else 0.0))
     if len(lines) < limit:
-        others = [Ranked(one, against, None) for one in found if (against := why_not(need, one))]
-        others.sort(key=lambda line: (len(line.why_not), line.who.kind, line.who.id))
-        lines += others
+        others = [Ranked(one, against, None) for one in near if (against := why_not(need, one))]
+        lines += sorted(others, key=lambda line: (len(line.why_not), line.who.kind, line.who.id))
+    if len(lines) < limit:
+        lines += [Ranked(one, why_not(need, one), None) for one in far[: limit - len(lines)]]
     return lines[:limit]
+
+
+def _parted(ring_id: UUID, found: Sequence[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+    """Members within the ring with all bodies, and the other members. A path is looked through once: the members
+    of a community share theirs, and comparing ids is what would cost most here."""
+    inside: dict[int, bool] = {}
+    near: list[Candidate] = []
+    far: list[Candidate] = []
+    for one in found:
+        path = one.path
+        within = inside.get(id(path))
+        if within is None:
+            within = inside[id(path)] = ring_id in path
+        (near if within or one.kind is not TakerKind.MEMBER else far).append(one)
+    return near, far
+
+
+def _best(need: Need, members: Sequence[Candidate], rule: Rule, limit: int) -> list[Candidate]:
+    """The best members: one by one where there are few, in columns where there are many."""
+    if len(members) < MANY:
+        return [one for one, _ in rank(need, members, rule.weights)[:limit]]
+    from dispatch.matching.pool import Pool
+
+    likely = [
+        one for one in members if one.offers & need.offers or (one.skills and need.qualifications is not None)
+    ]
+    rows, _ = Pool(likely).best(need, rule.weights, limit)
+    return [likely[row] for row in rows.tolist()]
