@@ -4,12 +4,10 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-import pytest
 from sqlalchemy import event, update
 
 from dispatch.db.engine import Database
 from dispatch.domain.household import address_key
-from dispatch.domain.matching import WHY_NOT
 from dispatch.orders.tables import orders
 from dispatch.people.tables import accounts, members
 from tests.town import T0, Hands
@@ -227,10 +225,3 @@ async def test_the_number_of_statements_does_not_grow_with_the_candidates(hands:
     finally:
         event.remove(engine, "before_cursor_execute", note)
     assert len(seen) == few <= 7, seen
-
-
-@pytest.mark.parametrize("code", WHY_NOT)
-def test_every_reason_against_somebody_is_documented(code: str):
-    from pathlib import Path
-
-    assert f"`{code}`" in (Path(__file__).parents[2] / "docs/matching.md").read_text()
