@@ -13,8 +13,8 @@ from dispatch.catalog.actions import load_defaults
 from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
 from dispatch.domain.people import Role
-from dispatch.people.identity import Claims, write_token
 from dispatch.people.tables import accounts, bodies, body_people, grants, members
+from dispatch.people.tokens import Claims, write_token
 from dispatch.places.actions import add_tenant
 from dispatch.places.tables import places
 

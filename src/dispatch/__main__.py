@@ -1,4 +1,4 @@
-"""The command line: serve, work, migrate, openapi, docs."""
+"""The command line: serve, work, migrate, doctor, tenant, user, api-key, openapi, docs."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from dispatch import clock, log, pages
+from dispatch import admin, clock, doctor, log, pages
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
-from dispatch.db.engine import Database
+from dispatch.db.engine import open_database
 from dispatch.demo import cast
 from dispatch.demo.seed import seed
 from dispatch.jobs.relay import relay
@@ -30,6 +30,9 @@ GRACE_SECONDS = 10
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="三单制 dispatch: 点单、派单、接单、评单。"
 )
+cli.add_typer(admin.tenant, name="tenant")
+cli.add_typer(admin.user, name="user")
+cli.add_typer(admin.key, name="api-key")
 
 
 @cli.command()
@@ -63,6 +66,8 @@ async def _serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=settings.forwarded_allow_ips,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         await uvicorn.Server(config).serve()
@@ -143,6 +148,22 @@ def migrate(
     sys.stdout.write(f"{migrations.current(settings.database_url)}\n")
 
 
+@cli.command(name="doctor")
+def examine(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for a monitor.")] = False,
+    online: Annotated[bool, typer.Option(help="Ask WeChat for an access token too.")] = False,
+) -> None:
+    """Say whether this machine can serve. Exit code 1 when something must be mended first."""
+    checks = asyncio.run(doctor.examine(clock.now(), online=online))
+    if as_json:
+        typer.echo(json.dumps(doctor.report(checks), ensure_ascii=False))
+    else:
+        for check in checks:
+            typer.echo(f"{check.health:<5} {check.name:<11} {check.said}")
+    if any(check.health is doctor.Health.FAIL for check in checks):
+        raise typer.Exit(1)
+
+
 @cli.command()
 def openapi(
     check: Annotated[bool, typer.Option(help="Only compare with what is committed.")] = False,
@@ -166,16 +187,6 @@ def docs(
         pages.write(root)
     elif differences := pages.differences(root):
         sys.exit(f"not what the code says: {', '.join(differences)}; run make docs")
-
-
-def open_database(settings: Settings) -> Database:
-    """The database of a process."""
-    return Database(
-        settings.database_url,
-        pool_size=settings.pool_size,
-        pool_wait_seconds=settings.pool_wait_seconds,
-        lock_wait_seconds=settings.lock_wait_seconds,
-    )
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from dispatch.db.engine import Database
 from dispatch.domain.refusal import NotEligible, RequestPending
 from dispatch.settings import Settings
 from dispatch.web import middleware, openapi, problems
+from dispatch.web.rates import Rates
 from dispatch.worker import working
 
 CONSTRAINTS = {
@@ -29,18 +30,23 @@ def create_app(settings: Settings, database: Database, *, works: bool = False) -
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if works:
-            async with working(settings, database):
+        try:
+            if works:
+                async with working(settings, database):
+                    yield
+            else:
                 yield
-        else:
-            yield
+        finally:
+            await app.state.door.close()
 
     app = openapi.application(version("sandanzhi-dispatch"), lifespan=lifespan)
     app.state.settings = settings
     app.state.database = database
     app.state.identity = wiring.identity(settings, database)
+    app.state.door = wiring.door(settings, database)
+    app.state.rates = Rates(settings)
     problems.install(app, CONSTRAINTS)
-    middleware.install(app, settings)
+    middleware.install(app, settings, app.state.rates)
     for router in (*wiring.ROUTERS, *(wiring.DEMO_ROUTERS if settings.demo else ())):
         app.include_router(router)
     return app

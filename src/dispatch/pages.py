@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from dispatch.domain.facts import Fact
 from dispatch.domain.order import (
     ASK_LABELS,
@@ -137,6 +139,8 @@ FACT_WORDS = {
     Fact.ORDER_MOVED: ("需求单有变化", "an order took a step"),
     Fact.REQUEST_ASKED: ("有新的申请", "a request waits for a decision"),
     Fact.REQUEST_DECIDED: ("申请有结果", "a request was approved or refused"),
+    Fact.PHONE_WITHDRAWN: ("手机号授权撤回", "a person took back WeChat's leave to use the phone"),
+    Fact.IDENTITY_ENDED: ("微信注销", "a person ended the account at WeChat"),
 }
 
 
@@ -319,7 +323,7 @@ def settings() -> str:
     """Every setting."""
     rows = []
     for name, field in Settings.model_fields.items():
-        secret = "secret" in str(field.annotation).lower() or field.default is None
+        secret = field.annotation is SecretStr
         default = "(development only)" if secret else f"`{field.get_default(call_default_factory=True)}`"
         rows.append([f"`DISPATCH_{name.upper()}`", default, _flat(field.description or "")])
     return "\n".join(

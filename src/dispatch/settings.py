@@ -3,11 +3,40 @@
 import re
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_KEY = "development-only-key-never-in-production"
 SHORTEST_KEY_BYTES = 32  # RFC 7518 §3.2: an HS256 key has at least the size of the hash
+
+
+class WechatApp(BaseModel):
+    """A mini-program that people sign in from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    secret: SecretStr
+    tenant: str | None = None
+    """Code of the tenant that strangers become residents of; without it a client must name one."""
+    place: str | None = None
+    """Code of the place there that new residents are at home in."""
+    registers: bool = True
+    """Whether strangers become residents at all; false for a program that only staff use."""
+    push_token: SecretStr | None = None
+    push_key: SecretStr | None = Field(None, min_length=43, max_length=43)
+    """Token and EncodingAESKey of the message push, as the console shows them."""
+
+
+class OidcProvider(BaseModel):
+    """An OpenID Connect provider that staff of one tenant sign in at."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    issuer: str
+    client_id: str
+    client_secret: SecretStr | None = None
+    tenant: str
+    redirect_uri: str
 
 
 class Settings(BaseSettings):
@@ -51,7 +80,52 @@ class Settings(BaseSettings):
         SecretStr(DEVELOPMENT_KEY),
         description="Key that signs the access tokens; 32 bytes or more, kept secret.",
     )
-    access_token_seconds: int = Field(7200, ge=60, le=86400, description="Life of an access token, s.")
+    session_keys_retired: list[SecretStr] = Field(
+        default_factory=list,
+        description="Older session keys, which sign no more and still verify: a JSON list.",
+    )
+    access_token_seconds: int = Field(1800, ge=60, le=86400, description="Life of an access token, s.")
+    password_memory_kib: int = Field(
+        65536, ge=32, le=1_048_576, description="Memory of one Argon2id hash, KiB (RFC 9106 §4)."
+    )
+    password_passes: int = Field(3, ge=1, le=10, description="Passes of Argon2id over that memory.")
+    password_workers: int = Field(
+        2, ge=1, le=32, description="Passwords that one process hashes at a time; the others wait."
+    )
+
+    wechat_apps: dict[str, WechatApp] = Field(
+        default_factory=dict,
+        description="Mini-programs by appid: see howto/wechat.md.",
+    )
+    wechat_api: str = Field(
+        "https://api.weixin.qq.com", pattern=r"^https?://", description="Where WeChat's server API is."
+    )
+    wechat_timeout_seconds: float = Field(
+        5.0, gt=0, le=30, description="Wait for an answer of WeChat before answering 503, s."
+    )
+    oidc_providers: dict[str, OidcProvider] = Field(
+        default_factory=dict, description="Providers for staff by name: see howto/first-admin.md."
+    )
+
+    trusted_hosts: list[str] = Field(
+        default_factory=lambda: ["*"],
+        description='Names this service answers to: ["dispatch.example.cn", "*.example.cn"]; others get 400.',
+    )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1",
+        description="Proxies whose X-Forwarded-For and -Proto are believed: addresses or networks, by commas.",
+    )
+    cors_origins: list[str] = Field(
+        default_factory=list, description="Origins of web pages that may call: a JSON list."
+    )
+    rate_per_address: int = Field(
+        6000,
+        ge=0,
+        description="Requests a minute from one address, per process; 0 is no limit. Many people share one.",
+    )
+    rate_per_account: int = Field(
+        6000, ge=0, description="Requests a minute of one account, per process; 0 is no limit."
+    )
 
     body_limit_bytes: int = Field(
         262_144, ge=1024, le=64 * 1024 * 1024, description="Largest request body, bytes; above it 413."
@@ -86,10 +160,34 @@ class Settings(BaseSettings):
             raise ValueError(f"DISPATCH_SESSION_KEY must have at least {SHORTEST_KEY_BYTES} bytes")
         return key
 
+    @field_validator("session_keys_retired")
+    @classmethod
+    def _old_keys_are_long_enough(cls, keys: list[SecretStr]) -> list[SecretStr]:
+        return [cls._key_is_long_enough(key) for key in keys]
+
+    @property
+    def session_keys(self) -> tuple[str, ...]:
+        """Every key that verifies; the first one signs."""
+        every = (self.session_key, *self.session_keys_retired)
+        return tuple(dict.fromkeys(key.get_secret_value() for key in every))
+
     @model_validator(mode="after")
     def _nothing_of_development_in_production(self) -> Self:
         if self.production and self.demo:
             raise ValueError("DISPATCH_DEMO and DISPATCH_PRODUCTION exclude each other")
         if self.production and self.session_key.get_secret_value() == DEVELOPMENT_KEY:
             raise ValueError("DISPATCH_SESSION_KEY must be set in production")
+        if self.production:
+            self._no_half_measures()
         return self
+
+    def _no_half_measures(self) -> None:
+        if DEVELOPMENT_KEY in self.session_keys:
+            raise ValueError("DISPATCH_SESSION_KEYS_RETIRED holds the development key")
+        if "*" in self.cors_origins:
+            raise ValueError("DISPATCH_CORS_ORIGINS must name the origins in production")
+        if not self.wechat_api.startswith("https://"):
+            raise ValueError("DISPATCH_WECHAT_API must be https in production")
+        for name, provider in self.oidc_providers.items():
+            if not provider.issuer.startswith("https://"):
+                raise ValueError(f"DISPATCH_OIDC_PROVIDERS: the issuer of {name} must be https in production")

@@ -3,8 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import httpx
 from fastapi import APIRouter
+from pydantic import SecretStr
 
+from dispatch.auth import reactions as auth_reactions
+from dispatch.auth import routes as auth
+from dispatch.auth import timers as auth_timers
+from dispatch.auth.actions import door as doors
 from dispatch.bulk import routes as bulk
 from dispatch.catalog import routes as catalog
 from dispatch.db.engine import Database
@@ -25,11 +31,14 @@ from dispatch.people import identity as people_identity
 from dispatch.people import routes as people
 from dispatch.places import routes as places
 from dispatch.ratings import routes as ratings
-from dispatch.settings import Settings
+from dispatch.settings import Settings, WechatApp
 from dispatch.web.deps import Identity
+from dispatch.wechat import fake
+from dispatch.wechat.gateway import Gateway
 
 ROUTERS: Sequence[APIRouter] = (
     home.router,
+    auth.router,
     people.router,
     grants.router,
     places.router,
@@ -45,13 +54,15 @@ ROUTERS: Sequence[APIRouter] = (
 DEMO_ROUTERS: Sequence[APIRouter] = (demo.router,)
 """Served in demonstration mode only."""
 
-PUBLIC = home.PUBLIC | demo.PUBLIC
+PUBLIC = home.PUBLIC | auth.PUBLIC | demo.PUBLIC
 """Paths that ask for no credentials."""
 
 REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.ORDER_MOVED: (notices.tell_of_move,),
     Fact.REQUEST_ASKED: (notices.tell_deciders,),
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
+    Fact.PHONE_WITHDRAWN: (auth_reactions.forget_phone,),
+    Fact.IDENTITY_ENDED: (auth_reactions.forget_identity,),
 }
 """What follows from a fact. Each may be told twice and must then do nothing."""
 
@@ -65,9 +76,20 @@ JOBS: Sequence[Every] = (
     Every("matching.dispatch", 5.0, automatic.look_again),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
+    Every("auth.forget", 3600.0, auth_timers.forget),
 )
 
 
 def identity(settings: Settings, database: Database) -> Identity:
     """How tokens become actors."""
     return people_identity.Identifier(settings, database)
+
+
+def door(settings: Settings, database: Database) -> doors.Door:
+    """How people sign in. The demonstration asks a WeChat of its own, in this process."""
+    if not settings.demo:
+        return doors.door(settings, database)
+    apps = {fake.APPID: WechatApp(secret=SecretStr(fake.DEMO_SECRET), registers=False)}
+    shown = settings.model_copy(update={"wechat_apps": apps, "wechat_api": "http://wechat.demo"})
+    transport = httpx.ASGITransport(fake.demo_wechat().app)
+    return doors.door(shown, database, Gateway(shown, database, transport=transport))

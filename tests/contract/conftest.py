@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def app(database: Database, clock: Clock) -> FastAPI:
-    app = create_app(Settings(demo=False), database)
+    app = create_app(Settings(rate_per_address=0, rate_per_account=0, password_memory_kib=32), database)
 
     async def now() -> object:
         return clock.now

@@ -6,12 +6,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from dispatch.db.engine import Database
 from dispatch.db.idempotency import KEPT_DAYS, idempotency_keys
 from dispatch.jobs.housekeeping import forget_keys
 from dispatch.orders.tables import order_steps
+from dispatch.people.tables import accounts
 from tests.contract.ledger import assert_books
 from tests.town import Clock, Hands
 
@@ -133,3 +134,39 @@ async def test_nothing_personal_is_kept_under_a_key_and_keys_are_forgotten(
     clock.pass_(seconds=2)
     await forget_keys(database, clock.now)
     assert await _kept(hands) == []
+
+
+async def test_an_act_that_put_the_order_out_of_sight_is_still_answered_again(hands: Hands):
+    order = await hands.accepted()
+    targets = [{"kind": "member", "id": str(hands.town["member-1"].id)}]
+    await hands.move("dispatcher-1", order, "dispatch", mode="offer", targets=targets)
+    path = f"/v1/orders/{order['id']}/decline"
+    first, again = [await hands.post("member-1", path, Idempotency_Key="k") for _ in range(2)]
+    assert (first.status_code, first.json()["gone"]) == (200, True)
+    assert (again.status_code, again.json(), _repeated([again])) == (200, first.json(), 1)
+    assert (await hands.post("member-1", path, Idempotency_Key="other")).status_code == 404
+
+
+async def test_a_bulk_act_sent_again_is_answered_again_and_its_key_is_for_it_alone(hands: Hands):
+    orders = [await hands.file() for _ in range(3)]
+    body = {"move": "accept", "order_ids": [order["id"] for order in orders[:2]], "body": {}}
+    first = await hands.post("dispatcher-1", "/v1/orders/bulk", body, Idempotency_Key="k")
+    again = await hands.post("dispatcher-1", "/v1/orders/bulk", body, Idempotency_Key="k")
+    assert (_repeated([first, again]), again.json()) == (1, first.json())
+    body["order_ids"] = [orders[2]["id"]]
+    other = await hands.post("dispatcher-1", "/v1/orders/bulk", body, Idempotency_Key="k")
+    assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert (await hands.get("dispatcher-1", f"/v1/orders/{orders[2]['id']}")).json()["state"] == "submitted"
+
+
+async def test_a_revoked_token_makes_no_bulk_act(hands: Hands, database: Database):
+    order = await hands.file()
+    town = hands.town
+    await hands.get("dispatcher-1", "/v1/me")
+    async with database.writing() as db:
+        mine = (accounts.c.tenant_id == town.tenant_id, accounts.c.id == town["dispatcher-1"].id)
+        await db.execute(update(accounts).where(*mine).values(grants_version=2))
+    body = {"move": "accept", "order_ids": [order["id"]], "body": {}}
+    refused = await hands.post("dispatcher-1", "/v1/orders/bulk", body)
+    assert (refused.status_code, refused.json()["code"]) == (401, "AUTH_TOKEN_REVOKED")
+    assert await _steps(hands, "accept") == 0

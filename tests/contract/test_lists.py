@@ -121,3 +121,21 @@ async def test_a_mirror_that_harvests_reaches_equality(hands: Hands, clock):
     pool = (await hands.get("member-2", "/v1/orders", view="pool")).json()["items"]
     assert mirror == {item["id"]: item["version"] for item in pool}
     assert len(pool) == 1
+
+
+async def test_whoever_was_named_learns_that_the_order_has_gone(hands: Hands, clock):
+    town = hands.town
+    order, studied = await hands.accepted(), await hands.accepted()
+    member = [{"kind": "member", "id": str(town["member-1"].id)}]
+    called = [{"kind": "department", "id": str(town.bodies["department-1"])}]
+    await hands.move("dispatcher-1", order, "dispatch", mode="offer", targets=member)
+    await hands.move("dispatcher-1", studied, "escalate", level="street", text="提请研究")
+    await hands.move("street-1", studied, "deliberate", decision="请部门到场。", bodies=called)
+    clock.pass_(seconds=3)
+    since = clock.now
+    await hands.move("member-1", order, "decline")
+    await hands.move("street-1", studied, "resolve", result="已处理。", closing="solved")
+    clock.pass_(seconds=3)
+    for login, gone in (("member-1", order), ("department-1", studied)):
+        told = (await hands.get(login, "/v1/orders", updated_since=since.isoformat())).json()["items"]
+        assert told == [{"id": gone["id"], "deleted": True}]

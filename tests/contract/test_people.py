@@ -81,10 +81,12 @@ async def test_a_token_that_ran_out_or_is_not_ours_is_refused_by_name(
     town, person = hands.town, hands.town["resident-1"]
     said = jwt.decode(person.token, options={"verify_signature": False})
     key = town.key
-    forged = jwt.encode(said, "another-key-that-is-long-enough-for-hs256", algorithm="HS256")
-    unsigned = jwt.encode(said, "", algorithm="none")
+    kid = {"kid": jwt.get_unverified_header(person.token)["kid"]}
+    forged = jwt.encode(said, "another-key-that-is-long-enough-for-hs256", algorithm="HS256", headers=kid)
+    unsigned = jwt.encode(said, "", algorithm="none", headers=kid)
+    unnamed = jwt.encode(said, key, algorithm="HS256")  # no key is tried that is not named
     odd = [
-        jwt.encode({**said, **change}, key, algorithm="HS256")
+        jwt.encode({**said, **change}, key, algorithm="HS256", headers=kid)
         for change in (
             {"sub": "me"},
             {"tid": "1"},
@@ -93,7 +95,7 @@ async def test_a_token_that_ran_out_or_is_not_ours_is_refused_by_name(
             {"iat": None},
         )
     ]
-    for token in (forged, unsigned, "nonsense", person.token[:-4], *odd):
+    for token in (forged, unsigned, unnamed, "nonsense", person.token[:-4], *odd):
         assert await told(client, token) == (401, "AUTH_TOKEN_INVALID"), token
     clock.pass_(days=366)
     assert await told(client, person.token) == (401, "AUTH_TOKEN_EXPIRED")

@@ -90,6 +90,11 @@ def in_pool(login: str, order: Known) -> bool:
     return kind in order.open_to and "community-1" in ABOVE.get(home, ())
 
 
+def may_take(login: str, order: Known) -> bool:
+    """The pool lists what its reader can take: not what he is on already."""
+    return in_pool(login, order) and login not in order.takers
+
+
 def sees(login: str, order: Known) -> bool:
     """The oracle."""
     served = login in order.takers | order.asked | order.called
@@ -250,7 +255,7 @@ async def all_of_them(world: World, login: str) -> None:
 async def the_views(world: World, login: str) -> None:
     assert await listed(world, login, view="mine") == ids(world, lambda o: own(login, o))
     assert await listed(world, login, view="queue") == ids(world, lambda o: looks_after(login, o) and o.live)
-    assert await listed(world, login, view="pool") == ids(world, lambda o: in_pool(login, o))
+    assert await listed(world, login, view="pool") == ids(world, lambda o: may_take(login, o))
     assert await listed(world, login, view="taken") == ids(world, lambda o: login in o.takers)
 
 
@@ -333,7 +338,7 @@ async def home_and_badges(world: World, login: str) -> None:
     assert badges["taken"] == len(
         ids(world, lambda o: login in o.takers and o.state in ("taken", "in_service"))
     )
-    pool = len(ids(world, lambda o: in_pool(login, o)))
+    pool = len(ids(world, lambda o: may_take(login, o)))
     assert badges["pool"] == (pool if login in KIND else None)
     queue = len(ids(world, lambda o: looks_after(login, o) and o.live))
     assert badges["queue"] == (queue if login in SCOPE else None)

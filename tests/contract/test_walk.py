@@ -12,7 +12,7 @@ from dispatch.people import actions as people
 from dispatch.wiring import REACTIONS
 from tests.town import Hands
 
-CALL_BACK = {"channel": "phone", "at": "2026-11-22T10:00:00+08:00", "note": "电话回访本人"}
+CALL_BACK = {"channel": "phone", "at": "2026-11-22T09:20:00+08:00", "note": "电话回访本人"}
 
 
 async def test_the_dog_case_is_studied_by_the_committee_and_solved_by_those_it_called(hands: Hands, clock):

@@ -22,6 +22,12 @@ KEYLESS = {
     "login_with_wechat": "signing in takes no key",
     "run_matching": "safe to repeat: an order is handed out once",
     "put_rule": "a full replacement, guarded by If-Match",
+    "login_with_password": "signing in takes no key",
+    "start_oidc": "signing in takes no key",
+    "finish_oidc": "signing in takes no key",
+    "refresh_session": "the token is the key",
+    "logout": "safe to repeat",
+    "give_phone": "WeChat's code is good once, and is the key",
 }
 
 
@@ -120,6 +126,14 @@ def test_every_write_takes_an_idempotency_key_unless_it_is_listed():
         if method != "get" and operation["operationId"] not in KEYLESS:
             named = {parameter["name"].lower() for parameter in operation["parameters"]}
             assert "idempotency-key" in named, path
+
+
+def test_every_chapter_has_its_scope_but_those_that_no_key_may_enter():
+    from dispatch.people.keys import AREAS
+
+    tags = {tag for _, _, operation in operations() if operation.get("security") for tag in operation["tags"]}
+    assert all(len(operation["tags"]) == 1 for _, _, operation in operations())
+    assert tags - set(AREAS) == {"auth", "grants"}  # a key neither signs in nor hands out roles
 
 
 def test_every_move_of_the_rulebook_has_its_route():

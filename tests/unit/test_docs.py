@@ -171,3 +171,12 @@ def test_log_events_are_listed():
 
 def test_every_fact_has_its_line_in_the_wiring():
     assert set(REACTIONS) == set(Fact)
+
+
+def test_every_test_that_the_table_of_threats_names_exists():
+    written = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    rows = re.findall(r"^\| (?!threat|---).*\| (.+) \|$", read("docs/security.md"), re.MULTILINE)
+    named = [re.findall(r"`(test_\w+)`", row) for row in rows]
+    assert len(rows) >= 30
+    assert all(named), "a threat without a test"
+    assert [name for row in named for name in row if not re.search(rf"def {name}\(", written)] == []

@@ -23,7 +23,7 @@ def test_without_any_setting_a_sqlite_file_is_used_and_only_this_machine_is_serv
     assert settings.database_url == "sqlite+aiosqlite:///var/dispatch.db"
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert (settings.demo, settings.production) == (False, False)
-    assert (settings.access_token_seconds, settings.body_limit_bytes) == (7200, 262_144)
+    assert (settings.access_token_seconds, settings.body_limit_bytes) == (1800, 262_144)
 
 
 def test_the_environment_sets_with_the_prefix(monkeypatch):

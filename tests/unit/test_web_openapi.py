@@ -105,7 +105,7 @@ def test_every_operation_tells_what_it_may_refuse(app):
     )
 
     assert set(take["responses"]) == {
-        "200", "401", "403", "404", "409", "412", "413", "415", "422", "426", "500", "503"
+        "200", "401", "403", "404", "409", "412", "413", "415", "422", "426", "429", "500", "503"
     }  # fmt: skip
     assert codes(take, "409") == {"SLOT_TAKEN", "ORDER_MOVED", "IDEMPOTENCY_IN_PROGRESS"}
     assert codes(take, "404") == {"ORDER_NOT_FOUND"}
@@ -114,9 +114,9 @@ def test_every_operation_tells_what_it_may_refuse(app):
         take, "422"
     )
     assert take["security"] == [{"bearer": []}]
-    assert set(listing["responses"]) == {"200", "422", "426", "500", "503"}
+    assert set(listing["responses"]) == {"200", "422", "426", "429", "500", "503"}
     assert codes(listing, "422") == {"VALIDATION_FAILED", "UNKNOWN_PARAMETER", "CURSOR_INVALID"}
-    assert set(health["responses"]) == {"200", "422", "426", "500", "503"}
+    assert set(health["responses"]) == {"200", "422", "426", "429", "500", "503"}
     for operation in (take, listing, health):
         for status, answer in operation["responses"].items():
             if status >= "400":

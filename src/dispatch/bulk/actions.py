@@ -1,20 +1,20 @@
 """One move on many orders: each in a transaction of its own, so that one refusal stops no other."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.bulk.schemas import BulkMove
 from dispatch.db.engine import Database
-from dispatch.db.idempotency import Key
+from dispatch.db.idempotency import Key, claim, kept
 from dispatch.dispatching.actions import handing_out
+from dispatch.domain.life import Life
 from dispatch.domain.order import Move
 from dispatch.domain.people import Actor
-from dispatch.domain.refusal import Refusal
+from dispatch.domain.refusal import Refusal, Unauthorised
 from dispatch.orders import queries
 from dispatch.orders.actions import community, merging
 from dispatch.orders.actions.performing import Call, Data, Done
@@ -37,6 +37,7 @@ VERBS: Mapping[BulkMove, Verb] = {
     Move.ACCEPT: community.accept,
     Move.REJECT: _simply(Move.REJECT),
     Move.MERGE: merging.merge,
+    Move.UNMERGE: merging.unmerge,
     Move.RESOLVE: community.resolve,
     Move.DISPATCH: handing_out.dispatch,
     Move.RECALL: handing_out.recall,
@@ -52,8 +53,15 @@ VERBS: Mapping[BulkMove, Verb] = {
 }
 """Who does each move."""
 
-Line = tuple[UUID, Refusal | None, Any]
-"""(order, refusal or None, the order's life or None)"""
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What came of one order: why not, or how it now stands (and whether that was known under the key)."""
+
+    order_id: UUID
+    refusal: Refusal | None = None
+    life: Life | None = None
+    replayed: bool = False
 
 
 async def move_all(
@@ -70,17 +78,27 @@ async def move_all(
 
     Under a key each order has a key of its own, so a repeat after a crash goes on where it broke off and
     answers what was done before.
+
+    Raises:
+        IdempotencyKeyReused: the key came with another request.
+        Unauthorised: the caller's grants have changed meanwhile.
     """
     verb = VERBS[move]
+    if key:
+        async with database.writing() as db:
+            if not await claim(db, key, status=200, order_id=None, outcome=None, at=at):
+                await kept(db, key)
     lines: list[Line] = []
     for order_id in dict.fromkeys(order_ids):
         own = Call(key=replace(key, route=f"bulk:{order_id}") if key else None)
         try:
             async with database.writing() as db:
-                await verb(db, actor, order_id, data, own, at=at)
+                done = await verb(db, actor, order_id, data, own, at=at)
                 seen, _ = await queries.whole(db, actor, order_id, hidden=True)
+        except Unauthorised:
+            raise
         except Refusal as refusal:
-            lines.append((order_id, refusal, None))
+            lines.append(Line(order_id, refusal))
         else:
-            lines.append((order_id, None, seen.life))
+            lines.append(Line(order_id, life=seen.life, replayed=done.replayed))
     return lines

@@ -1,6 +1,6 @@
 """One act on many orders over HTTP."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
@@ -14,23 +14,25 @@ router = APIRouter(prefix="/v1", tags=["orders"])
 
 
 @router.post("/orders/bulk")
-async def bulk_orders(database: Store, caller: Caller, now: Now, key: Keyed, body: BulkIn) -> BulkOut:
+async def bulk_orders(
+    database: Store, caller: Caller, now: Now, key: Keyed, response: Response, body: BulkIn
+) -> BulkOut:
     """The same move on up to 500 orders; one line for each, the valid ones are done."""
     try:
         data = given(SHAPES[body.move].model_validate(body.body))
     except ValidationError as error:
-        lines = [{**line, "loc": ("body", "body", *line["loc"])} for line in error.errors()]
-        raise RequestValidationError(lines) from None
-    return BulkOut(
-        items=[
-            _line(line)
-            for line in await move_all(database, caller, body.move, body.order_ids, data, key, at=now)
-        ]
-    )
+        wrong = [{**line, "loc": ("body", "body", *line["loc"])} for line in error.errors()]
+        raise RequestValidationError(wrong) from None
+    lines = await move_all(database, caller, body.move, body.order_ids, data, key, at=now)
+    if all(line.replayed for line in lines):
+        response.headers["Idempotency-Replayed"] = "true"
+    return BulkOut(items=[_line(line) for line in lines])
 
 
 def _line(line: Line) -> BulkLine:
-    order_id, refusal, life = line
-    if refusal is not None:
-        return BulkLine(order_id=order_id, status=status_of(refusal), code=refusal.code, message=refusal.text)
-    return BulkLine(order_id=order_id, status=200, state=life.state, version=life.version)
+    if refusal := line.refusal:
+        return BulkLine(
+            order_id=line.order_id, status=status_of(refusal), code=refusal.code, message=refusal.text
+        )
+    assert line.life is not None  # one of the two
+    return BulkLine(order_id=line.order_id, status=200, state=line.life.state, version=line.life.version)

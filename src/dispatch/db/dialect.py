@@ -189,6 +189,11 @@ def insert_for(name: str, table: Table) -> Any:
     return sqlite.insert(table) if name == "sqlite" else postgresql.insert(table)
 
 
+def yielding_insert(db: AsyncConnection, table: Table) -> Any:
+    """An INSERT for a connection's database; say what it does ``on_conflict_…``."""
+    return insert_for(db.dialect.name, table)
+
+
 def _yielding(name: str, rows: Rows, write: Any) -> Any:
     if rows.skip:
         return write.on_conflict_do_nothing()
@@ -204,6 +209,18 @@ async def insert_or_ignore(db: AsyncConnection, table: Table, rows: Sequence[Map
     """Insert rows, leaving alone those whose key is taken."""
     if rows:
         await db.execute(insert_for(db.dialect.name, table).on_conflict_do_nothing(), list(rows))
+
+
+async def insert_or_update(db: AsyncConnection, table: Table, row: Mapping[str, Any]) -> None:
+    """Insert a row, or write its values over the one that has its key."""
+    key = {column.name for column in table.primary_key.columns}
+    write = insert_for(db.dialect.name, table).values(row)
+    await db.execute(
+        write.on_conflict_do_update(
+            index_elements=list(table.primary_key.columns),
+            set_={name: write.excluded[name] for name in row if name not in key},
+        )
+    )
 
 
 def counting_up(

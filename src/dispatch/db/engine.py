@@ -7,6 +7,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from dispatch.db import dialect
+from dispatch.settings import Settings
 
 
 class Database:
@@ -71,6 +72,16 @@ class Database:
         """Give every connection back."""
         for engine in self.engines:
             await engine.dispose()
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of a process, as its settings say. Whoever has settings opens it here."""
+    return Database(
+        settings.database_url,
+        pool_size=settings.pool_size,
+        pool_wait_seconds=settings.pool_wait_seconds,
+        lock_wait_seconds=settings.lock_wait_seconds,
+    )
 
 
 async def start_over(db: AsyncConnection) -> None:

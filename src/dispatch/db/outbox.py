@@ -17,6 +17,8 @@ OUTBOX_STATES = ("pending", "done", "dead")
 MOST_ATTEMPTS = 12
 """Attempts before a fact is dead: with the back-off below, a little over an hour of trying."""
 LONGEST_PAUSE = timedelta(hours=1)
+LATE = timedelta(minutes=5)
+"""A fact that waits longer than this says that no worker runs."""
 
 outbox = tenant_table(
     "outbox",

@@ -1,6 +1,6 @@
 """Tenants: the unit of isolation and of distribution."""
 
-from sqlalchemy import Column, Integer, String, select
+from sqlalchemy import Boolean, Column, Integer, String, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.base import reference_table
@@ -14,6 +14,8 @@ tenants = reference_table(
     Column("zone", String(64), nullable=False, default="Asia/Shanghai", server_default="Asia/Shanghai"),
     # Words of this tenant for states and moves, ≤ 5 Han characters each; absent ones fall back to ours.
     Column("labels", Json, nullable=False, default=dict, server_default="{}"),
+    # Staff who sign in with a password need a second factor too.
+    Column("totp_required", Boolean, nullable=False, default=False, server_default=text("false")),
 )
 
 

@@ -9,3 +9,7 @@ class Fact(StrEnum):
     ORDER_MOVED = "order.moved"
     REQUEST_ASKED = "request.asked"
     REQUEST_DECIDED = "request.decided"
+    PHONE_WITHDRAWN = "phone.withdrawn"
+    """A person took back WeChat's leave to use the phone; body ``account_id``."""
+    IDENTITY_ENDED = "identity.ended"
+    """A person ended the account at WeChat; body ``account_id``, ``appid``."""

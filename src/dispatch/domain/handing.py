@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from dispatch.domain.life import Data, Dispatch, Life, Standing, Take, Target, own_take
+from dispatch.domain.life import Data, Dispatch, Life, Party, Standing, Take, Target, asked_of, own_take
 from dispatch.domain.moved import Moved, TakeChange
 from dispatch.domain.order import (
     ASSIGNABLE,
@@ -265,10 +265,12 @@ def proceed(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 
 
 def release(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
-    """Give a slot back. ``data["returned_take"]``: the take whose return was approved (then it ends ``returned``)."""
-    returned: UUID | None = data.get("returned_take")
-    take = next((t for t in life.active if t.id == returned), None) if returned else own_take(life, who)
+    """Give a slot back. ``data["returned"]``: the party whose return was approved (its take ends ``returned``)."""
+    returned: Party | None = data.get("returned")
+    take = next((t for t in life.active if t.party == returned), None) if returned else own_take(life, who)
     if take is None:
+        if returned and life.held and asked_of(life.held, returned):
+            return _unassigned(life, life.held, returned, data, at)
         raise RoleForbidden()
     ends = TakeChange(
         take.id, {"state": TakeState.RETURNED if returned else TakeState.RELEASED, "ended_at": at}
@@ -295,10 +297,8 @@ def release(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     )
 
 
-def unassigned(life: Life, party: tuple[str, UUID], data: Data, at: datetime) -> Moved:
-    """A return approved before anything was taken: the assignee falls away."""
-    held = life.held
-    assert held is not None  # the action saw it
+def _unassigned(life: Life, held: Dispatch, party: Party, data: Data, at: datetime) -> Moved:
+    """A return approved before the assignee has taken: he falls away."""
     gone = tuple(replace(t, state=TargetState.DECLINED) for t in held.targets if t.party == party)
     detail = {"reason_code": data["reason_code"], "returned": True}
     return _pass_on(life, held, Move.RELEASE, gone, DispatchState.DECLINED, data, detail, at)
@@ -314,13 +314,16 @@ def _without(
         if life.state in (State.ESCALATED, State.PAUSED) or stays:
             return life.state, None, {}, ()
         return State.ACCEPTED, None, {}, ()
-    values: dict[str, Any] = {"slots_taken": len(stays)}
+    # With a slot free it runs, past its time too: then nobody can take from it, but nothing is full.
+    values: dict[str, Any] = {"slots_taken": len(stays), "state": DispatchState.RUNNING}
     targets = _given_back(held, take, returned=returned)
+    if held.lasts_seconds and any(t.state is TargetState.ASKED and t.party != take.party for t in targets):
+        values["expires_at"] = at + timedelta(
+            seconds=held.lasts_seconds
+        )  # the next one asked has his own time
     if life.state in (State.ESCALATED, State.PAUSED):
-        return life.state, None, values | {"state": DispatchState.RUNNING}, targets
+        return life.state, None, values, targets
     runs = held.unexpired(at)
-    if runs:
-        values["state"] = DispatchState.RUNNING
     short = life.flags | {Flag.SHORT_HANDED}
     if life.state in (State.OPEN, State.OFFERED):
         return life.state, None, values, targets

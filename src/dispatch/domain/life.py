@@ -122,8 +122,9 @@ class Verdict:
 class Life:
     """All that decides about one order: its row, its running dispatch, its takes and requests.
 
-    ``takes`` are the active ones and those done in this round; ``barred`` are parties whose return
-    was approved; ``held`` is the running or filled dispatch, ``last`` the newest of any state.
+    ``takes`` are the active ones and those done in this round, ``former`` those done in earlier ones;
+    ``barred`` are parties whose return was approved; ``held`` is the running or filled dispatch,
+    ``last`` the newest of any state.
     """
 
     id: UUID
@@ -150,6 +151,7 @@ class Life:
     held: Dispatch | None = None
     last: Dispatch | None = None
     takes: tuple[Take, ...] = ()
+    former: tuple[Take, ...] = ()
     barred: frozenset[Party] = frozenset()
     called: frozenset[Party] = frozenset()
     pending: tuple[Asked, ...] = ()
@@ -168,6 +170,11 @@ class Life:
         """The active take in charge: the chosen one, else the oldest."""
         active = self.active
         return next((take for take in active if take.id == self.lead_id), active[0] if active else None)
+
+    @property
+    def led_by(self) -> UUID | None:
+        """The take in charge; once the work is done, the one that was."""
+        return self.lead.id if self.lead else self.lead_id
 
     @property
     def effective_state(self) -> State:
@@ -231,6 +238,12 @@ def named(dispatch: Dispatch, party: Party) -> Target | None:
     return next((target for target in dispatch.targets if target.party == party), None)
 
 
+def asked_of(dispatch: Dispatch, party: Party) -> bool:
+    """Whether an offer or assignment waits for this party's word."""
+    target = named(dispatch, party)
+    return target is not None and target.state is TargetState.ASKED
+
+
 def standing(life: Life, actor: Actor) -> Standing:
     """Work out what an actor is to an order, from the grants that count in this request."""
     me = actor.account_id
@@ -269,11 +282,11 @@ def own_take(life: Life, who: Standing, *, staffed: bool = False) -> Take | None
     return None
 
 
-def served(life: Life, who: Standing) -> bool:
-    """Whether the actor worked on the order in this round (such a one never rates it)."""
+def served(life: Life, who: Standing, *, ever: bool = False) -> bool:
+    """Whether the actor worked on the order in this round; with ``ever``, in any."""
     return any(
         take.party in who.parties or who.account_id in (take.account_id, *take.people)
-        for take in life.takes
+        for take in (*life.takes, *(life.former if ever else ()))
         if take.state in (TakeState.ACTIVE, TakeState.DONE)
     )
 

@@ -274,7 +274,9 @@ EDGES_IN_ORDER: tuple[Edge, ...] = (
     *_rows(M.DECLINE, (S.OFFERED,), (S.ACCEPTED,), INVITED, stay=True),
     *_rows(M.LAPSE, (S.OPEN, S.OFFERED), (S.ACCEPTED,), SYSTEM, stay=True),
     *_rows(M.PROCEED, (S.OPEN, S.OFFERED), (S.TAKEN,), DISPATCHER),
-    *_rows(M.RELEASE, (S.OPEN, S.OFFERED), (), TAKER, SYSTEM, needs=("reason_code",), stay=True),
+    *_rows(M.RELEASE, (S.OPEN,), (), TAKER, SYSTEM, needs=("reason_code",), stay=True),
+    # To accepted when an assignee is relieved before anybody has taken.
+    *_rows(M.RELEASE, (S.OFFERED,), (S.ACCEPTED,), TAKER, SYSTEM, needs=("reason_code",), stay=True),
     *_rows(
         M.RELEASE,
         (S.TAKEN, S.IN_SERVICE),
@@ -513,7 +515,7 @@ ASKS: dict[Ask, AskRule] = {
         STREET,
     ),
     Ask.ESCALATION: AskRule(
-        frozenset({S.ACCEPTED, *UNDERWAY, S.REDO}), (TAKER, GRID), DISPATCHER, DISPATCHER
+        frozenset({S.ACCEPTED, *UNDERWAY, S.ESCALATED, S.REDO}), (TAKER, GRID), DISPATCHER, DISPATCHER
     ),
     Ask.EXCLUSION: AskRule(frozenset(State), (DISPATCHER,), STREET, STREET),
     Ask.OBJECTION: AskRule(frozenset({S.REJECTED}), (FILER,), STREET, STREET, days=15),

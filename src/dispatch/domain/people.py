@@ -1,6 +1,6 @@
 """Who acts: roles, grants, the actor of a request."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -130,7 +130,8 @@ class Actor:
     ``grants`` are those that count here: the one chosen with ``X-Acting-Grant``, or all that
     stand (reads use their union). ``acting`` is the single one a write is logged under.
     ``version`` is what the token vouches for; the first statement of the request proves that it
-    still stands and sets ``proven`` (architecture.md, "Speed by design").
+    still stands and sets ``proven`` (architecture.md, "Speed by design"); the same goes for the
+    session. ``scopes`` is what an API key reaches; None is everything the grants allow.
     """
 
     account_id: UUID
@@ -140,6 +141,8 @@ class Actor:
     acting: Grant | None
     version: int
     proven: bool = False
+    session_id: UUID | None = None
+    scopes: frozenset[str] | None = None
 
     @property
     def roles(self) -> frozenset[Role]:
@@ -153,7 +156,7 @@ class Actor:
 
     def narrowed(self, grant: Grant) -> "Actor":
         """The same person under one grant only."""
-        return Actor(self.account_id, self.name, self.tenant, (grant,), grant, self.version, self.proven)
+        return replace(self, grants=(grant,), acting=grant)
 
 
 def the_service(tenant: Tenant) -> Actor:

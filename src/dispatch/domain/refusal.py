@@ -150,7 +150,85 @@ class LoginCodeInvalid(Unauthorised):
     message = "登录没有成功，请重新打开小程序再试。"
 
 
+class CredentialsInvalid(Unauthorised):
+    """User name, password or second factor are wrong; which one is not told."""
+
+    code = "AUTH_CREDENTIALS_INVALID"
+    message = "账号、密码或验证码不正确。"
+
+
+class IdentityUnknown(Forbidden):
+    """The provider vouches for somebody whom no account here is linked with."""
+
+    code = "AUTH_IDENTITY_UNKNOWN"
+    message = "这个账号还没有开通，请联系管理员。"
+
+
+class OidcRefused(Unauthorised):
+    """The provider's word cannot be taken: a code or state that is unknown, used or too old, a wrong signature."""
+
+    code = "AUTH_OIDC_REFUSED"
+    message = "统一认证没有成功，请重新登录。"
+
+
+class SecondFactorMissing(Forbidden):
+    """The tenant asks staff for a second factor, and this account has none yet."""
+
+    code = "AUTH_SECOND_FACTOR_MISSING"
+    message = "本单位要求双重验证，请联系管理员开通后再登录。"
+
+
+class LoginBlocked(Forbidden):
+    """WeChat takes the user for a risk (40226) and gives no identity."""
+
+    code = "AUTH_LOGIN_BLOCKED"
+    message = "微信提示该账号存在风险，暂时不能登录，请联系社区代为办理。"
+
+
+class TenantRequired(Invalid):
+    """A stranger signs in and nothing says which district is meant."""
+
+    code = "TENANT_REQUIRED"
+    message = "请先选择所在的区县。"
+
+
+class PhoneCodeInvalid(Invalid):
+    """The code of the phone button is unknown, used, too old, another's, or of another mini-program."""
+
+    code = "PHONE_CODE_INVALID"
+    message = "没有取得手机号，请重新点击授权。"
+
+
+class PhoneForeign(Invalid):
+    """WeChat knows only a number outside the mainland."""
+
+    code = "PHONE_FOREIGN"
+    message = "暂不支持境外手机号，请联系社区登记联系方式。"
+
+
+class WechatRequired(Conflict):
+    """Only who signed in through WeChat can hand over the phone that WeChat knows."""
+
+    code = "WECHAT_REQUIRED"
+    message = "请先用微信登录，再授权手机号。"
+
+
 # Whose it is to do
+
+
+class ScopeMissing(Forbidden):
+    """The API key does not reach this far; fact ``scope`` says what it would need."""
+
+    code = "SCOPE_MISSING"
+    message = "这个密钥没有相应的权限。"
+    told = ("scope",)
+
+
+class PushRefused(Forbidden):
+    """A message push whose signature, time or recipient is wrong."""
+
+    code = "PUSH_REFUSED"
+    message = "推送消息未通过验证。"
 
 
 class RoleForbidden(Forbidden):
@@ -232,6 +310,13 @@ class BodyNotFound(Missing):
 
     code = "BODY_NOT_FOUND"
     message = "没有找到这个单位或队伍。"
+
+
+class ProviderNotFound(Missing):
+    """No such OpenID Connect provider is set up."""
+
+    code = "PROVIDER_NOT_FOUND"
+    message = "没有这个统一认证入口。"
 
 
 class GrantNotFound(Missing):
@@ -497,6 +582,30 @@ class ServiceBusy(Busy):
     code = "BUSY"
     message = "系统繁忙，请{retry_after}秒后再试。"
     defaults = MappingProxyType({"retry_after": 1})
+
+
+class WechatUnavailable(Busy):
+    """WeChat did not answer, or refuses our program; the log has its code. Fact ``retry_after`` in seconds."""
+
+    code = "WECHAT_UNAVAILABLE"
+    message = "微信服务暂时不可用，请{retry_after}秒后再试。"
+    defaults = MappingProxyType({"retry_after": 5})
+
+
+class OidcUnavailable(Busy):
+    """The OpenID Connect provider does not answer, or with nonsense. Fact ``retry_after`` in seconds."""
+
+    code = "OIDC_UNAVAILABLE"
+    message = "统一认证暂时不可用，请{retry_after}秒后再试。"
+    defaults = MappingProxyType({"retry_after": 5})
+
+
+class WechatBusy(Busy):
+    """WeChat's quota of this minute or day is used up (45009, 45011). Fact ``retry_after`` in seconds."""
+
+    code = "WECHAT_BUSY"
+    message = "使用微信的人太多，请{retry_after}秒后再试。"
+    defaults = MappingProxyType({"retry_after": 60})
 
 
 def wrong(field: str, message: str = "填写不正确", code: str = "INVALID") -> ValidationFailed:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dispatch.domain.conflict import UNTOLD
-from dispatch.domain.life import Life, Standing, Verdict, named, own_take, served
+from dispatch.domain.life import Life, Standing, Verdict, asked_of, own_take, served
 from dispatch.domain.order import (
     ASKS,
     EDGES,
@@ -22,7 +22,6 @@ from dispatch.domain.order import (
     Relation,
     State,
     TakerKind,
-    TargetState,
 )
 from dispatch.domain.people import STREET_ROLES, Role
 from dispatch.domain.refusal import (
@@ -131,8 +130,7 @@ def _decline(life: Life, who: Standing, at: datetime) -> Refusal | None:
         return moved_away(life)
     if life.held.mode is Mode.ASSIGN:
         return ReturnInstead()
-    asked = [named(life.held, party) for party in who.parties]
-    return None if any(t and t.state is TargetState.ASKED for t in asked) else RoleForbidden()
+    return None if any(asked_of(life.held, party) for party in who.parties) else RoleForbidden()
 
 
 def _holder(life: Life, who: Standing, at: datetime) -> Refusal | None:
@@ -155,7 +153,7 @@ def _resume(life: Life, who: Standing, at: datetime) -> Refusal | None:
 def _rate(life: Life, who: Standing, at: datetime) -> Refusal | None:
     """Never a taker, never the resolver, never one who filed for another; in time; not over another's word."""
     personal = who.relations & {Relation.FILER, Relation.BENEFICIARY}
-    if served(life, who) or who.account_id == life.resolver_id:
+    if served(life, who, ever=True) or who.account_id == life.resolver_id:
         return NotYourRating()
     if life.on_behalf and who.account_id == life.filer_id:
         return NotYourRating()
@@ -166,7 +164,7 @@ def _rate(life: Life, who: Standing, at: datetime) -> Refusal | None:
 
 def _verdict_open(life: Life, verdict: Verdict | None, *, personal: bool, at: datetime) -> Refusal | None:
     if verdict is None:
-        silent_since = life.rested_at if life.state is State.CLOSED else None
+        silent_since = life.rested_at if life.effective_state is State.CLOSED else None
         return RatingClosed() if silent_since and at > silent_since + RATING_OPEN else None
     if at > verdict.at + RATING_OPEN:
         return RatingClosed()
@@ -188,6 +186,14 @@ def _close(life: Life, who: Standing, at: datetime) -> Refusal | None:
 
 
 def _redo(life: Life, who: Standing, at: datetime) -> Refusal | None:
+    """In time, unless an approved wish brings it: that one was in time. It decides a pending wish, as closing does."""
+    if Role.SYSTEM in who.roles:
+        return None
+    if (
+        any(ask.kind is Ask.REOPEN and ask.by_street for ask in life.pending)
+        and not who.scoped & STREET_ROLES
+    ):
+        return RequestPending()
     if life.state is State.CLOSED and life.rested_at and at > life.rested_at + timedelta(days=REOPEN_DAYS):
         return TooLate()
     return None
@@ -263,12 +269,18 @@ def ask_refusal(life: Life, kind: Ask, who: Standing, *, at: datetime) -> Refusa
         return RoleForbidden()
     if any(ask.kind is kind and ask.asked_by == who.account_id for ask in life.pending):
         return RequestPending()
-    if rule.most is not None and life.asked.get(kind, 0) >= rule.most:
+    if at_most(life, kind):
         return TooLate()
     since = life.rested_at or life.done_at
     if rule.days is not None and since and at > since + timedelta(days=rule.days):
         return TooLate()
     return None
+
+
+def at_most(life: Life, kind: Ask) -> bool:
+    """Whether as many requests of a kind were approved as an order may have."""
+    most = ASKS[kind].most
+    return most is not None and life.asked.get(kind, 0) >= most
 
 
 def _may_return(life: Life, who: Standing) -> bool:
@@ -277,8 +289,7 @@ def _may_return(life: Life, who: Standing) -> bool:
         return True
     if life.held is None or life.held.mode is not Mode.ASSIGN:
         return False
-    targets = [named(life.held, party) for party in who.parties]
-    return any(target and target.state is TargetState.ASKED for target in targets)
+    return any(asked_of(life.held, party) for party in who.parties)
 
 
 def by_street(life: Life, kind: Ask) -> bool:

@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from dispatch.domain import handing
-from dispatch.domain.life import Data, Life, Standing, own_take
+from dispatch.domain.life import Asked, Data, Life, Standing, asked_of, own_take
 from dispatch.domain.moved import Moved, NewAsk, TakeChange
 from dispatch.domain.order import (
     ASKS,
+    HELD,
     RESTING,
     Ask,
     AskState,
@@ -28,6 +29,7 @@ from dispatch.domain.order import (
     Relation,
     State,
     TakeState,
+    TargetState,
 )
 from dispatch.domain.people import Role
 from dispatch.domain.refusal import FinishNotAllowed, RoleForbidden, wrong
@@ -38,6 +40,9 @@ TRIES = 3
 
 BETWEEN_TRIES = timedelta(hours=1)
 """Tries count as made at different times when they lie this far apart (ADR 0014)."""
+
+SKEW = timedelta(minutes=10)
+"""How far a phone's clock may run ahead of ours (peers' case 45)."""
 
 
 def step(life: Life, move: Move, who: Standing, data: Data, *, at: datetime) -> Moved:
@@ -82,7 +87,7 @@ def _settled(life: Life, moved: Moved, at: datetime) -> Moved:
     void = tuple(
         (ask.id, AskState.WITHDRAWN)
         for ask in life.pending
-        if ask.id not in decided and not _still_possible(ask.kind, ask.party, life, moved, ended)
+        if ask.id not in decided and not _still_possible(ask, life, moved, ended)
     )
     order = dict(moved.order)
     if moved.after in RESTING and moved.before not in RESTING:
@@ -104,12 +109,20 @@ def _settled(life: Life, moved: Moved, at: datetime) -> Moved:
     )
 
 
-def _still_possible(kind: Ask, party: Any, life: Life, moved: Moved, ended: set[UUID]) -> bool:
-    if moved.after not in ASKS[kind].states:
+def _still_possible(ask: Asked, life: Life, moved: Moved, ended: set[UUID]) -> bool:
+    if moved.after not in ASKS[ask.kind].states:
         return False
-    if kind is Ask.RETURN:
-        return not any(take.party == party and take.id in ended for take in life.active)
-    return True
+    if ask.kind is not Ask.RETURN:
+        return True
+    take = next((take for take in life.active if take.party == ask.party), None)
+    if take:
+        return take.id not in ended
+    # An assignee who has not taken yet: as long as the assignment waits for him.
+    held = life.held
+    if held is None or ask.party is None or (moved.dispatch or {}).get("state", held.state) not in HELD:
+        return False
+    gone = any(t.party == ask.party and t.state is not TargetState.ASKED for t in moved.targets)
+    return asked_of(held, ask.party) and not gone
 
 
 # --- intake and community -------------------------------------------------------------------
@@ -153,7 +166,9 @@ def _unmerge(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 
 
 def _resolve(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
-    fixed = _fixed(data)
+    if life.state is not State.SUBMITTED and data.get("item_code"):
+        raise wrong("item_code", "已受理的需求单，办结时不能再改服务事项")
+    fixed = _fixed(data) if life.state is State.SUBMITTED else {}
     body = data.get("by_body")
     detail = {"closing": str(data["closing"])} | ({"by_body": body} if body else {})
     return Moved(
@@ -161,15 +176,16 @@ def _resolve(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         life.state,
         State.DONE,
         data["result"],
-        fixed | _finished(data, at) | {"resolver_id": who.account_id},
+        fixed | _finished(life, data, at) | {"resolver_id": who.account_id},
         detail,
         flags=_with_item_flags(life, data),
         takes=handing.end_all(life, TakeState.DONE, at),
     )
 
 
-def _finished(data: Data, at: datetime) -> dict[str, Any]:
-    return {"result": data["result"], "closing": data["closing"], "done_at": at}
+def _finished(life: Life, data: Data, at: datetime) -> dict[str, Any]:
+    """What stays of the work: its result, and who led it."""
+    return {"result": data["result"], "closing": data["closing"], "done_at": at, "lead_id": life.led_by}
 
 
 def _cancel(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
@@ -229,9 +245,10 @@ def _contact(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     if take is None:
         raise RoleForbidden()
     values: dict[str, Any] = {}
+    last = max((other.last_try_at for other in life.active if other.last_try_at), default=None)
     if data["reached"]:
         values["reached_at"] = take.reached_at or at
-    elif take.last_try_at is None or at - take.last_try_at >= BETWEEN_TRIES:
+    elif last is None or at - last >= BETWEEN_TRIES:  # whoever of the takers tried
         values |= {"failed_tries": take.failed_tries + 1, "last_try_at": at}
     detail = {"take_id": str(take.id), "reached": data["reached"]}
     takes = (TakeChange(take.id, values),) if values else ()
@@ -263,7 +280,7 @@ def _finish(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         life.state,
         State.DONE,
         data["result"],
-        _finished(data, at),
+        _finished(life, data, at),
         detail,
         takes=takes,
         **_dispatch_ends(life, DispatchState.DONE, at, slots=None),
@@ -313,15 +330,23 @@ def _park(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 
 def _rate(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     """Take down a verdict. An unhappy one asks to reopen; a changed mind takes that wish back."""
-    if not who.relations & {Relation.FILER, Relation.BENEFICIARY} and not data.get("follow_up"):
-        raise wrong("follow_up")
+    heard = data.get("follow_up")
+    if who.relations & {Relation.FILER, Relation.BENEFICIARY}:
+        if heard:
+            raise wrong("follow_up", "本人评价不填写回访记录")
+    elif not heard:
+        raise wrong("follow_up", "代录评价须填写回访方式、时间和说明", "MISSING")
+    elif heard["at"] > at + SKEW:
+        raise wrong("follow_up.at", "回访时间不能晚于现在")
     after = State.EVALUATED if life.state is State.DONE else life.state
     happy = data["score"] >= 3 and data["solved"]
     # A merged child's filer may have a wish of his own here: that one is not ours to take back.
-    wishes = [ask for ask in life.pending if ask.kind is Ask.REOPEN and ask.asked_by == who.account_id]
+    # What staff filed with the word they heard is this verdict's wish too.
+    voices = {who.account_id, life.verdict.by if life.verdict else None}
+    wishes = [ask for ask in life.pending if ask.kind is Ask.REOPEN and ask.asked_by in voices]
     detail = {"score": data["score"], "solved": data["solved"], "contacted": data["contacted"]}
-    if data.get("follow_up"):
-        detail["follow_up"] = data["follow_up"]["channel"]
+    if heard:
+        detail["follow_up"] = heard["channel"]
     return Moved(
         Move.RATE,
         life.state,

@@ -1,6 +1,5 @@
 """The first screen, badges and health over HTTP."""
 
-from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -22,9 +21,6 @@ router = APIRouter(prefix="/v1")
 
 PUBLIC = frozenset({"/v1/healthz", "/v1/readyz"})
 """Paths that need no sign-in."""
-
-LATE = timedelta(minutes=5)
-"""A fact that waits longer than this says that no worker runs."""
 
 
 @router.get("/me/badges", tags=["me"], response_model=BadgesOut)
@@ -77,6 +73,6 @@ async def get_readiness(database: Store, now: Now, response: Response) -> ReadyO
     reasons = []
     if waiting["dead"]:
         reasons.append(f"outbox_dead:{waiting['dead']}")
-    if waiting["oldest"] is not None and waiting["oldest"] < now - LATE:
+    if waiting["oldest"] is not None and waiting["oldest"] < now - outbox.LATE:
         reasons.append(f"outbox_late:{waiting['pending']}")
     return ReadyOut(status="degraded" if reasons else "ready", reasons=reasons)

@@ -10,7 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
-from dispatch.domain.order import ASK_LABELS, Ask, DispatchState, Move, State, TakeState, TargetState
+from dispatch.domain.order import (
+    ASK_LABELS,
+    Ask,
+    DispatchState,
+    Level,
+    Move,
+    State,
+    TakeState,
+    TargetState,
+)
 from dispatch.domain.people import BODY_ROLES, Role
 from dispatch.domain.screening import screened
 from dispatch.domain.wording import sentence
@@ -25,6 +34,7 @@ from dispatch.orders.tables import (
     takes,
 )
 from dispatch.orders.whole import number
+from dispatch.people.queries import PEOPLE
 from dispatch.people.tables import grants
 
 LONGEST = 250
@@ -50,9 +60,22 @@ FOR_TAKERS = frozenset(
 """Moves that takers hear of, those included whom the move itself ended."""
 
 FOR_COMMUNITY = frozenset(
-    {Move.SUBMIT, Move.SUPPLEMENT, Move.DECLINE, Move.LAPSE, Move.RELEASE, Move.RATE, Move.FINISH}
+    {
+        Move.SUBMIT,
+        Move.SUPPLEMENT,
+        Move.DECLINE,
+        Move.LAPSE,
+        Move.RELEASE,
+        Move.RATE,
+        Move.FINISH,
+        Move.URGE,
+        Move.SUPERVISE,
+    }
 )
 """Moves that the community's dispatchers hear of."""
+
+ASKING = frozenset({Move.DISPATCH, Move.TAKE, Move.DECLINE, Move.LAPSE, Move.RELEASE})
+"""Moves by which somebody may be asked to take the order."""
 
 
 async def tell_of_move(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
@@ -75,13 +98,42 @@ async def tell_of_move(db: AsyncConnection, tenant_id: int, body: Mapping[str, A
         told |= dict.fromkeys(await _dispatchers(db, tenant_id, order, at=at), order_id)
     if move in FOR_TAKERS:
         told |= dict.fromkeys(await _takers(db, tenant_id, order_id, step.at), order_id)
-    if move is Move.DISPATCH:
-        told |= dict.fromkeys(await _asked(db, tenant_id, order_id, at=at), order_id)
+    if move in (Move.ESCALATE, Move.DELIBERATE, Move.STAFF):
+        told |= dict.fromkeys(await _called(db, tenant_id, order, move, step.detail, at=at), order_id)
     if move in FOR_FILERS:
         told |= await _filers(db, tenant_id, order)
     told.pop(step.account_id, None)
     _spare(told, order)
     await _write(db, tenant_id, told, f"step:{order_id}:{seq}", move.value, order, said, seq=seq, at=step.at)
+    if move in ASKING:
+        await _tell_asked(db, tenant_id, order, step, at=at)
+
+
+async def _tell_asked(db: AsyncConnection, tenant_id: int, order: Any, step: Any, *, at: datetime) -> None:
+    """Tell whoever an offer or assignment now waits for; everybody once in a dispatch."""
+    for dispatch_id, people in (await _asked(db, tenant_id, order.id, at=at)).items():
+        told = dict.fromkeys(people - {step.account_id}, order.id)
+        said = "社区请您接单，请查看并答复。"
+        cause = f"asked:{dispatch_id}"
+        await _write(db, tenant_id, told, cause, Move.DISPATCH.value, order, said, seq=step.seq, at=step.at)
+
+
+async def _called(
+    db: AsyncConnection, tenant_id: int, order: Any, move: Move, detail: Mapping[str, Any], *, at: datetime
+) -> set[UUID]:
+    """Whom a move calls in: the level an order is brought to, bodies that a meeting called, people a body staffed."""
+    if move is Move.STAFF:
+        return {UUID(id) for id in detail["member_ids"]}
+    if move is Move.DELIBERATE:
+        bodies = {UUID(body["id"]) for body in detail.get("bodies", ())}
+        return await _acting_for(db, tenant_id, bodies, at=at)
+    level = Level(detail["level"])
+    role, place_id = {
+        Level.COMMUNITY: (Role.COMMUNITY_SECRETARY, order.community_id),
+        Level.STREET: (Role.STREET, order.street_id),
+        Level.DISTRICT: (Role.DISTRICT, None),
+    }[level]
+    return await _granted(db, tenant_id, (role,), place_id, at=at)
 
 
 async def tell_deciders(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
@@ -182,10 +234,12 @@ async def _takers(db: AsyncConnection, tenant_id: int, order_id: UUID, at: datet
     return {row.account_id for row in rows} | {row.account_id for row in people}
 
 
-async def _asked(db: AsyncConnection, tenant_id: int, order_id: UUID, *, at: datetime) -> set[UUID]:
-    """The candidates of the running dispatch: members and staff themselves, for bodies those who act for them."""
+async def _asked(
+    db: AsyncConnection, tenant_id: int, order_id: UUID, *, at: datetime
+) -> dict[UUID, set[UUID]]:
+    """By the running dispatch, whom it waits for: members and staff themselves, for bodies those who act for them."""
     targets = await db.execute(
-        select(dispatch_targets.c.kind, dispatch_targets.c.target_id)
+        select(dispatch_targets.c.dispatch_id, dispatch_targets.c.kind, dispatch_targets.c.target_id)
         .join(
             dispatches,
             and_(
@@ -200,21 +254,26 @@ async def _asked(db: AsyncConnection, tenant_id: int, order_id: UUID, *, at: dat
             dispatch_targets.c.state == TargetState.ASKED,
         )
     )
-    people: set[UUID] = set()
-    bodies: set[UUID] = set()
-    for kind, id in targets:
-        (people if kind in ("member", "staff") else bodies).add(id)
-    if bodies:
-        rows = await db.execute(
-            select(grants.c.account_id).where(
-                grants.c.tenant_id == tenant_id,
-                grants.c.body_id.in_(bodies),
-                grants.c.role.in_(tuple(BODY_ROLES)),
-                _stands(at),
-            )
+    found: dict[UUID, set[UUID]] = {}
+    for dispatch_id, kind, id in targets:
+        people = {id} if kind in PEOPLE else await _acting_for(db, tenant_id, {id}, at=at)
+        found.setdefault(dispatch_id, set()).update(people)
+    return found
+
+
+async def _acting_for(db: AsyncConnection, tenant_id: int, bodies: set[UUID], *, at: datetime) -> set[UUID]:
+    """Who acts for bodies."""
+    if not bodies:
+        return set()
+    rows = await db.execute(
+        select(grants.c.account_id).where(
+            grants.c.tenant_id == tenant_id,
+            grants.c.body_id.in_(bodies),
+            grants.c.role.in_(tuple(BODY_ROLES)),
+            _stands(at),
         )
-        people |= {row.account_id for row in rows}
-    return people
+    )
+    return {row.account_id for row in rows}
 
 
 def _stands(at: datetime) -> Any:
@@ -232,7 +291,7 @@ async def _granted(
     rows = await db.execute(
         select(grants.c.account_id).where(
             grants.c.tenant_id == tenant_id,
-            grants.c.place_id == place_id,
+            *(() if place_id is None else (grants.c.place_id == place_id,)),
             grants.c.role.in_(tuple(roles)),
             _stands(at),
         )

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Update, and_, delete, or_, update
+from sqlalchemy import ColumnElement, Update, and_, delete, or_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Dependent, Rows, guarded
@@ -99,8 +99,15 @@ async def rejoin(
     state_seen: State,
     version_seen: int,
     at: datetime,
+    where: Iterable[ColumnElement[bool]],
+    besides: Iterable[Dependent],
 ) -> bool:
-    """Write a take whose slot is won, against the order as re-read under the dispatch's lock."""
+    """Write a take whose slot is won, against the order as re-read under the dispatch's lock.
+
+    Args:
+        where: what must hold besides.
+        besides: further writes that hang on it.
+    """
     tenant_id, life = whole.row.tenant_id, whole.life
     guard = (
         update(orders)
@@ -109,11 +116,12 @@ async def rejoin(
             orders.c.id == life.id,
             orders.c.state == state_seen,
             orders.c.version == version_seen,
+            *where,
         )
         .values(state=moved.after, version=version_seen + 1, updated_at=at, **_flag_values(moved))
         .returning(orders.c.version)
     )
-    dependents = _logged(whole, moved, who, seq=version_seen + 1, at=at)
+    dependents = [*besides, *_logged(whole, moved, who, seq=version_seen + 1, at=at)]
     return await guarded(db, guard, dependents) is not None
 
 
@@ -202,8 +210,8 @@ def _logged(whole: Whole, moved: Moved, who: Author, *, seq: int, at: datetime) 
     if moved.opens:
         dependents += _opened(whole, moved.opens, moved, who, at=at)
     if moved.files and who.account_id:
-        dependents.append(
-            filed(tenant_id, life.id, moved.files, who, by_street=bool(life.asked.get(Ask.REOPEN)), at=at)
+        dependents += filed(
+            tenant_id, life.id, moved.files, who, by_street=bool(life.asked.get(Ask.REOPEN)), at=at
         )
     dependents += [
         update(requests)
@@ -241,8 +249,10 @@ def _plain(detail: Mapping[str, Any]) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, str | UUID) else value for name, value in detail.items()}
 
 
-def filed(tenant_id: int, order_id: UUID, ask: NewAsk, who: Author, *, by_street: bool, at: datetime) -> Rows:
-    """The row of a request that a move files by itself."""
+def filed(
+    tenant_id: int, order_id: UUID, ask: NewAsk, who: Author, *, by_street: bool, at: datetime
+) -> list[Dependent]:
+    """A request that a move files by itself, and the fact that tells those who decide."""
     row = {
         "tenant_id": tenant_id,
         "id": new_id(),
@@ -256,7 +266,11 @@ def filed(tenant_id: int, order_id: UUID, ask: NewAsk, who: Author, *, by_street
         "by_street": by_street,
         "asked_at": at,
     }
-    return Rows(requests, [row], skip=True)
+    body = {"order_id": str(order_id), "request_id": str(row["id"]), "kind": ask.kind.value}
+    return [
+        Rows(requests, [row], skip=True),
+        announce(tenant_id, Fact.REQUEST_ASKED, body, order_id=order_id, at=at),
+    ]
 
 
 def _opened(whole: Whole, opened: Dispatch, moved: Moved, who: Author, *, at: datetime) -> list[Dependent]:

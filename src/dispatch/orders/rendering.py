@@ -302,7 +302,6 @@ def _dispatch(line: Line, whole: Whole, seen: View, zoned: Zoned, *, weighs: boo
 
 
 def _take(line: Line, whole: Whole, seen: View, zoned: Zoned, actor: Actor) -> TakeOut:
-    lead = whole.life.lead
     of = next(d for d in whole.lists["dispatches"] if d["id"] == line["dispatch_id"])
     own = line["taker_id"] == actor.account_id
     return TakeOut(
@@ -310,7 +309,7 @@ def _take(line: Line, whole: Whole, seen: View, zoned: Zoned, actor: Actor) -> T
         number=take_number(of["number"], line["nth"]),
         dispatch_id=line["dispatch_id"],
         taker=_party(line, line["taker_id"], Sight.FULL if own else seen.sight),
-        lead=lead is not None and lead.id == line["id"],
+        lead=line["id"] == whole.life.led_by,
         state=line["state"],
         taken_at=zoned(line["taken_at"]),
         minutes=line["minutes"],

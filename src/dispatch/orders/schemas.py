@@ -9,6 +9,7 @@ from pydantic import Field, PlainSerializer
 from dispatch.domain.order import Ask, AskState, Closing, Exit, Level, Move, State
 from dispatch.orders.tables import CHANNELS
 from dispatch.web.wire import (
+    Answers,
     Body,
     Code,
     DateIn,
@@ -63,7 +64,7 @@ class OrderIn(Body):
     on_behalf_of: OnBehalfIn | None = None
     attachment_ids: Attachments | None = None
     channel: Literal[CHANNELS] | None = None  # type: ignore[valid-type]
-    answers: dict[str, Any] | None = Field(None, description="Answers to the item's form.")
+    answers: Answers | None = Field(None, description="Answers to the item's form.")
 
 
 class NothingIn(Body):

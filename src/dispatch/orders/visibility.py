@@ -14,9 +14,13 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select, 
 from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.life import Party, party_of
 from dispatch.domain.order import (
+    EDGES,
     HELD,
+    Ask,
+    AskState,
     DispatchState,
     Mode,
+    Move,
     State,
     TakeState,
     TargetState,
@@ -27,6 +31,7 @@ from dispatch.orders.tables import (
     dispatches,
     order_bodies,
     orders,
+    requests,
     take_people,
     takes,
 )
@@ -35,6 +40,9 @@ from dispatch.people.tables import accounts
 from dispatch.places.tables import places
 
 Condition = ColumnElement[bool]
+
+TAKEABLE = tuple(state for state in State if (state, Move.TAKE) in EDGES)
+"""States in which an order may be taken."""
 
 
 def visible_to(actor: Actor, *columns: ColumnElement[Any]) -> Select[Any]:
@@ -152,7 +160,7 @@ def held(actor: Actor) -> list[Condition]:
 def pool(actor: Actor, *, at: datetime | None = None) -> list[Condition]:
     """Handed out to everyone eligible, the actor among them; with ``at`` only what can be taken then."""
     found: list[Condition] = []
-    for (kind, _), grant in parties(actor):
+    for (kind, id), grant in parties(actor):
         if not grant.path:
             continue
         open_to = [
@@ -163,11 +171,13 @@ def pool(actor: Actor, *, at: datetime | None = None) -> list[Condition]:
             dispatches.c.ring_id.in_(grant.path),
             dispatches.c.kinds.like(f"% {kind} %"),
         ]
-        if at is not None:
-            open_to.append(or_(dispatches.c.expires_at.is_(None), dispatches.c.expires_at >= at))
         if kind in PEOPLE:
             open_to.append(~_of_my_household(actor))
-        found.append(exists().where(*open_to))
+        if at is None:
+            found.append(exists().where(*open_to))
+            continue
+        open_to.append(or_(dispatches.c.expires_at.is_(None), dispatches.c.expires_at >= at))
+        found.append(and_(exists().where(*open_to), orders.c.state.in_(TAKEABLE), ~_had(kind, id)))
     return _not_about(actor, found) or [false()]
 
 
@@ -201,6 +211,26 @@ def _of_my_household(actor: Actor) -> Condition:
     )
 
 
+def _had(kind: str, id: UUID) -> Condition:
+    """Whether a party is on the order, or gave it back for good."""
+    took = exists().where(
+        takes.c.tenant_id == orders.c.tenant_id,
+        takes.c.order_id == orders.c.id,
+        takes.c.kind == kind,
+        takes.c.taker_id == id,
+        takes.c.state.in_((TakeState.ACTIVE, TakeState.RETURNED)),
+    )
+    returned = exists().where(
+        requests.c.tenant_id == orders.c.tenant_id,
+        requests.c.order_id == orders.c.id,
+        requests.c.kind == Ask.RETURN,
+        requests.c.status == AskState.APPROVED,
+        requests.c.taker_kind == kind,
+        requests.c.taker_id == id,
+    )
+    return or_(took, returned)
+
+
 def ever(actor: Actor) -> list[Condition]:
     """Visible now or once: what a mirror may hold and must be told has gone.
 
@@ -208,14 +238,28 @@ def ever(actor: Actor) -> list[Condition]:
     """
     once: list[Condition] = [*mine(actor), *_in_scope(actor), *held(actor), *pool(actor)]
     for (kind, id), grant in parties(actor):
-        once.append(
+        once += [
             exists().where(
                 takes.c.tenant_id == orders.c.tenant_id,
                 takes.c.order_id == orders.c.id,
                 takes.c.kind == kind,
                 takes.c.taker_id == id,
-            )
-        )
+            ),
+            exists().where(
+                dispatches.c.tenant_id == orders.c.tenant_id,
+                dispatches.c.order_id == orders.c.id,
+                dispatch_targets.c.tenant_id == dispatches.c.tenant_id,
+                dispatch_targets.c.dispatch_id == dispatches.c.id,
+                dispatch_targets.c.kind == kind,
+                dispatch_targets.c.target_id == id,
+            ),
+            exists().where(
+                order_bodies.c.tenant_id == orders.c.tenant_id,
+                order_bodies.c.order_id == orders.c.id,
+                order_bodies.c.kind == kind,
+                order_bodies.c.body_id == id,
+            ),
+        ]
         if grant.path:
             once.append(
                 exists().where(

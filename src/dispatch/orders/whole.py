@@ -202,7 +202,11 @@ class Whole:
     @property
     def rating(self) -> Line | None:
         """The verdict that stands for the current round."""
-        return _standing_rating(self.row, self.lists["ratings"])
+        return next(reversed(_standing_ratings(self.row, self.lists["ratings"])), None)
+
+    def revisions(self, round_: int) -> int:
+        """How many verdicts were ever given under a round's number."""
+        return sum(line["round"] == round_ for line in self.lists["ratings"])
 
 
 def number(day: str, serial: int) -> str:
@@ -224,15 +228,19 @@ def wholes(rows: Iterable[Any], hung: Any) -> list[Whole]:
     return [Whole(row, {name: by_order[name].get(row.id, []) for name in LISTS}) for row in rows]
 
 
-def _standing_rating(row: Any, lines: list[Line]) -> Line | None:
-    round_ = row.parent_round if row.state == State.MERGED else row.round
-    return next((line for line in reversed(lines) if line["round"] == round_), None)
+def _standing_ratings(row: Any, lines: list[Line]) -> list[Line]:
+    """The verdict of the current round and what it was before, oldest first. A merged order's round is its parent's;
+    what was said before the work now judged was done (as another's child, say) is no verdict on it."""
+    merged = row.state == State.MERGED
+    round_, done_at = (row.parent_round, row.parent_done_at) if merged else (row.round, row.done_at)
+    return [line for line in lines if line["round"] == round_ and done_at and line["rated_at"] >= done_at]
 
 
 def _life(row: Any, lists: Mapping[str, list[Line]]) -> Life:
     dispatched = [_dispatch(line, lists["targets"]) for line in lists["dispatches"]]
-    rating = _standing_rating(row, lists["ratings"])
+    rated = _standing_ratings(row, lists["ratings"])
     merged = row.state == State.MERGED
+    current, former = _takes(row, lists)
     path = row.place_path.strip("/").split("/")
     return Life(
         id=row.id,
@@ -259,12 +267,13 @@ def _life(row: Any, lists: Mapping[str, list[Line]]) -> Life:
         dispatches_made=row.dispatches_made,
         held=next((d for d in reversed(dispatched) if d.state in HELD), None),
         last=dispatched[-1] if dispatched else None,
-        takes=_takes(row, lists),
+        takes=current,
+        former=former,
         barred=_barred(lists),
         called=frozenset((line["kind"], line["body_id"]) for line in lists["called"]),
         pending=tuple(_asked(line) for line in lists["requests"] if line["status"] == AskState.PENDING),
         asked=_counts(lists["requests"]),
-        verdict=_verdict(rating, lists["ratings"]) if rating else None,
+        verdict=_verdict(rated[0], rated[-1]) if rated else None,
         done_at=row.parent_done_at if merged else row.done_at,
         rested_at=row.parent_rested_at if merged and row.parent_state == State.CLOSED else row.rested_at,
     )
@@ -294,27 +303,34 @@ def _dispatch(line: Line, targets: list[Line]) -> Dispatch:
     )
 
 
-def _takes(row: Any, lists: Mapping[str, list[Line]]) -> tuple[Take, ...]:
+def _takes(row: Any, lists: Mapping[str, list[Line]]) -> tuple[tuple[Take, ...], tuple[Take, ...]]:
+    """Takes that are active or were done in this round, and those done in earlier ones."""
     people: dict[UUID, list[UUID]] = {}
     for line in lists["people"]:
         people.setdefault(line["take_id"], []).append(line["account_id"])
-    return tuple(
-        Take(
-            id=line["id"],
-            dispatch_id=line["dispatch_id"],
-            kind=TakerKind(line["kind"]),
-            taker_id=line["taker_id"],
-            state=TakeState(line["state"]),
-            taken_at=line["taken_at"],
-            account_id=line["account_id"],
-            reached_at=line["reached_at"],
-            failed_tries=line["failed_tries"],
-            last_try_at=line["last_try_at"],
-            people=tuple(people.get(line["id"], ())),
-        )
-        for line in lists["takes"]
-        if line["state"] == TakeState.ACTIVE
-        or (line["state"] == TakeState.DONE and line["round"] == row.round)
+    current: list[Take] = []
+    former: list[Take] = []
+    for line in lists["takes"]:
+        if line["state"] not in (TakeState.ACTIVE, TakeState.DONE):
+            continue
+        earlier = line["state"] == TakeState.DONE and line["round"] != row.round
+        (former if earlier else current).append(_take(line, tuple(people.get(line["id"], ()))))
+    return tuple(current), tuple(former)
+
+
+def _take(line: Line, people: tuple[UUID, ...]) -> Take:
+    return Take(
+        id=line["id"],
+        dispatch_id=line["dispatch_id"],
+        kind=TakerKind(line["kind"]),
+        taker_id=line["taker_id"],
+        state=TakeState(line["state"]),
+        taken_at=line["taken_at"],
+        account_id=line["account_id"],
+        reached_at=line["reached_at"],
+        failed_tries=line["failed_tries"],
+        last_try_at=line["last_try_at"],
+        people=people,
     )
 
 
@@ -342,9 +358,8 @@ def _counts(lines: list[Line]) -> dict[str, int]:
     return counts
 
 
-def _verdict(line: Line, lines: list[Line]) -> Verdict:
+def _verdict(first: Line, line: Line) -> Verdict:
     """The newest revision; ``at`` is the first one's, since the time to change one's mind runs from there."""
-    first = next(other for other in lines if other["round"] == line["round"])
     return Verdict(
         line["score"],
         line["solved"],

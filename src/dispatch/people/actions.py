@@ -1,13 +1,11 @@
-"""Accounts, grants, bodies, members, sign-ins.
+"""Accounts, grants, bodies, members.
 
 Every change of an account's grants raises its ``grants_version`` in the same transaction: tokens that
 vouch for the old version end with the commit (product decision §7: revoking works on the next request).
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
-from dispatch.db.tenants import tenants
 from dispatch.domain.people import Role
-from dispatch.domain.refusal import AccountNotFound, LoginCodeInvalid
-from dispatch.people import queries
-from dispatch.people.identity import Claims, write_token
-from dispatch.people.queries import Person
+from dispatch.domain.refusal import AccountNotFound
 from dispatch.people.tables import (
     BODY_KINDS,
     accounts,
@@ -32,10 +26,6 @@ from dispatch.people.tables import (
     members,
     sessions,
 )
-
-SAME_CODE = timedelta(seconds=60)
-"""How long the same login code finds the same session: a lost answer may be asked for again (wechat.md §3.1)."""
-
 
 # Accounts and grants
 
@@ -48,10 +38,11 @@ async def add_account(
     name: str,
     phone: str | None = None,
     home_place_id: UUID | None = None,
+    account_id: UUID | None = None,
     at: datetime,
 ) -> UUID:
     """Make an account without any grant. ``login`` is unique in the tenant."""
-    account_id = new_id()
+    account_id = account_id or new_id()
     row = {
         "tenant_id": tenant_id,
         "id": account_id,
@@ -66,10 +57,52 @@ async def add_account(
     return account_id
 
 
-async def know_as(db: AsyncConnection, tenant_id: int, account_id: UUID, *, appid: str, subject: str) -> None:
+async def know_as(
+    db: AsyncConnection,
+    tenant_id: int,
+    account_id: UUID,
+    *,
+    appid: str,
+    subject: str,
+    unionid: str | None = None,
+) -> None:
     """Let an identity at a gateway sign this account in. Safe to repeat."""
-    row = {"appid": appid, "subject": subject, "tenant_id": tenant_id, "account_id": account_id}
+    row = {
+        "appid": appid,
+        "subject": subject,
+        "tenant_id": tenant_id,
+        "account_id": account_id,
+        "unionid": unionid,
+    }
     await insert_or_ignore(db, identities, [row])
+
+
+async def set_phone(db: AsyncConnection, tenant_id: int, account_id: UUID, phone: str | None) -> None:
+    """Write down an account's phone, or forget it. Safe to repeat."""
+    await db.execute(
+        update(accounts)
+        .where(accounts.c.tenant_id == tenant_id, accounts.c.id == account_id)
+        .values(phone=phone)
+    )
+
+
+async def revoke_sessions(
+    db: AsyncConnection,
+    tenant_id: int,
+    account_id: UUID,
+    *,
+    session_id: UUID | None = None,
+    at: datetime,
+) -> int:
+    """End an account's sign-ins, or one of them: their tokens end with the commit. Returns how many ended."""
+    running = update(sessions).where(
+        sessions.c.tenant_id == tenant_id,
+        sessions.c.account_id == account_id,
+        sessions.c.revoked_at.is_(None),
+    )
+    running = running.where(sessions.c.kind != "key" if session_id is None else sessions.c.id == session_id)
+    ended = await db.execute(running.values(revoked_at=at))
+    return int(ended.rowcount)
 
 
 async def grant(
@@ -280,105 +313,3 @@ async def _end_member_grants(db: AsyncConnection, tenant_id: int, account_id: UU
         _ending(tenant_id, at).where(grants.c.account_id == account_id, grants.c.role == Role.MEMBER)
     )
     await _bump(db, tenant_id, account_id)
-
-
-# Signing in
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """A session's token and whose it is."""
-
-    token: str
-    expires_in: int
-    person: Person
-
-
-async def sign_in(
-    db: AsyncConnection,
-    appid: str,
-    subject: str,
-    code: str,
-    *,
-    tenant: str | None = None,
-    key: str,
-    seconds: int,
-    at: datetime,
-) -> SignedIn:
-    """Open a session for an identity that a gateway vouched for.
-
-    The same code within ``SAME_CODE`` finds the same session and the same token; the token lives that
-    much longer than it says, so the word holds for the last who asked too.
-
-    Args:
-        tenant: code of the tenant to sign in to; without it the one that has known the person longest.
-        key: signs the token.
-        seconds: its life.
-
-    Raises:
-        LoginCodeInvalid: nobody here stands behind the identity, or the account is disabled.
-    """
-    person = await _behind(db, appid, subject, tenant)
-    session_id, created_at = await _session(db, person, _hashed(appid, code), at=at)
-    lives = timedelta(seconds=seconds) + SAME_CODE
-    claims = Claims(
-        person.account_id, person.tenant.id, session_id, person.version, created_at, created_at + lives
-    )
-    return SignedIn(write_token(claims, key), seconds, person)
-
-
-async def _behind(db: AsyncConnection, appid: str, subject: str, tenant: str | None) -> Person:
-    statement = (
-        select(identities.c.tenant_id, identities.c.account_id)
-        .join(tenants, tenants.c.id == identities.c.tenant_id)
-        .where(identities.c.appid == appid, identities.c.subject == subject)
-        .order_by(identities.c.tenant_id)
-    )
-    if tenant is not None:
-        statement = statement.where(tenants.c.code == tenant)
-    known = (await db.execute(statement.limit(1))).one_or_none()
-    person = await queries.person(db, known.tenant_id, known.account_id) if known else None
-    if person is None:
-        raise LoginCodeInvalid()
-    return person
-
-
-async def _session(
-    db: AsyncConnection, person: Person, code_hash: str, *, at: datetime
-) -> tuple[UUID, datetime]:
-    """The session of a code, found or opened. The account's row is locked: two phones of one code take turns."""
-    tenant_id = person.tenant.id
-    await db.execute(
-        select(accounts.c.id)
-        .where(accounts.c.tenant_id == tenant_id, accounts.c.id == person.account_id)
-        .with_for_update()
-    )
-    found = await db.execute(
-        select(sessions.c.id, sessions.c.created_at)
-        .where(
-            sessions.c.tenant_id == tenant_id,
-            sessions.c.code_hash == code_hash,
-            sessions.c.created_at > at - SAME_CODE,
-            sessions.c.account_id == person.account_id,
-            sessions.c.revoked_at.is_(None),
-        )
-        .order_by(sessions.c.created_at.desc())
-        .limit(1)
-    )
-    row = found.one_or_none()
-    if row is not None:
-        return row.id, row.created_at
-    session_id = new_id()
-    opened = {
-        "tenant_id": tenant_id,
-        "id": session_id,
-        "account_id": person.account_id,
-        "code_hash": code_hash,
-        "created_at": at,
-    }
-    await db.execute(sessions.insert().values(opened))
-    return session_id, at
-
-
-def _hashed(appid: str, code: str) -> str:
-    return hashlib.sha256(f"{appid}\n{code}".encode()).hexdigest()

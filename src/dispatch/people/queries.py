@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import folded
@@ -15,7 +15,7 @@ from dispatch.db.tenants import tenants
 from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.people import Actor, Grant, Role, Tenant
 from dispatch.domain.refusal import TokenRevoked
-from dispatch.people.tables import accounts, bodies, grants
+from dispatch.people.tables import accounts, bodies, grants, sessions
 from dispatch.places.tables import places
 
 PEOPLE = frozenset({"member", "staff"})
@@ -23,7 +23,7 @@ PEOPLE = frozenset({"member", "staff"})
 
 
 def proof(actor: Actor) -> ColumnElement[int | None]:
-    """The version of the actor's grants as it is now; None for an account that is gone or disabled.
+    """The version of the actor's grants as it is now; None if the account is gone or disabled or the session ended.
 
     A statement that brings it along proves the token without a round trip of its own.
     """
@@ -33,8 +33,20 @@ def proof(actor: Actor) -> ColumnElement[int | None]:
             accounts.c.tenant_id == actor.tenant.id,
             accounts.c.id == actor.account_id,
             accounts.c.disabled_at.is_(None),
+            ~_ended(actor.tenant.id, actor.session_id),
         )
         .scalar_subquery()
+    )
+
+
+def _ended(tenant_id: int, session_id: UUID | None) -> ColumnElement[bool]:
+    """Whether the session was revoked. Its row outlives every token that was made for it (auth/timers.py)."""
+    return exists(
+        select(literal(1)).where(
+            sessions.c.tenant_id == tenant_id,
+            sessions.c.id == session_id,
+            sessions.c.revoked_at.is_not(None),
+        )
     )
 
 
@@ -126,8 +138,10 @@ class Person:
     grants: tuple[Grant, ...]
 
 
-async def person(db: AsyncConnection, tenant_id: int, account_id: UUID) -> Person | None:
-    """All that a token stands for, in one statement; None for an account that is gone or disabled."""
+async def person(
+    db: AsyncConnection, tenant_id: int, account_id: UUID, session_id: UUID | None = None
+) -> Person | None:
+    """All that a token stands for, in one statement; None if the account is gone or disabled or the session ended."""
     found = await db.execute(
         select(
             accounts.c.id,
@@ -141,7 +155,10 @@ async def person(db: AsyncConnection, tenant_id: int, account_id: UUID) -> Perso
         )
         .select_from(accounts.join(tenants, tenants.c.id == accounts.c.tenant_id))
         .where(
-            accounts.c.tenant_id == tenant_id, accounts.c.id == account_id, accounts.c.disabled_at.is_(None)
+            accounts.c.tenant_id == tenant_id,
+            accounts.c.id == account_id,
+            accounts.c.disabled_at.is_(None),
+            ~_ended(tenant_id, session_id),
         )
     )
     row = found.one_or_none()

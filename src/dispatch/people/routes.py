@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1", tags=["me"])
 @router.get("/me")
 async def get_me(db: Reading, caller: Caller, now: Now) -> MeOut:
     """The account and every grant that it may act under now, whichever the request names."""
-    person = await queries.person(db, caller.tenant.id, caller.account_id)
+    person = await queries.person(db, caller.tenant.id, caller.account_id, caller.session_id)
     if person is None:
         raise TokenRevoked()
     queries.proven(caller, person.version)

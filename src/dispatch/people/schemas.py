@@ -1,22 +1,11 @@
-"""Accounts, grants and sign-ins on the wire."""
+"""Accounts and grants on the wire."""
 
-from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
 
 from dispatch.domain.people import Role
-from dispatch.web.wire import Body, Code, TextRule, Wire
-
-
-class WechatLoginIn(Body):
-    """What a mini-program got from ``wx.login``."""
-
-    appid: Annotated[str, TextRule(1, 64, lines=False)] = Field(examples=["demo"])
-    code: Annotated[str, TextRule(1, 128, lines=False)] = Field(examples=["demo:resident-1"])
-    tenant: Code | None = Field(
-        None, description="Code of the tenant, for people known in several.", examples=["demo"]
-    )
+from dispatch.web.wire import Wire
 
 
 class TenantOut(Wire):
@@ -59,18 +48,6 @@ class GrantOut(Wire):
     role_label: str = Field(examples=["社区派单员"])
     place: GrantPlaceOut | None
     body: BodyOut | None
-
-
-class SessionOut(Wire):
-    """A session that has just been opened."""
-
-    access_token: str
-    expires_in: int = Field(description="Life of the access token, s.")
-    refresh_token: str | None = Field(
-        description="Null where sessions are not renewed: sign in again instead."
-    )
-    account: AccountOut
-    grants: list[GrantOut]
 
 
 class MeOut(Wire):

@@ -1,6 +1,6 @@
 """Accounts, grants, bodies and members."""
 
-from sqlalchemy import Column, Date, Integer, String
+from sqlalchemy import Column, Date, Index, Integer, String
 
 from dispatch.db.base import (
     code_column,
@@ -109,16 +109,24 @@ members = tenant_table(
     key=("account_id",),
 )
 
+SESSION_KINDS = ("wechat", "password", "oidc", "key")
+
 sessions = tenant_table(
     "sessions",
-    # A sign-in. The same WeChat code within 60 s finds the same session (wechat.md §3.1).
+    # A sign-in, the family of its refresh tokens, or an API key. A revoked one ends its tokens with the commit.
     Column("id", Id, nullable=False),
     Column("account_id", Id, nullable=False),
-    Column("code_hash", String(64), nullable=False),
+    code_column("kind", SESSION_KINDS, server_default="wechat"),
+    # The mini-program that it was opened from.
+    Column("appid", String(64)),
+    # sha256 of what the device calls itself; a bound session is renewed from there only.
+    Column("device_hash", String(64)),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+    one_of("kind", SESSION_KINDS),
     tenant_fk("account_id", "accounts"),
-    tenant_index("ix_sessions_code", "code_hash", "created_at"),
+    tenant_index("ix_sessions_account", "account_id"),
+    tenant_index("ix_sessions_created", "created_at"),
 )
 
 identities = directory_table(
@@ -128,5 +136,25 @@ identities = directory_table(
     Column("subject", String(128), primary_key=True),
     Column("tenant_id", Integer, primary_key=True),
     Column("account_id", Id, nullable=False),
+    # The same person at every mini-program of one Open Platform account; WeChat tells it or not.
+    Column("unionid", String(128)),
+    Index("ix_identities_unionid", "unionid"),
+    Index("ix_identities_account", "account_id"),
     by="subject",
+)
+
+api_keys = directory_table(
+    "api_keys",
+    # Keys of integrations. The id stands in the key; of the secret only the sha256 is kept.
+    Column("key_id", String(16), primary_key=True),
+    Column("secret_hash", String(64), nullable=False),
+    Column("tenant_id", Integer, nullable=False),
+    Column("account_id", Id, nullable=False),
+    Column("grant_id", Id, nullable=False),
+    Column("session_id", Id, nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    by="key_id",
 )

@@ -5,23 +5,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Dependent, Rows
 from dispatch.db.engine import start_over
-from dispatch.db.idempotency import brought, claim, looked_up
+from dispatch.db.idempotency import claim
 from dispatch.domain.life import THE_SYSTEM, standing
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import Ask, Exit, Move, State, TakerKind, TakeState
-from dispatch.domain.people import Actor
+from dispatch.domain.people import STAFF_ROLES, Actor
 from dispatch.domain.rules import moved_away
 from dispatch.domain.step import closes_itself, step
 from dispatch.orders import log, queries
-from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, perform
+from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, looked, perform
 from dispatch.orders.tables import ratings
 from dispatch.orders.whole import Whole
-from dispatch.people.tables import bodies, members
+from dispatch.people.tables import bodies, grants, members
 
 
 async def rate(
@@ -35,11 +35,10 @@ async def rate(
         NotYourRating: a taker, the resolver, or one who filed for another.
         RatingClosed: too late, or its review is over.
     """
-    also = {"kept": looked_up(call.key)} if call.key else {}
     for _ in range(ATTEMPTS):
-        seen, row = await queries.whole(db, actor, order_id, also=also)
-        if call.key and (kept := brought(call.key, row.kept)):
-            return Done.replay(kept)
+        seen, _row, done = await looked(db, actor, order_id, call)
+        if done:
+            return done
         parent = await _parent(db, actor, seen)
         life = seen.life
         if parent is not None:  # the parent's takers and wishes count
@@ -47,7 +46,7 @@ async def rate(
                 life,
                 takes=parent.life.takes,
                 resolver_id=parent.life.resolver_id,
-                pending=_own(parent, actor),
+                pending=_own(parent, seen, actor),
             )
         moved = step(life, Move.RATE, standing(seen.life, actor), data, at=at)
         if await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at) and await _write(
@@ -64,8 +63,10 @@ async def _parent(db: AsyncConnection, actor: Actor, seen: Whole) -> Whole | Non
     return (await queries.whole(db, actor, seen.life.parent_id, hidden=True))[0]
 
 
-def _own(parent: Whole, actor: Actor) -> tuple[Any, ...]:
-    return tuple(ask for ask in parent.life.pending if ask.asked_by == actor.account_id)
+def _own(parent: Whole, seen: Whole, actor: Actor) -> tuple[Any, ...]:
+    """What pends for this child at its parent: asked by the actor, or by whoever keyed this child's verdict."""
+    voices = {actor.account_id, seen.life.verdict.by if seen.life.verdict else None}
+    return tuple(ask for ask in parent.life.pending if ask.asked_by in voices)
 
 
 async def _write(
@@ -91,9 +92,7 @@ async def _write(
     besides: list[Dependent] = [verdict]
     if moved.files:
         again = bool(parent.life.asked.get(Ask.REOPEN))
-        besides.append(
-            log.filed(actor.tenant.id, parent.life.id, moved.files, author, by_street=again, at=at)
-        )
+        besides += log.filed(actor.tenant.id, parent.life.id, moved.files, author, by_street=again, at=at)
     return await log.record(db, seen, [(replace(moved, files=None), author)], at=at, besides=besides)
 
 
@@ -103,7 +102,7 @@ def _verdict(actor: Actor, seen: Whole, parent: Whole | None, data: Data, *, at:
         "tenant_id": actor.tenant.id,
         "order_id": seen.life.id,
         "round": (parent or seen).life.round,
-        "revision": seen.life.verdict.revision + 1 if seen.life.verdict else 1,
+        "revision": seen.revisions((parent or seen).life.round) + 1,
         "score": data["score"],
         "solved": data["solved"],
         "contacted": data["contacted"],
@@ -127,15 +126,16 @@ async def redo(
     """
 
     async def ready(db: AsyncConnection, actor: Actor, seen: Whole, row: Any) -> Data:
-        return {"able": bool(data.get("same_takers")) and await _all_serve(db, actor, seen)}
+        return {"able": bool(data.get("same_takers")) and await _all_serve(db, actor, seen, at=at)}
 
     return await perform(db, actor, order_id, Move.REDO, data, call, at=at, prepare=ready)
 
 
-async def _all_serve(db: AsyncConnection, actor: Actor, seen: Whole) -> bool:
-    """Whether every taker of the round is still there: a body that stands, a member who is active (peers' law 61)."""
+async def _all_serve(db: AsyncConnection, actor: Actor, seen: Whole, *, at: datetime) -> bool:
+    """Whether every taker of the round is still there: a body that stands, a member who is active, staff who hold a grant."""
     done = [take for take in seen.life.takes if take.state is TakeState.DONE]
     people = {take.taker_id for take in done if take.kind is TakerKind.MEMBER}
+    staff = {take.taker_id for take in done if take.kind is TakerKind.STAFF}
     bodies_ = {take.taker_id for take in done if take.kind not in (TakerKind.MEMBER, TakerKind.STAFF)}
     there: set[UUID] = set()
     if people:
@@ -155,4 +155,14 @@ async def _all_serve(db: AsyncConnection, actor: Actor, seen: Whole) -> bool:
             )
         )
         there |= {row.id for row in rows}
-    return people | bodies_ <= there
+    if staff:
+        rows = await db.execute(
+            select(grants.c.account_id).where(
+                grants.c.tenant_id == actor.tenant.id,
+                grants.c.account_id.in_(staff),
+                grants.c.role.in_(STAFF_ROLES),
+                or_(grants.c.valid_to.is_(None), grants.c.valid_to > at),
+            )
+        )
+        there |= {row.account_id for row in rows}
+    return people | staff | bodies_ <= there

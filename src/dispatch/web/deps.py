@@ -20,11 +20,13 @@ from dispatch.domain.refusal import (
     IdempotencyKeyInvalid,
     IdempotencyKeyRequired,
     RoleForbidden,
+    ScopeMissing,
     TokenInvalid,
 )
 from dispatch.settings import Settings
 from dispatch.web.etag import parse_if_match
 from dispatch.web.openapi import BEARER
+from dispatch.web.rates import Rates
 
 LONGEST_KEY = 128
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -60,7 +62,7 @@ Store = Annotated[Database, Depends(_database)]
 Now = Annotated[datetime, Depends(now)]
 
 
-async def _caller(
+async def _known(
     request: Request,
     at: Now,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
@@ -72,6 +74,24 @@ async def _caller(
         raise TokenInvalid() if "authorization" in request.headers else AuthRequired()
     identity: Identity = request.app.state.identity
     actor = await identity.identify(bearer.credentials.strip(), x_acting_grant, at=at)
+    if actor.scopes is not None and (scope := _scope(request)) not in actor.scopes:
+        raise ScopeMissing(scope=scope)
+    rates: Rates = request.app.state.rates
+    rates.account(actor.tenant.id, actor.account_id, _route(request))
+    return actor
+
+
+def _scope(request: Request) -> str:
+    """What an API key needs for the route: its chapter, and whether it reads or writes."""
+    route: Any = request.scope["route"]
+    return f"{route.tags[0]}:{'read' if request.method in SAFE else 'write'}"
+
+
+Known = Annotated[Actor, Depends(_known)]
+"""Who calls, whichever the grant: for what concerns the account itself."""
+
+
+async def _caller(request: Request, actor: Known) -> Actor:
     if request.method not in SAFE and actor.acting is None:
         raise GrantRequired() if actor.grants else RoleForbidden()  # with none left there is none to name
     return actor

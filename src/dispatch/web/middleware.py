@@ -1,36 +1,73 @@
 """What surrounds every request. Pure ASGI: three ``BaseHTTPMiddleware`` cost 390 µs a request."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
+from typing import Any
 from uuid import uuid4
 
 import structlog
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dispatch.domain.refusal import BodyTooLarge, ClientTooOld
 from dispatch.settings import Settings
 from dispatch.web import problems
+from dispatch.web.rates import QUIET, AddressRates, Rates
 
 log = structlog.get_logger(__name__)
 
 GZIP_FROM_BYTES = 1000
 GZIP_LEVEL = 5  # level 9, the default, takes twice the time for 1 % less
-QUIET = frozenset({"/v1/healthz", "/v1/readyz"})  # asked every few seconds by machines
+
+BODY_LIMITS = {"/v1/auth/": 8 * 1024, "/v1/me/": 8 * 1024, "/v1/wechat/push/": 64 * 1024}
+"""Largest body by the path's beginning, bytes; elsewhere the setting holds."""
+
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+    "allow_headers": [
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "If-Match",
+        "If-None-Match",
+        "X-Acting-Grant",
+        "X-Client",
+        "X-Request-Id",
+    ],
+    "expose_headers": ["ETag", "Idempotency-Replayed", "Retry-After", "X-Request-Id"],
+    "max_age": 600,
+}
+"""Tokens travel in a header, so no cookies are allowed in."""
+
+PAGES = ("/docs", "/problems", "/favicon.ico")
+"""What a browser shows; everything else is data."""
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+HSTS_SECONDS = 31_536_000
 
 _SANE_ID = re.compile(r"[!-~]{1,128}")
 _CLIENT = re.compile(r"([a-z][a-z0-9_-]{0,15})/(\d{1,6}(?:\.\d{1,6}){0,3})(?=$|[;\s+-])")
 
 
-def install(app: FastAPI, settings: Settings) -> None:
+def install(app: FastAPI, settings: Settings, rates: Rates | None = None) -> None:
     """Surround an application; a request meets them from the last line to the first."""
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
-    app.add_middleware(BodyLimit, limit=settings.body_limit_bytes)
+    app.add_middleware(BodyLimit, limit=settings.body_limit_bytes, narrower=BODY_LIMITS)
     app.add_middleware(ClientVersion, minimum=settings.minimum_clients)
+    app.add_middleware(AddressRates, rates=rates or Rates(settings))
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
+    if "*" not in settings.trusted_hosts:
+        app.add_middleware(TrustedHosts, names=settings.trusted_hosts)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(Frame)
 
 
@@ -58,7 +95,6 @@ class Frame:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
         began = perf_counter()  # a duration, not the time of day
@@ -72,6 +108,58 @@ class Frame:
                 await problems.internal_error(scope)(scope, receive, send_named)
             finally:
                 _tell(scope, status, perf_counter() - began)
+
+
+class SecurityHeaders:
+    """Tells browsers to take nothing for what it is not, to frame nothing and to keep nothing to themselves."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_page = scope["path"].startswith(PAGES)
+        secure = scope.get("scheme") == "https"
+
+        async def send_safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["X-Frame-Options"] = "DENY"
+                headers["Referrer-Policy"] = "no-referrer"
+                headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY
+                if not is_page:
+                    headers.setdefault("Cache-Control", "no-store")
+                if secure:
+                    headers["Strict-Transport-Security"] = f"max-age={HSTS_SECONDS}"
+            await send(message)
+
+        await self.app(scope, receive, send_safe)
+
+
+class TrustedHosts:
+    """Answers only to its own names: a made-up ``Host`` must not get into links or caches.
+
+    Args:
+        names: lower case, without a port; ``*.example.cn`` stands for every name below.
+    """
+
+    def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
+        self.app = app
+        self.names = frozenset(name.lower() for name in names if not name.startswith("*."))
+        self.below = tuple(name[1:].lower() for name in names if name.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http" and scope["path"] not in QUIET:  # machines ask those by address
+            host = re.sub(r":\d+$", "", Headers(scope=scope).get("host", "")).lower()
+            if host not in self.names and not (self.below and host.endswith(self.below)):
+                await problems.unknown_host(scope)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 class ClientVersion:
@@ -98,18 +186,20 @@ class BodyLimit:
     FastAPI's own ``max_body_size`` answers an announced excess in plain text, after our problem was made.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, narrower: Mapping[str, int] | None = None) -> None:
         self.app = app
-        self.limit = limit
+        self.widest = limit
+        self.narrower = narrower or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        limit = self._limit(scope["path"])
         announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced[:20]) > self.limit:
-            await problems.answer(BodyTooLarge(limit_bytes=self.limit), scope)(scope, receive, send)
+        if announced.isdecimal() and int(announced[:20]) > limit:
+            await problems.answer(BodyTooLarge(limit_bytes=limit), scope)(scope, receive, send)
             return
         seen = 0
 
@@ -118,12 +208,16 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self.limit:
+                if seen > limit:
                     # Of all exceptions in reading a body FastAPI lets only this one through.
-                    raise HTTPException(413) from BodyTooLarge(limit_bytes=self.limit)
+                    raise HTTPException(413) from BodyTooLarge(limit_bytes=limit)
             return message
 
         await self.app(scope, receive_counted, send)
+
+    def _limit(self, path: str) -> int:
+        narrower = (most for begins, most in self.narrower.items() if path.startswith(begins))
+        return min(self.widest, *narrower, self.widest)
 
 
 def route_template(scope: Scope) -> str:

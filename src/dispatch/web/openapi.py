@@ -185,7 +185,7 @@ def _complete_operation(method: str, operation: dict[str, Any]) -> None:
     for status, answer in answers.items():
         if MEDIA_TYPE in answer.get("content", {}):
             answer["description"] = ", ".join(sorted(answer["description"].split(", ")))
-            if status == "503":
+            if status in ("429", "503"):
                 answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "秒"}}
             assert int(status) in TITLES, f"{status} has no title in web/problems.py"
     operation["responses"] = dict(sorted(answers.items()))
@@ -194,7 +194,13 @@ def _complete_operation(method: str, operation: dict[str, Any]) -> None:
 def _always(method: str, operation: dict[str, Any]) -> Iterator[str]:
     """Codes that an operation may answer because of what it is, not of what it does."""
     yield from (
-        kind.code for kind in (refusals.UnknownParameter, refusals.ClientTooOld, refusals.ServiceBusy)
+        kind.code
+        for kind in (
+            refusals.UnknownParameter,
+            refusals.ClientTooOld,
+            refusals.RateLimited,
+            refusals.ServiceBusy,
+        )
     )
     yield "INTERNAL_ERROR"
     parameters = {(each["in"], each["name"].lower()) for each in operation.get("parameters", ())}
@@ -204,7 +210,8 @@ def _always(method: str, operation: dict[str, Any]) -> Iterator[str]:
         yield from (refusals.BodyTooLarge.code, "MEDIA_TYPE_UNSUPPORTED", "MALFORMED_JSON")
     if operation.get("security"):
         known = (refusals.AuthRequired, refusals.TokenExpired, refusals.TokenInvalid, refusals.TokenRevoked)
-        yield from (kind.code for kind in (*known, refusals.RoleForbidden, refusals.GrantUnknown))
+        theirs = (refusals.RoleForbidden, refusals.GrantUnknown, refusals.ScopeMissing)
+        yield from (kind.code for kind in (*known, *theirs))
         if method != "get":
             yield refusals.GrantRequired.code
     yield from (kind.code for name, kind in ABSENT.items() if ("path", name) in parameters)

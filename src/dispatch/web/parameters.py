@@ -24,6 +24,8 @@ async def known_parameters(request: Request) -> None:
     if not request.scope.get("query_string"):
         return
     context = request.scope.get("fastapi", {}).get("effective_route_context") or request.scope["route"]
+    if not context.include_in_schema:
+        return  # not for clients of ours: a platform calls, and may say more one day
     declared = _declared(context)
     strange = [name for name in request.query_params if name not in declared]
     if strange:

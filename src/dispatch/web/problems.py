@@ -91,6 +91,7 @@ OF_THE_WEB: dict[str, Entry] = {
             "系统出了点问题，请稍后再试。",
             "A defect of ours; the request id finds it in the logs.",
         ),
+        Entry("HOST_UNKNOWN", 400, "请求的域名不正确。", "The Host header names another service."),
     )
 }
 """Problems that are no refusals of the rulebook."""
@@ -166,6 +167,11 @@ def answer(refusal: Refusal, scope: Scope) -> Response:
 def internal_error(scope: Scope) -> Response:
     """The 500, which tells nothing but the request id."""
     return _plain(scope, "INTERNAL_ERROR")
+
+
+def unknown_host(scope: Scope) -> Response:
+    """The 400 for a Host that is not ours."""
+    return _plain(scope, "HOST_UNKNOWN")
 
 
 def responses(*kinds: type[Refusal] | str) -> dict[int | str, dict[str, Any]]:

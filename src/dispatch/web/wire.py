@@ -111,9 +111,10 @@ class TextRule:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         text = core_schema.str_schema(strict=True, min_length=self.shortest, max_length=self.longest)
-        return core_schema.no_info_before_validator_function(self._tidy, text)
+        return core_schema.no_info_before_validator_function(self.tidy, text)
 
-    def _tidy(self, value: object) -> object:
+    def tidy(self, value: object) -> object:
+        """The text in the form in which it is kept; what is no text stays as it is."""
         if not isinstance(value, str):
             return value
         text = unicodedata.normalize("NFC", _LINE_ENDS.sub("\n", value)).translate(_DIRECTION).strip(_EDGES)
@@ -130,6 +131,58 @@ ShortText = Annotated[str, TextRule(1, 200, lines=False)]
 """One line of 1 to 200 code points: an address, a relation."""
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$")]
 """A stable word of ours: an item, a reason."""
+
+
+# Answers to a form
+
+MOST_ANSWERS = 200
+"""Values in all the answers to one form: ten times the longest form of the default catalogue."""
+DEEPEST_ANSWER = 4
+"""Lists and groups within each other."""
+LARGEST_NUMBER = 2**53 - 1  # what JavaScript and a double hold exactly
+
+_ANSWER = TextRule(0, 2000)
+
+
+def _answers(given: dict[str, Any]) -> dict[str, Any]:
+    """Free JSON held to the rules of all other input: its texts are texts, its numbers exact, its size bounded."""
+    seen = 0
+
+    def tidy(value: Any, depth: int) -> Any:
+        nonlocal seen
+        seen += 1
+        if depth > DEEPEST_ANSWER or seen > MOST_ANSWERS:
+            raise PydanticCustomError("answers_too_many", "答案太多或层次太深")
+        if isinstance(value, dict):
+            return {_tidied(name): tidy(each, depth + 1) for name, each in value.items()}
+        if isinstance(value, list):
+            return [tidy(each, depth + 1) for each in value]
+        if isinstance(value, str):
+            return _tidied(value)
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            raise PydanticCustomError("answers_number", "数字超出范围")
+        return value
+
+    tidied: dict[str, Any] = tidy(given, 0)
+    return tidied
+
+
+def _tidied(text: str) -> str:
+    kept = _ANSWER.tidy(text)
+    assert isinstance(kept, str)
+    if len(kept) > _ANSWER.longest:
+        raise PydanticCustomError(
+            "string_too_long", "最多 {max_length} 个字", {"max_length": _ANSWER.longest}
+        )
+    try:
+        kept.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair: no database keeps it
+        raise PydanticCustomError("string_unicode", "含有无法识别的字符") from None
+    return kept
+
+
+Answers = Annotated[dict[str, Any], AfterValidator(_answers)]
+"""Answers to an item's form; which are wanted, the form's JSON Schema says."""
 
 
 # Phones and names

@@ -6,16 +6,16 @@ condition inside a write, so that no two takers can both see the last slot: (1) 
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Update, case, exists, select, update
+from sqlalchemy import ColumnElement, Select, Update, case, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, guarded
 from dispatch.db.engine import start_over
-from dispatch.db.idempotency import brought, claim, looked_up
+from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
 from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.handing import asked_next, taken
@@ -47,12 +47,13 @@ from dispatch.domain.refusal import (
     SlotTaken,
 )
 from dispatch.domain.rules import moved_away, take_refusal
-from dispatch.orders import log, queries
-from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done
+from dispatch.orders import log
+from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, looked
 from dispatch.orders.concerned import conflict, homes_column
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
+    order_steps,
     orders,
     take_people,
     takers,
@@ -81,15 +82,14 @@ async def take(
         RoleForbidden: visible, but not the actor's to take.
         SlotTaken, OrderClosed, NotEligible: why not, for whoever is or was in the audience.
     """
-    also: dict[str, Any] = serving(actor) | homes_column(actor.tenant.id, [actor.account_id])
-    if call.key:
-        also["kept"] = looked_up(call.key)
+    also = serving(actor) | homes_column(actor.tenant.id, [actor.account_id])
     for _ in range(ATTEMPTS):
-        seen, row = await queries.whole(db, actor, order_id, hidden=True, also=also)
-        if call.key and (kept := brought(call.key, row.kept)):
-            return Done.replay(kept)
-        party, grant = _as(actor, data)
-        held = _held_by(seen.life, party)
+        seen, row, done = await looked(db, actor, order_id, call, also=also, hidden=True)
+        if done:
+            return done
+        party, grant = _as(actor)
+        other = _as_another(data, party)
+        held = None if other else _held_by(seen.life, party)
         if held is not None:
             outcome = {"outcome": ALREADY_YOURS, "take_id": str(held)}
             if await claim(db, call.key, status=200, order_id=order_id, outcome=outcome, at=at):
@@ -97,6 +97,8 @@ async def take(
             await start_over(db)
             continue
         refusal = await _refusal(db, actor, seen, row, party, grant, at=at)
+        if other and not isinstance(refusal, OrderNotFound):
+            raise RoleForbidden()
         if refusal or party is None:
             raise refusal or RoleForbidden()
         won = await _win(db, actor, seen, party, call, at=at)
@@ -106,16 +108,17 @@ async def take(
     raise SlotTaken()
 
 
-def _as(actor: Actor, data: Data) -> tuple[Party | None, Grant]:
+def _as(actor: Actor) -> tuple[Party | None, Grant]:
     """What the actor takes as, and under which grant."""
     grant = actor.acting
-    if grant is None:
-        raise RoleForbidden()
-    party = party_of(grant, actor.account_id)
+    assert grant is not None  # writes have one
+    return party_of(grant, actor.account_id), grant
+
+
+def _as_another(data: Data, party: Party | None) -> bool:
+    """Whether the caller wants to take as somebody it does not act for."""
     wanted = data.get("as")
-    if wanted and (TakerKind(wanted["kind"]), wanted["id"]) != party:
-        raise RoleForbidden()
-    return party, grant
+    return wanted is not None and (TakerKind(wanted["kind"]), wanted["id"]) != party
 
 
 def _held_by(life: Life, party: Party | None) -> UUID | None:
@@ -199,9 +202,9 @@ async def _win(
     slot = await guarded(
         db, _slot_guard(tenant_id, held, party, at=at), _take(actor, seen, held, party, take_id, at=at)
     )
-    if slot is None or (held.mode is not Mode.OPEN and not await _accepted(db, tenant_id, held, party)):
+    if slot is None:
         return None
-    return take_id if await _settle(db, actor, seen, take_id, slot.slots_taken, at=at) else None
+    return take_id if await _settle(db, actor, seen, party, take_id, slot.slots_taken, at=at) else None
 
 
 def _former(seen: Whole, held: Dispatch, party: Party) -> UUID | None:
@@ -282,25 +285,40 @@ def _take(
     return dependents
 
 
-async def _accepted(db: AsyncConnection, tenant_id: int, held: Dispatch, party: Party) -> bool:
-    """The candidate has taken; in an offer in order the next one is asked while slots are free.
-
-    A statement of its own under the dispatch's lock: it sees a decline that came between, which the
-    slot's guard may not (its subquery reads what stood when it began to wait).
-    """
+def _accepted(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -> list[Dependent]:
+    """The candidate has taken; in an offer in order the next one is asked while slots are free, for a time of his own."""
+    if held.mode is Mode.OPEN:
+        return []
     took = tuple(
         replace(target, state=TargetState.TAKEN) if target.party == party else target
         for target in held.targets
     )
     following = asked_next(took) if held.slots_taken + 1 < held.slots_max else ()
-    own = (
-        _line(tenant_id, held, party)
-        .where(dispatch_targets.c.state.in_((TargetState.ASKED, TargetState.TAKEN)))
-        .values(state=TargetState.TAKEN)
-        .returning(dispatch_targets.c.target_id)
+    changes: list[Dependent] = [_line(tenant_id, held, party).values(state=TargetState.TAKEN)]
+    changes += [_line(tenant_id, held, target.party).values(state=target.state) for target in following]
+    if following and held.lasts_seconds:
+        until = at + timedelta(seconds=held.lasts_seconds)
+        own = (dispatches.c.tenant_id == tenant_id, dispatches.c.id == held.id)
+        changes.append(update(dispatches).where(*own).values(expires_at=until))
+    return changes
+
+
+def _still_asked(tenant_id: int, held: Dispatch, party: Party) -> list[ColumnElement[bool]]:
+    """The candidate has not declined meanwhile.
+
+    Asked in a statement under the dispatch's lock: it sees a decline that came between, which the slot's
+    guard may not (its subquery reads what stood when it began to wait).
+    """
+    if held.mode is Mode.OPEN:
+        return []
+    asked = exists().where(
+        dispatch_targets.c.tenant_id == tenant_id,
+        dispatch_targets.c.dispatch_id == held.id,
+        dispatch_targets.c.kind == str(party[0]),
+        dispatch_targets.c.target_id == party[1],
+        dispatch_targets.c.state.in_((TargetState.ASKED, TargetState.TAKEN)),
     )
-    asked = [_line(tenant_id, held, target.party).values(state=target.state) for target in following]
-    return await guarded(db, own, asked) is not None
+    return [asked]
 
 
 def _line(tenant_id: int, held: Dispatch, party: Party) -> Update:
@@ -313,23 +331,52 @@ def _line(tenant_id: int, held: Dispatch, party: Party) -> Update:
 
 
 async def _settle(
-    db: AsyncConnection, actor: Actor, seen: Whole, take_id: UUID, slots_taken: int, *, at: datetime
+    db: AsyncConnection,
+    actor: Actor,
+    seen: Whole,
+    party: Party,
+    take_id: UUID,
+    slots_taken: int,
+    *,
+    at: datetime,
 ) -> bool:
     """Write order, step and fact. The dispatch's lock is held, so only moves that leave the dispatch alone
-    (a note, a push) may have come between: look again and write against what stands now."""
-    who = log.author(actor)
+    (a note, a push) may have come between: look again and write against what stands now. If somebody was
+    staffed meanwhile it may have been this taker: then all starts over."""
+    who, tenant_id, held = log.author(actor), actor.tenant.id, seen.life.held
+    assert held is not None  # its slot is won
     state, version, life = seen.life.state, seen.life.version, seen.life
     for _ in range(ATTEMPTS):
         if (state, Move.TAKE) not in EDGES:
             return False
         moved = taken(replace(life, state=state, version=version), take_id, slots_taken)
-        if await log.rejoin(db, seen, moved, who, state_seen=state, version_seen=version, at=at):
+        if await log.rejoin(
+            db,
+            seen,
+            moved,
+            who,
+            state_seen=state,
+            version_seen=version,
+            at=at,
+            where=_still_asked(tenant_id, held, party),
+            besides=_accepted(tenant_id, held, party, at=at),
+        ):
             return True
-        now = await db.execute(
-            select(orders.c.state, orders.c.version, orders.c.flags).where(
-                orders.c.tenant_id == actor.tenant.id, orders.c.id == seen.life.id
-            )
-        )
-        row = now.one()
+        row = (await db.execute(_meanwhile(tenant_id, seen.life))).one()
+        if row.staffed:
+            return False
         state, version, life = State(row.state), row.version, replace(life, flags=frozenset(row.flags))
     return False
+
+
+def _meanwhile(tenant_id: int, life: Life) -> Select[Any]:
+    """How the order stands now, and whether a body was staffed since it was read."""
+    staffed = exists().where(
+        order_steps.c.tenant_id == tenant_id,
+        order_steps.c.order_id == life.id,
+        order_steps.c.seq > life.version,
+        order_steps.c.move == Move.STAFF,
+    )
+    return select(orders.c.state, orders.c.version, orders.c.flags, staffed.label("staffed")).where(
+        orders.c.tenant_id == tenant_id, orders.c.id == life.id
+    )

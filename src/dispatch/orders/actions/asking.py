@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,22 +11,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Rows, guarded
 from dispatch.db.engine import start_over
-from dispatch.db.idempotency import brought, claim, looked_up
+from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
-from dispatch.domain import handing
 from dispatch.domain.facts import Fact
 from dispatch.domain.life import THE_SYSTEM, Life, Standing, own_take, served, standing
 from dispatch.domain.moved import Moved
-from dispatch.domain.order import ASKS, Ask, AskState, Move, State
+from dispatch.domain.order import ASKS, Ask, AskState, Move
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import (
     OwnWork,
     RequestDecided,
     RoleForbidden,
+    TooLate,
     wrong,
 )
-from dispatch.domain.rules import ask_refusal, by_street, moved_away
+from dispatch.domain.rules import ask_refusal, at_most, by_street, moved_away
 from dispatch.domain.step import step
 from dispatch.orders import log, queries
 from dispatch.orders.actions.performing import (
@@ -34,6 +34,7 @@ from dispatch.orders.actions.performing import (
     Call,
     Data,
     Done,
+    looked,
     matched,
     reason_checked,
     reason_column,
@@ -56,12 +57,10 @@ async def ask(
     """
     kind = Ask(data["kind"])
     also = reason_column(actor.tenant.id, kind.value, data["reason_code"])
-    if call.key:
-        also["kept"] = looked_up(call.key)
     for _ in range(ATTEMPTS):
-        seen, row = await queries.whole(db, actor, order_id, also=also)
-        if call.key and (kept := brought(call.key, row.kept)):
-            return Done.replay(kept)
+        seen, row, done = await looked(db, actor, order_id, call, also=also)
+        if done:
+            return done
         matched(seen, call)
         reason_checked(data["reason_code"], row)
         who = standing(seen.life, actor)
@@ -83,7 +82,7 @@ def _row(actor: Actor, life: Life, who: Standing, kind: Ask, data: Data, *, at: 
     until = data.get("until")
     if kind is Ask.EXTENSION and (not isinstance(until, datetime) or until <= at):
         raise wrong("until")
-    if kind is Ask.PARK and (until is None or isinstance(until, datetime) or until <= at.date()):
+    if kind is Ask.PARK and (until is None or isinstance(until, datetime) or until <= today(actor, at)):
         raise wrong("until")
     if kind is Ask.ESCALATION and not data.get("level"):
         raise wrong("level")
@@ -108,6 +107,11 @@ def _row(actor: Actor, life: Life, who: Standing, kind: Ask, data: Data, *, at: 
         "by_street": by_street(life, kind),
         "asked_at": at,
     }
+
+
+def today(actor: Actor, at: datetime) -> date:
+    """The date where the tenant lives."""
+    return at.astimezone(actor.tenant.zone).date()
 
 
 def _party(life: Life, who: Standing) -> tuple[str, UUID] | None:
@@ -170,16 +174,18 @@ async def _decide(
     *,
     at: datetime,
 ) -> Done:
-    also = {"kept": looked_up(call.key)} if call.key else {}
     for _ in range(ATTEMPTS):
         asked = await queries.request(db, actor, request_id)
         own = asked.asked_by == actor.account_id
-        seen, row = await queries.whole(db, actor, asked.order_id, hidden=own, also=also)
-        if call.key and (kept := brought(call.key, row.kept)):
-            return Done.replay(kept)
+        seen, _row, done = await looked(db, actor, asked.order_id, call, hidden=own)
+        if done:
+            return done
+        matched(seen, call)
         _may_decide(seen.life, actor, asked, status)
         if asked.status != AskState.PENDING:
             raise RequestDecided(status=asked.status)
+        if status is AskState.APPROVED and at_most(seen.life, Ask(asked.kind)):
+            raise TooLate()
         moved = None
         if status is AskState.APPROVED and (effect := EFFECTS.get(Ask(asked.kind))):
             moved = await effect(db, actor, seen, asked, data, at)
@@ -201,7 +207,8 @@ def _may_decide(life: Life, actor: Actor, asked: Any, status: AskState) -> None:
             raise RoleForbidden()
         return
     rule = ASKS[Ask(asked.kind)]
-    right = rule.later if asked.by_street else rule.decider
+    # Judged again: another of its kind may have been approved since it was asked.
+    right = rule.later if asked.by_street or by_street(life, Ask(asked.kind)) else rule.decider
     who = standing(life, actor)
     # Nobody decides what he asked himself, nor whether his own work was good enough.
     if asked.asked_by == actor.account_id or not who.holds(right):
@@ -251,21 +258,19 @@ Effect = Callable[[AsyncConnection, Actor, Whole, Any, Data, datetime], Awaitabl
 async def _returned(
     db: AsyncConnection, actor: Actor, seen: Whole, asked: Any, data: Data, at: datetime
 ) -> Moved:
-    party = (asked.taker_kind, asked.taker_id)
-    body = {"reason_code": asked.reason_code, "text": data.get("text")}
-    take = next((take for take in seen.life.active if take.party == party), None)
-    if take is None:
-        if seen.life.held is None or seen.life.state is not State.OFFERED:
-            raise moved_away(seen.life)
-        return handing.unassigned(seen.life, party, body, at)
-    return step(seen.life, Move.RELEASE, THE_SYSTEM, body | {"returned_take": take.id}, at=at)
+    body = {
+        "reason_code": asked.reason_code,
+        "text": data.get("text"),
+        "returned": (asked.taker_kind, asked.taker_id),
+    }
+    return step(seen.life, Move.RELEASE, THE_SYSTEM, body, at=at)
 
 
 async def _parked(
     db: AsyncConnection, actor: Actor, seen: Whole, asked: Any, data: Data, at: datetime
 ) -> Moved:
     until = data.get("until") or asked.until_on
-    if isinstance(until, datetime) or until <= at.date():
+    if isinstance(until, datetime) or until <= today(actor, at):
         raise wrong("until")
     return step(seen.life, Move.PARK, THE_SYSTEM, {"until": until, "text": data.get("text")}, at=at)
 

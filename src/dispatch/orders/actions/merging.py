@@ -1,18 +1,19 @@
 """并单: duplicates follow one parent and keep their own filer, notices and rating."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Dependent, guarded
 from dispatch.db.engine import start_over
-from dispatch.db.idempotency import brought, claim, looked_up
-from dispatch.domain.life import standing
+from dispatch.db.idempotency import claim
+from dispatch.domain.life import Life, standing
 from dispatch.domain.moved import Moved
-from dispatch.domain.order import RESTING, Move, Relation, State
+from dispatch.domain.order import RESTING, AskState, Move, Relation, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import MergeImpossible
 from dispatch.domain.rules import moved_away
@@ -23,12 +24,13 @@ from dispatch.orders.actions.performing import (
     Call,
     Data,
     Done,
+    looked,
     matched,
     perform,
     reason_checked,
     reason_column,
 )
-from dispatch.orders.tables import dispatches, orders, requests, take_people, takes
+from dispatch.orders.tables import dispatches, order_bodies, orders, requests, take_people, takes
 from dispatch.orders.whole import Whole
 
 
@@ -41,11 +43,10 @@ async def merge(
         OrderNotFound: either of the two is none of the actor's business.
         MergeImpossible: into itself, or into an order at rest.
     """
-    also = {"kept": looked_up(call.key)} if call.key else {}
     for _ in range(ATTEMPTS):
-        seen, row = await queries.whole(db, actor, order_id, also=also)
-        if call.key and (kept := brought(call.key, row.kept)):
-            return Done.replay(kept)
+        seen, _row, done = await looked(db, actor, order_id, call)
+        if done:
+            return done
         matched(seen, call)
         moved = step(seen.life, Move.MERGE, standing(seen.life, actor), data, at=at)
         parent = await _parent(db, actor, seen, data["parent_id"])
@@ -136,12 +137,10 @@ async def cancel(
     """
     tenant_id = actor.tenant.id
     also = reason_column(tenant_id, Move.CANCEL.value, data.get("reason_code"))
-    if call.key:
-        also["kept"] = looked_up(call.key)
     for _ in range(ATTEMPTS):
-        seen, row = await queries.whole(db, actor, order_id, also=also)
-        if call.key and (kept := brought(call.key, row.kept)):
-            return Done.replay(kept)
+        seen, row, done = await looked(db, actor, order_id, call, also=also)
+        if done:
+            return done
         matched(seen, call)
         reason_checked(data.get("reason_code"), row)
         who = standing(seen.life, actor)
@@ -152,7 +151,8 @@ async def cancel(
             if len(children) != seen.life.children:  # one came or went since the order was read
                 await start_over(db)
                 continue
-            heirs = _hand_over(tenant_id, seen, children, at=at)
+            heirs = await _hand_over(db, tenant_id, seen, children, at=at)
+            moved = replace(moved, requests=())  # they go to the heir as they are
         if await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at) and await log.record(
             db, seen, [(moved, log.author(actor))], at=at, besides=heirs
         ):
@@ -161,7 +161,9 @@ async def cancel(
     raise moved_away(seen.life)
 
 
-def _hand_over(tenant_id: int, seen: Whole, children: list[Any], *, at: datetime) -> list[Dependent]:
+async def _hand_over(
+    db: AsyncConnection, tenant_id: int, seen: Whole, children: list[Any], *, at: datetime
+) -> list[Dependent]:
     """The oldest child becomes what the withdrawn parent was."""
     row, life = seen.row, seen.life
     heir_id = heir_of((child.created_at, child.id) for child in children)
@@ -186,16 +188,39 @@ def _hand_over(tenant_id: int, seen: Whole, children: list[Any], *, at: datetime
             "item_code",
             "urgency",
             "lead_id",
-            "dispatches_made",
             "review_on",
         )
     }
+    # What is left of the heir's own past would stand in the way of what it takes over.
+    for table in (take_people, order_bodies):
+        await db.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.order_id == heir_id))
     dependents = log.followed(tenant_id, heir, life.state, detail, at=at)
     dependents.append(
         log.succeeded(tenant_id, heir.id, life.state, inherits | {"children_count": len(others)}, at=at)
     )
     dependents += _follow(tenant_id, others, heir_id, at=at)
-    for table in (dispatches, takes, take_people, requests):
+    for table in (dispatches, takes, take_people, order_bodies):
         moved_over = update(table).where(table.c.tenant_id == tenant_id, table.c.order_id == life.id)
         dependents.append(moved_over.values(order_id=heir_id))
+    return [*dependents, *await _hand_over_requests(db, tenant_id, life, heir_id, at=at)]
+
+
+async def _hand_over_requests(
+    db: AsyncConnection, tenant_id: int, life: Life, heir_id: UUID, *, at: datetime
+) -> list[Dependent]:
+    """All go along; what somebody asked on both orders is pending on one of them only."""
+    pending = await db.execute(
+        select(requests.c.kind, requests.c.asked_by).where(
+            requests.c.tenant_id == tenant_id,
+            requests.c.order_id == heir_id,
+            requests.c.status == AskState.PENDING,
+        )
+    )
+    there = {(row.kind, row.asked_by) for row in pending}
+    twice = [ask.id for ask in life.pending if (ask.kind.value, ask.asked_by) in there]
+    moved_over = update(requests).where(requests.c.tenant_id == tenant_id, requests.c.order_id == life.id)
+    dependents: list[Dependent] = [moved_over.where(requests.c.id.notin_(twice)).values(order_id=heir_id)]
+    if twice:
+        ended = {"status": AskState.WITHDRAWN, "decided_at": at, "order_id": heir_id}
+        dependents.append(moved_over.where(requests.c.id.in_(twice)).values(**ended))
     return dependents

@@ -17,7 +17,7 @@ from dispatch.domain.life import standing
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import Move
 from dispatch.domain.people import Actor
-from dispatch.domain.refusal import ChangedMeanwhile, ReasonUnknown
+from dispatch.domain.refusal import ChangedMeanwhile, OrderNotFound, ReasonUnknown
 from dispatch.domain.rules import moved_away
 from dispatch.domain.step import step
 from dispatch.orders import log, queries
@@ -80,6 +80,35 @@ def reason_checked(code: str | None, row: Any) -> None:
         raise ReasonUnknown()
 
 
+async def looked(
+    db: AsyncConnection,
+    actor: Actor,
+    order_id: UUID,
+    call: Call,
+    *,
+    also: Mapping[str, ColumnElement[Any]] | None = None,
+    hidden: bool = False,
+) -> tuple[Whole, Any, Done | None]:
+    """An order as it is, and the answer that an earlier request under the same key led to.
+
+    The answer comes first: the act itself may have put the order out of the actor's sight (a decline does),
+    and who repeats it must not read that there never was one.
+
+    Raises:
+        OrderNotFound: none, or none of the actor's business (unless ``hidden``).
+        IdempotencyKeyReused: the key came with another request.
+    """
+    wanted = dict(also or {})
+    if call.key:
+        wanted["kept"] = looked_up(call.key)
+    seen, row = await queries.whole(db, actor, order_id, hidden=hidden or call.key is not None, also=wanted)
+    if call.key and (kept := brought(call.key, row.kept)):
+        return seen, row, Done.replay(kept)
+    if not hidden and not row.visible:
+        raise OrderNotFound()
+    return seen, row, None
+
+
 async def perform(
     db: AsyncConnection,
     actor: Actor,
@@ -109,12 +138,10 @@ async def perform(
         Refusal: what the rulebook has against it.
     """
     wanted = dict(also or {}) | reason_column(actor.tenant.id, move.value, data.get("reason_code"))
-    if call.key:
-        wanted["kept"] = looked_up(call.key)
     for _ in range(ATTEMPTS):
-        seen, row = await queries.whole(db, actor, order_id, also=wanted)
-        if call.key and (kept := brought(call.key, row.kept)):
-            return Done.replay(kept)
+        seen, row, done = await looked(db, actor, order_id, call, also=wanted)
+        if done:
+            return done
         matched(seen, call)
         reason_checked(data.get("reason_code"), row)
         ready = {**data, **(await prepare(db, actor, seen, row) if prepare else {})}

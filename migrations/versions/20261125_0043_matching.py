@@ -1,14 +1,14 @@
 """matching
 
-Follows 20261124_2338. What it locks and whether it can be taken back: NOTES.md.
+Follows 20261125_0011. What it locks and whether it can be taken back: NOTES.md.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0009"
-down_revision = "20261124_2338"
+revision = "20261125_0043"
+down_revision = "20261125_0011"
 branch_labels = None
 depends_on = None
 

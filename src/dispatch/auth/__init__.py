@@ -1,0 +1,1 @@
+"""Signing in and out: WeChat, passwords, OpenID Connect, refresh tokens, API keys."""

@@ -1,0 +1,244 @@
+"""Signing in and out over HTTP."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import PlainTextResponse
+
+from dispatch.auth import schemas
+from dispatch.auth.actions import opening, password, pushes, wechat
+from dispatch.auth.actions.door import Door
+from dispatch.auth.actions.opening import SignedIn, hashed
+from dispatch.domain.privacy import masked_phone
+from dispatch.domain.refusal import (
+    CredentialsInvalid,
+    IdentityUnknown,
+    LoginBlocked,
+    LoginCodeInvalid,
+    OidcRefused,
+    OidcUnavailable,
+    PhoneCodeInvalid,
+    PhoneForeign,
+    ProviderNotFound,
+    PushRefused,
+    SecondFactorMissing,
+    TenantRequired,
+    TokenExpired,
+    TokenInvalid,
+    TokenRevoked,
+    WechatBusy,
+    WechatRequired,
+    WechatUnavailable,
+)
+from dispatch.people import actions as people
+from dispatch.people import queries
+from dispatch.people.rendering import shown_account, shown_grants
+from dispatch.web.deps import Known, Now, Store
+from dispatch.web.problems import responses
+from dispatch.wechat import push
+
+router = APIRouter(prefix="/v1")
+
+PUBLIC = frozenset(
+    {
+        "/v1/auth/wechat/login",
+        "/v1/auth/password/login",
+        "/v1/auth/oidc/{provider}/start",
+        "/v1/auth/oidc/{provider}/finish",
+        "/v1/auth/refresh",
+    }
+)
+"""Paths that ask for no credentials."""
+
+
+async def _door(request: Request) -> Door:
+    door: Door = request.app.state.door
+    return door
+
+
+TheDoor = Annotated[Door, Depends(_door)]
+
+
+@router.post(
+    "/auth/wechat/login",
+    tags=["auth"],
+    responses=responses(LoginCodeInvalid, LoginBlocked, TenantRequired, WechatBusy, WechatUnavailable),
+)
+async def login_with_wechat(
+    database: Store, door: TheDoor, now: Now, body: schemas.WechatLoginIn
+) -> schemas.SessionOut:
+    """Sign in with what ``wx.login`` gave. The same code within 60 s gives the same session.
+
+    A stranger becomes a resident; neither a name nor a phone is asked for.
+    """
+    signed = await wechat.sign_in(
+        database,
+        door.gateway,
+        body.appid,
+        body.code,
+        tenant=body.tenant,
+        device_id=body.device_id,
+        signing=door.signing,
+        at=now,
+    )
+    return _shown(signed, now)
+
+
+@router.post(
+    "/auth/password/login", tags=["auth"], responses=responses(CredentialsInvalid, SecondFactorMissing)
+)
+async def login_with_password(
+    request: Request, database: Store, door: TheDoor, now: Now, body: schemas.PasswordLoginIn
+) -> schemas.SessionOut:
+    """Sign in with a password, and a second factor where there is one. For staff."""
+    attempt = password.Attempt(
+        username=body.username,
+        password=body.password,
+        totp=body.totp,
+        tenant=body.tenant,
+        device_id=body.device_id,
+        address=request.client.host if request.client else None,
+    )
+    signed = await password.sign_in(database, door.hasher, door.seal, attempt, signing=door.signing, at=now)
+    return _shown(signed, now)
+
+
+@router.post(
+    "/auth/oidc/{provider}/start", tags=["auth"], responses=responses(ProviderNotFound, OidcUnavailable)
+)
+async def start_oidc(
+    database: Store, door: TheDoor, now: Now, provider: str, body: schemas.OidcStartIn
+) -> schemas.OidcStartOut:
+    """Begin to sign in at the house's own provider (OpenID Connect, code flow with PKCE). For staff."""
+    url = await door.oidc.start(database, provider, body.device_id, at=now)
+    return schemas.OidcStartOut(authorization_url=url)
+
+
+@router.post(
+    "/auth/oidc/{provider}/finish",
+    tags=["auth"],
+    responses=responses(ProviderNotFound, OidcRefused, IdentityUnknown, OidcUnavailable),
+)
+async def finish_oidc(
+    database: Store, door: TheDoor, now: Now, provider: str, body: schemas.OidcFinishIn
+) -> schemas.SessionOut:
+    """Sign in with what the provider's page sent back, within ten minutes and once."""
+    signed = await door.oidc.finish(
+        database, provider, body.code, body.state, body.device_id, signing=door.signing, at=now
+    )
+    return _shown(signed, now)
+
+
+@router.post("/auth/refresh", tags=["auth"], responses=responses(TokenExpired, TokenInvalid, TokenRevoked))
+async def refresh_session(
+    database: Store, door: TheDoor, now: Now, body: schemas.RefreshIn
+) -> schemas.SessionOut:
+    """Use a refresh token; the answer holds the next one.
+
+    Used again within 60 s it gives the same answer; used later, or from another device, it was copied, and
+    the session ends for everybody (AUTH_TOKEN_REVOKED).
+    """
+    async with database.writing() as db:
+        renewed = await opening.renew(
+            db, body.refresh_token, device_hash=hashed(body.device_id), signing=door.signing, at=now
+        )
+    if renewed is None:  # the session's end is on disk now
+        raise TokenRevoked()
+    return _shown(renewed, now)
+
+
+@router.post("/auth/logout", tags=["auth"])
+async def logout(
+    database: Store, caller: Known, now: Now, body: schemas.LogoutIn | None = None
+) -> schemas.LoggedOutOut:
+    """End this session, or all of the account's. Its tokens end at once, in every process."""
+    session_id = None if body is not None and body.everywhere else caller.session_id
+    async with database.writing() as db:
+        await queries.prove(db, caller)
+        ended = await people.revoke_sessions(
+            db, caller.tenant.id, caller.account_id, session_id=session_id, at=now
+        )
+    return schemas.LoggedOutOut(ended=ended)
+
+
+@router.post(
+    "/me/phone",
+    tags=["me"],
+    responses=responses(PhoneCodeInvalid, PhoneForeign, WechatRequired, WechatBusy, WechatUnavailable),
+)
+async def give_phone(
+    database: Store, door: TheDoor, caller: Known, now: Now, body: schemas.PhoneIn
+) -> schemas.PhoneOut:
+    """Write down the phone that the person hands over by WeChat's button. Nobody has to."""
+    async with database.reading() as db:
+        await queries.prove(db, caller)
+        appid, openid = await wechat.openid_of(db, caller.tenant.id, caller.session_id)
+    phone = await door.gateway.phone(appid, body.code, openid, at=now)
+    async with database.writing() as db:
+        await queries.prove(db, caller)
+        await people.set_phone(db, caller.tenant.id, caller.account_id, phone)
+    return schemas.PhoneOut(phone=masked_phone(phone))
+
+
+@router.get("/wechat/push/{appid}", include_in_schema=False)
+async def verify_push(
+    door: TheDoor,
+    appid: str,
+    signature: Annotated[str, Query()] = "",
+    timestamp: Annotated[str, Query()] = "",
+    nonce: Annotated[str, Query()] = "",
+    echostr: Annotated[str, Query()] = "",
+) -> PlainTextResponse:
+    """WeChat's console asks whether this is us."""
+    token, _ = door.push_secrets(appid)
+    push.check(signature, token, timestamp, nonce)
+    return PlainTextResponse(echostr)
+
+
+@router.post("/wechat/push/{appid}", include_in_schema=False)
+async def take_push(
+    request: Request,
+    database: Store,
+    door: TheDoor,
+    now: Now,
+    appid: str,
+    signature: Annotated[str, Query()] = "",
+    timestamp: Annotated[str, Query()] = "",
+    nonce: Annotated[str, Query()] = "",
+    msg_signature: Annotated[str, Query()] = "",
+) -> PlainTextResponse:
+    """A message of WeChat. It is kept, once, and acknowledged at once; what follows is the worker's."""
+    token, key = door.push_secrets(appid)
+    push.check_fresh(timestamp, at=now)
+    body = _decoded(await request.body())
+    message = push.parsed(body)
+    if key is not None:
+        encrypted = str(message.get("Encrypt", ""))
+        push.check(msg_signature, token, timestamp, nonce, encrypted)
+        body = push.decrypt(encrypted, key, appid)
+        message = push.parsed(body)
+    else:
+        push.check(signature, token, timestamp, nonce)
+    async with database.writing() as db:
+        await pushes.take_in(db, appid, message, body, at=now)
+    return PlainTextResponse("success")
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise PushRefused() from None
+
+
+def _shown(signed: SignedIn, now: datetime) -> schemas.SessionOut:
+    person = signed.person
+    return schemas.SessionOut(
+        access_token=signed.token,
+        expires_in=signed.expires_in,
+        refresh_token=signed.refresh_token,
+        refresh_expires_in=signed.refresh_expires_in,
+        account=shown_account(person.account_id, person.name, person.tenant),
+        grants=shown_grants(grant for grant in person.grants if grant.stands(now)),
+    )

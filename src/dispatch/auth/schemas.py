@@ -1,0 +1,107 @@
+"""Signing in on the wire."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dispatch.people.schemas import AccountOut, GrantOut
+from dispatch.web.wire import Body, Code, TextRule, Wire
+
+Device = Annotated[
+    str,
+    TextRule(8, 128, lines=False),
+    Field(
+        description="Made up once by the device and kept there. Workers' sessions are renewed from it only; "
+        "without it they are not renewed."
+    ),
+]
+RefreshToken = Annotated[str, TextRule(1, 128, lines=False)]
+
+
+class WechatLoginIn(Body):
+    """What a mini-program got from ``wx.login``."""
+
+    appid: Annotated[str, TextRule(1, 64, lines=False)] = Field(examples=["demo"])
+    code: Annotated[str, TextRule(1, 128, lines=False)] = Field(examples=["demo:resident-1"])
+    tenant: Code | None = Field(
+        None,
+        description="Code of the tenant, for people known in several, and for strangers where it is not set.",
+        examples=["demo"],
+    )
+    device_id: Device | None = None
+
+
+class PasswordLoginIn(Body):
+    """What a member of staff typed."""
+
+    username: Annotated[str, TextRule(1, 64, lines=False)]
+    password: Annotated[str, Field(min_length=1, max_length=128)]
+    totp: Annotated[str, Field(pattern=r"^[0-9]{6}$")] | None = Field(
+        None, description="Code of the second factor, where there is one."
+    )
+    tenant: Code | None = Field(None, description="Code of the tenant, for names known in several.")
+    device_id: Device | None = None
+
+
+class OidcStartIn(Body):
+    """Where somebody begins to sign in at the provider."""
+
+    device_id: Device
+
+
+class OidcStartOut(Wire):
+    """Where to send the browser. It comes back to the page that was agreed, with ``code`` and ``state``."""
+
+    authorization_url: str
+
+
+class OidcFinishIn(Body):
+    """What came back, and from the device that began."""
+
+    code: Annotated[str, TextRule(1, 2048, lines=False)]
+    state: Annotated[str, TextRule(1, 128, lines=False)]
+    device_id: Device
+
+
+class RefreshIn(Body):
+    """A refresh token, good once; and for 60 s more, for calls that cross."""
+
+    refresh_token: RefreshToken
+    device_id: Device | None = None
+
+
+class LogoutIn(Body):
+    """Which sessions end."""
+
+    everywhere: bool = Field(False, description="On all devices, not only on this one.")
+
+
+class SessionOut(Wire):
+    """A session that has just been opened or renewed."""
+
+    access_token: str
+    expires_in: int = Field(description="Life of the access token, s.")
+    refresh_token: str | None = Field(
+        description="Null where sessions are not renewed: sign in again instead."
+    )
+    refresh_expires_in: int | None = Field(description="Life of the refresh token, s.")
+    account: AccountOut
+    grants: list[GrantOut]
+
+
+class LoggedOutOut(Wire):
+    """How many sessions ended."""
+
+    ended: int
+
+
+class PhoneIn(Body):
+    """What the phone button gave; not a login code."""
+
+    code: Annotated[str, TextRule(1, 128, lines=False)]
+
+
+class PhoneOut(Wire):
+    """The phone that was written down."""
+
+    phone: str = Field(description="Masked.", examples=["138******11"])

@@ -1,0 +1,28 @@
+"""How often somebody may try to sign in."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """So many tries in each window of time; windows begin at whole multiples of their length."""
+
+    kind: str
+    most: int
+    window: timedelta
+
+    def number(self, at: datetime) -> int:
+        """Which window an instant falls into."""
+        return int(at.timestamp() // self.window.total_seconds())
+
+    def wait(self, at: datetime) -> int:
+        """Seconds until the next window, at least one."""
+        length = int(self.window.total_seconds())
+        return max(1, (self.number(at) + 1) * length - int(at.timestamp()))
+
+
+PER_LOGIN = Throttle("login", 10, timedelta(minutes=15))
+"""Tries on one user name: a person mistypes, a program guesses. NIST SP 800-63B §5.2.2 allows up to 100."""
+PER_ADDRESS = Throttle("address", 200, timedelta(minutes=15))
+"""Wrong tries from one address: a street office shares one, a guesser tries many names from one."""
