@@ -1,5 +1,6 @@
 """Items that dispatch themselves: people first, then everyone, then a unit, then staff (peers.md §5.3, 79 and 80)."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from sqlalchemy import update
 from dispatch.db.engine import Database
 from dispatch.domain.people import Actor, Role
 from dispatch.matching import actions as matching
+from dispatch.matching import automatic
 from dispatch.matching.automatic import Step, dispatch_by_itself
 from dispatch.people.tables import bodies
 from tests.contract.ledger import assert_books
@@ -222,6 +224,30 @@ async def test_a_unit_stands_in_where_no_member_is_there(
     order = await hands.accepted(item_code="0903")
     assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.UNIT}
     assert (await hands.move("unit-1", order, "take"))["outcome"] == "taken"
+
+
+async def test_what_fails_in_one_tenant_keeps_no_other_waiting(
+    hands: Hands, database: Database, service: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    await checks_in(hands, "member-1", "elder_care")
+    await switch_on(hands)
+    order = await hands.accepted()
+    broken = replace(service, tenant=replace(service.tenant, id=-1, zone=service.tenant.zone))
+
+    async def both(_: Database) -> list[Actor]:
+        return [broken, service]
+
+    monkeypatch.setattr(matching, "services", both)
+    real = automatic.dispatch_by_itself
+
+    async def fails(database: Database, actor: Actor, **more: Any) -> dict[UUID, Step]:
+        if actor is broken:
+            raise RuntimeError("a tenant that fails")
+        return await real(database, actor, **more)
+
+    monkeypatch.setattr(automatic, "dispatch_by_itself", fails)
+    await automatic.look_again(database, clock.now)
+    assert (await seen(hands, order))["state"] == "offered"
 
 
 async def test_several_workers_at_once_hand_out_once(

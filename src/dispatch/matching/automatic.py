@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import and_, delete, false, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,14 +34,21 @@ from dispatch.orders.whole import number
 from dispatch.people.tables import accounts, grants
 from dispatch.places.tables import places
 
+log = structlog.get_logger(__name__)
+
 STILL = (State.ACCEPTED, State.REDO, State.OPEN)
 """States in which nobody has been found yet; in ``offered`` an answer is awaited."""
 
 
 async def look_again(database: Database, at: datetime) -> None:
-    """The job: every tenant in turn."""
+    """The job: every tenant in turn; what fails in one keeps no other waiting."""
     for service in await actions.services(database):
-        await dispatch_by_itself(database, service, at=at)
+        try:
+            await dispatch_by_itself(database, service, at=at)
+        except Exception as error:
+            log.error(
+                "matching.failed", tenant=service.tenant.code, error=type(error).__name__, exc_info=error
+            )
 
 
 async def dispatch_by_itself(database: Database, service: Actor, *, at: datetime) -> dict[UUID, Step]:
@@ -64,8 +72,9 @@ async def dispatch_by_itself(database: Database, service: Actor, *, at: datetime
     for left in made.left:
         rest = rests.get(left.waiting.need.order_id)
         done |= await _without_members(database, service, left, others, rest, at=at)
-    async with database.writing() as db:
-        await _forget(db, service.tenant.id)
+    if rests or made.left:
+        async with database.writing() as db:
+            await _forget(db, service.tenant.id)
     return done
 
 
