@@ -1,4 +1,4 @@
-"""The command line: serve, work, migrate, index, doctor, tenant, user, api-key, openapi, docs.
+"""The command line: serve, work, match, migrate, index, doctor, tenant, user, api-key, openapi, docs.
 
 It ends with 2 when it was asked or set wrongly, with 1 when the database cannot be used, and says why in one line.
 """
@@ -30,6 +30,7 @@ from dispatch.db.tenants import tenant_ids
 from dispatch.demo import cast
 from dispatch.demo.seed import seed
 from dispatch.jobs.relay import relay
+from dispatch.matching import actions as matching
 from dispatch.orders.actions.indexing import index_batch
 from dispatch.settings import Settings
 from dispatch.wiring import REACTIONS
@@ -138,6 +139,33 @@ async def _work(settings: Settings) -> None:
     database = open_database(settings)
     try:
         await run_jobs(settings, database, stop)
+    finally:
+        await database.close()
+
+
+@cli.command(name="match")
+def match_orders(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    tenant: Annotated[str | None, typer.Option(help="Code of one tenant; else all of them.")] = None,
+) -> None:
+    """Match every order that waits to be handed out; one line of JSON for each."""
+    settings = Settings()
+    log.configure(settings)
+    asyncio.run(_match(settings, dry_run=dry_run, tenant=tenant))
+
+
+async def _match(settings: Settings, *, dry_run: bool, tenant: str | None) -> None:
+    database = open_database(settings)
+    try:
+        services = await matching.services(database, code=tenant)
+        if tenant and not services:
+            sys.exit(f"no tenant has the code {tenant}")
+        for service in services:
+            ran = await matching.match(database, service, dry_run=dry_run, at=clock.now())
+            for line in matching.told(ran):
+                sys.stdout.write(
+                    json.dumps({"tenant": service.tenant.code, **line}, ensure_ascii=False) + "\n"
+                )
     finally:
         await database.close()
 

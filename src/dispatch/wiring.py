@@ -23,6 +23,8 @@ from dispatch.home import routes as home
 from dispatch.jobs import housekeeping, relay
 from dispatch.jobs.relay import Reaction
 from dispatch.jobs.schedule import Every
+from dispatch.matching import automatic
+from dispatch.matching import routes as matching
 from dispatch.notices import reactions as notices
 from dispatch.notices import routes as notice_routes
 from dispatch.orders import routes as orders
@@ -49,6 +51,7 @@ ROUTERS: Sequence[APIRouter] = (
     finding.router,
     orders.router,
     dispatching.router,
+    matching.router,
     ratings.router,
     notice_routes.router,
     privacy.router,
@@ -76,6 +79,7 @@ async def _relay(database: Database, at: datetime) -> None:
 
 JOBS: Sequence[Every] = (
     Every("outbox.relay", 1.0, _relay),
+    Every("matching.dispatch", 5.0, automatic.look_again),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("privacy.exports", 5.0, privacy_timers.make_exports),
     Every("privacy.deletions", 600.0, privacy_timers.finish_deletions),

@@ -29,6 +29,8 @@ KEYLESS = {
     "correct_data": "safe to repeat",
     "delete_me": "the pending one is found",
     "login_with_wechat": "signing in takes no key",
+    "run_matching": "safe to repeat: an order is handed out once",
+    "put_rule": "a full replacement, guarded by If-Match",
     "login_with_password": "signing in takes no key",
     "start_oidc": "signing in takes no key",
     "finish_oidc": "signing in takes no key",
@@ -100,6 +102,8 @@ def test_orders_are_selected_where_visibility_is_applied():
         "privacy/actions/erasing.py": "what is about a person who asked to be forgotten",
         "privacy/actions/exporting.py": "what is the person's own, for the file",
         "privacy/queries.py": "what keeps a person from being forgotten, and whose time is over",
+        "matching/automatic.py": "the queue of a scope, and which of it is settled",
+        "matching/queries.py": "how often who helped whom: counts, no order's content",
         "dispatching/actions/taking.py": "state and version under the dispatch's lock, already judged",
     }
     found = {path.relative_to(SRC).as_posix() for path in FILES if list(selects_orders(path.read_text()))}

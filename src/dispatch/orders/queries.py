@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    false,
     func,
     literal,
     or_,
@@ -30,7 +31,7 @@ from dispatch.orders.tables import order_recusals, order_steps, orders, requests
 from dispatch.orders.visibility import visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
 from dispatch.people.queries import proof, prove, proven
-from dispatch.people.tables import accounts
+from dispatch.people.tables import accounts, body_people, grants
 
 LAG = timedelta(seconds=2)
 """``updated_since`` stays this far behind, so that no transaction that was slower is skipped."""
@@ -232,6 +233,28 @@ def _merged(pages: Sequence[Select[Any]], limit: int, *, newest_first: bool) -> 
     return select(id).order_by(*order).limit(limit + 1)
 
 
+async def backlog(
+    db: AsyncConnection, actor: Actor, *, place_id: UUID | None = None, limit: int
+) -> list[Whole]:
+    """Orders in the actor's scope that wait to be handed out, the most urgent and then the oldest first."""
+    wanted = Wanted(states=(State.ACCEPTED, State.REDO), place_id=place_id)
+    rows = (
+        await db.execute(
+            _ROWS.where(
+                orders.c.tenant_id == actor.tenant.id,
+                or_(false(), *visibility.scoped(actor)),
+                *_filters(actor, wanted),
+            )
+            .order_by(orders.c.urgency, orders.c.created_at, orders.c.id)
+            .limit(limit)
+        )
+    ).all()
+    if not rows:
+        return []
+    parameters = {"tenant_id": actor.tenant.id, "order_ids": [row.id for row in rows]}
+    return wholes(rows, (await db.execute(HUNG, parameters)).one())
+
+
 async def timeline(db: AsyncConnection, actor: Actor, order_id: UUID) -> list[Any]:
     """The log of an order that the actor may see, oldest first, with the names of who acted."""
     seen = visible_to(actor, orders.c.id).where(orders.c.id == order_id)
@@ -268,16 +291,29 @@ async def steps(db: AsyncConnection, tenant_id: int, order_id: UUID) -> list[Any
     return list((await db.execute(rows.order_by(order_steps.c.seq))).all())
 
 
+def kept(tenant_id: int, order_ids: Collection[UUID]) -> Select[Any]:
+    """Who is kept from these orders: (order_id, id) of every party named, and of the people of every body named."""
+    these = (order_recusals.c.tenant_id == tenant_id, order_recusals.c.order_id.in_(order_ids))
+    named = select(order_recusals.c.order_id, order_recusals.c.party_id.label("id")).where(*these)
+    people = [
+        select(order_recusals.c.order_id, of.c.account_id.label("id"))
+        .join(
+            of,
+            and_(of.c.tenant_id == order_recusals.c.tenant_id, of.c.body_id == order_recusals.c.party_id),
+        )
+        .where(*these)
+        for of in (body_people, grants)
+    ]
+    found = union(named, *people).subquery()
+    return select(found.c.order_id, found.c.id)
+
+
 async def recused(db: AsyncConnection, seen: Whole, among: Collection[UUID]) -> set[UUID]:
     """Which of these parties are kept from an order; no statement where nobody is."""
     if not seen.row.recused or not among:
         return set()
-    rows = select(order_recusals.c.party_id).where(
-        order_recusals.c.tenant_id == seen.row.tenant_id,
-        order_recusals.c.order_id == seen.life.id,
-        order_recusals.c.party_id.in_(among),
-    )
-    return set((await db.execute(rows)).scalars())
+    rows = await db.execute(kept(seen.row.tenant_id, [seen.life.id]))
+    return {row.id for row in rows} & set(among)
 
 
 async def children(db: AsyncConnection, tenant_id: int, parent_id: UUID) -> list[Any]:

@@ -260,11 +260,20 @@ class PartyOut(Wire):
     name: str
 
 
+class MatchOut(Wire):
+    """Why matching named somebody; told to those who dispatch."""
+
+    score: float
+    parts: dict[str, float]
+    reasons: list[str]
+
+
 class TargetOut(PartyOut):
     """One named candidate of an offer or assignment."""
 
     seq: int
     state: str
+    match: MatchOut | None = None
 
 
 class DispatchOut(Wire):

@@ -113,9 +113,8 @@ def hanging(these: Any, tenant_id: Any) -> list[ColumnElement[Any]]:
         ).label("dispatches"),
         fold(
             select(dispatch_targets.c.dispatch_id, dispatch_targets.c.kind, dispatch_targets.c.target_id)
-            .add_columns(
-                dispatch_targets.c.seq, dispatch_targets.c.state, dispatches.c.order_id, *target_name
-            )
+            .add_columns(dispatch_targets.c.seq, dispatch_targets.c.state, dispatch_targets.c.match)
+            .add_columns(dispatches.c.order_id, *target_name)
             .select_from(
                 targets_source.join(
                     dispatches,

@@ -15,6 +15,7 @@ from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
 from dispatch.db.sealed import private
 from dispatch.domain.geo import Point, gcj02_to_wgs84
+from dispatch.domain.household import address_key
 from dispatch.domain.order import Flag, State
 from dispatch.domain.people import FILING_ROLES, Actor, Role
 from dispatch.domain.refusal import (
@@ -148,6 +149,7 @@ def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> 
         # A compound that lies in exactly one grid belongs to it; in several, a human says which.
         "grid_id": found.grid_id or (linked[0] if len(linked) == 1 else None),
         "address": private(tenant_id, data.get("address")),
+        "address_key": private(tenant_id, address_key(found.community_id, data.get("address"))),
         "location": _location(data.get("location")),
         "text": data["text"],
         "answers": data.get("answers"),
