@@ -76,7 +76,6 @@ def test_orders_are_selected_where_visibility_is_applied():
         "orders/queries.py": "its branches, paged one by one; children and steps for the service itself",
         "orders/whole.py": "the columns that queries restricts",
         "notices/reactions.py": "the service tells whoever is concerned",
-        "dispatching/actions/taking.py": "state and version under the dispatch's lock, already judged",
     }
     found = {path.relative_to(SRC).as_posix() for path in FILES if list(selects_orders(path.read_text()))}
     assert found == set(reasons)

@@ -369,6 +369,7 @@ class Flag(StrEnum):
     ABOUT_PERSON = "about_person"
     EXCLUDED = "excluded"
     DISPUTED = "disputed"
+    OVERDUE = "overdue"
 
 
 class DispatchState(StrEnum):

@@ -134,8 +134,9 @@ def _with_item_flags(life: Life, data: Data) -> frozenset[str] | None:
 
 def _accept(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     fixed = _fixed(data)
+    flags = _with_item_flags(life, data)
     return Moved(
-        Move.ACCEPT, life.state, State.ACCEPTED, data.get("text"), fixed, fixed, _with_item_flags(life, data)
+        Move.ACCEPT, life.state, State.ACCEPTED, data.get("text"), fixed, fixed, flags, item=data.get("item")
     )
 
 
@@ -163,6 +164,7 @@ def _resolve(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         detail,
         flags=_with_item_flags(life, data),
         takes=handing.end_all(life, TakeState.DONE, at),
+        item=data.get("item"),
     )
 
 

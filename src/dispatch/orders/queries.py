@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    exists,
     func,
     literal,
     or_,
@@ -23,12 +24,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.domain.order import LIVE, UNDERWAY, AskState, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OrderNotFound, RequestNotFound
+from dispatch.domain.sla import WAITS
 from dispatch.orders import visibility
 from dispatch.orders.tables import order_steps, orders, requests
 from dispatch.orders.visibility import below, visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
 from dispatch.people.queries import proof, proven
 from dispatch.people.tables import accounts
+from dispatch.sla.tables import clocks
 
 LAG = timedelta(seconds=2)
 """``updated_since`` stays this far behind, so that no transaction that was slower is skipped."""
@@ -81,6 +84,7 @@ class Wanted:
     created_from: datetime | None = None
     created_to: datetime | None = None
     updated_since: datetime | None = None
+    overdue: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def _view(
     return visibility.branches(actor), []
 
 
-def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
+def _filters(wanted: Wanted, at: datetime) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.states:
         found.append(orders.c.state.in_(wanted.states))
@@ -125,7 +129,21 @@ def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(orders.c.created_at >= wanted.created_from)
     if wanted.created_to:
         found.append(orders.c.created_at < wanted.created_to)
+    if wanted.overdue is not None:
+        late = overdue(at)
+        found.append(late if wanted.overdue else ~late)
     return found
+
+
+def overdue(at: datetime) -> ColumnElement[bool]:
+    """Whether somebody's time for the order is over (``Run.overdue`` in SQL)."""
+    return exists().where(
+        clocks.c.tenant_id == orders.c.tenant_id,
+        clocks.c.order_id == orders.c.id,
+        clocks.c.stopped_at.is_(None),
+        clocks.c.clock.notin_(WAITS),
+        clocks.c.due_at < func.coalesce(clocks.c.paused_at, literal(at, clocks.c.due_at.type)),
+    )
 
 
 async def page(
@@ -173,7 +191,7 @@ def _list(
     )
     pages = [
         select(orders.c.id)
-        .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *_filters(wanted), *keyset)
+        .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *_filters(wanted, at), *keyset)
         .order_by(*order)
         .limit(limit + 1)
         for way in ways
@@ -188,7 +206,7 @@ def _harvest(
 ) -> Select[Any]:
     """Everything that changed since, seen or once seen; what is not (or no longer) in the list comes as gone."""
     ways, conditions = _view(actor, wanted.view, at)
-    matches = and_(or_(*ways), *conditions, *_filters(wanted)) if ways else literal(False)
+    matches = and_(or_(*ways), *conditions, *_filters(wanted, at)) if ways else literal(False)
     by = (orders.c.updated_at, orders.c.id)
     changed = [orders.c.updated_at >= wanted.updated_since, orders.c.updated_at <= at - LAG]
     keyset = [] if after is None else [tuple_(*by) > tuple_(*after)]

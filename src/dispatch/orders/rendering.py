@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from dispatch.domain.calendar import Calendar
 from dispatch.domain.life import Life, Standing, standing
 from dispatch.domain.order import (
     MOVE_LABELS,
@@ -12,26 +13,35 @@ from dispatch.domain.order import (
     Ask,
     AskState,
     Flag,
+    Level,
     Move,
     State,
 )
 from dispatch.domain.people import ROLE_LABELS, Actor, Role
+from dispatch.domain.planning import HANDED_OVER, allowance, explain, remaining
 from dispatch.domain.privacy import Sight, hides_filer, masked_name, masked_phone, sight
 from dispatch.domain.rules import moves_for
+from dispatch.domain.running import Run
+from dispatch.domain.sla import Clock
 from dispatch.domain.wording import sentence
 from dispatch.orders.schemas import (
     AskedOut,
     BeneficiaryOut,
+    DeadlineOut,
+    DeadlinesOut,
     DispatchOut,
+    ExplainedOut,
     ItemRef,
     MoveOut,
     OrderOut,
     OrderRef,
+    OwnerOut,
     PartyOut,
     PersonOut,
     PlaceOut,
     RatingOut,
     RequestOut,
+    SegmentOut,
     StepOut,
     SummaryOut,
     TakeOut,
@@ -45,6 +55,8 @@ from dispatch.web.wire import LocationOut
 SUMMARY_TEXT = 120
 NAMELESS = "匿名居民"
 SOMEBODY = "居民"
+
+Zoned = Callable[[datetime | None], Any]
 
 
 def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
@@ -62,7 +74,7 @@ def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
         effective_state=life.effective_state if life.state is State.MERGED else None,
         version=life.version,
         round=life.round,
-        flags=_flags(whole),
+        flags=_flags(whole, at),
         level=life.level,
         item=ItemRef(code=row.item_code, name=row.item_name),
         urgency=row.urgency,
@@ -89,7 +101,7 @@ def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
         dispatches=[_dispatch(line, whole, seen, zoned) for line in whole.lists["dispatches"][-NEWEST:]],
         takes=[_take(line, whole, seen, zoned, actor) for line in whole.lists["takes"][-NEWEST:]],
         requests=[AskedOut(**_asked(line, seen, zoned)) for line in whole.lists["requests"][-NEWEST:]],
-        deadlines=[],
+        deadlines=[_deadline(run, zoned) for run in _with_deadline(whole)[-NEWEST:]],
         rating=_rating(whole, zoned),
         moves=_moves(life, who, actor, at=at),
     )
@@ -107,14 +119,86 @@ def summed_up(whole: Whole, actor: Actor, *, at: datetime) -> SummaryOut:
         state_label=_state_label(actor, life.state),
         effective_state=life.effective_state if life.state is State.MERGED else None,
         version=life.version,
-        flags=_flags(whole),
+        flags=_flags(whole, at),
         item=ItemRef(code=row.item_code, name=row.item_name),
         urgency=row.urgency,
         place=_place(row, sight(life, who, at=at)),
         text=row.text[:SUMMARY_TEXT],
         created_at=zoned(row.created_at),
         updated_at=zoned(row.updated_at),
+        next_due_at=zoned(min((run.due_at for run in _running(whole) if run.due_at), default=None)),
         moves=_moves(life, who, actor, at=at),
+    )
+
+
+def explained(whole: Whole, actor: Actor, calendar: Calendar, *, at: datetime) -> DeadlinesOut:
+    """Every clock of the order for one viewer, with the reason of every second."""
+    seen = sight(whole.life, standing(whole.life, actor), at=at)
+    lines = whole.lists["clocks"]
+    return DeadlinesOut(
+        items=[
+            _explained(run, line, whole, seen, calendar, _zoned(actor), at)
+            for run, line in zip(whole.runs, lines, strict=True)
+            if run.clock is not Clock.EXPIRY
+        ]
+    )
+
+
+def _explained(
+    run: Run, line: Line, whole: Whole, seen: Sight, calendar: Calendar, zoned: Zoned, at: datetime
+) -> ExplainedOut:
+    end = run.stopped_at or (at if run.paused_at else run.due_at) or at
+    unit = run.limit.unit if run.limit else None
+    pieces = explain(run, end, calendar)
+    return ExplainedOut(
+        clock=run.clock,
+        due_at=zoned(run.due_at),
+        verdict=run.outcome,
+        provisional=run.provisional,
+        unit=unit,
+        limit_seconds=allowance(run, calendar),
+        started_at=zoned(run.since),
+        owned_from=zoned(run.started_at),
+        stopped_at=zoned(run.stopped_at),
+        paused_at=zoned(run.paused_at),
+        reason=run.reason,
+        remaining_seconds=remaining(run, at, calendar),
+        owner=_owner(run, whole, seen),
+        policy=line["policy"],
+        calendar=line["calendar"],
+        segments=[
+            SegmentOut(from_=zoned(p.start), to=zoned(p.end), counted=p.counted, reason=p.reason)
+            for p in pieces
+        ],
+    )
+
+
+def _owner(run: Run, whole: Whole, seen: Sight) -> OwnerOut:
+    kind, id = run.owner.kind, run.owner.id
+    names = {Level.COMMUNITY: whole.row.community_name, Level.STREET: whole.row.street_name}
+    lines = [*whole.lists["takes"], *({**t, "taker_id": t["target_id"]} for t in whole.lists["targets"])]
+    party = next((line for line in lines if (line["kind"], line["taker_id"]) == (kind, id)), None)
+    name = _party(party, party["taker_id"], seen).name if party else names.get(kind)  # type: ignore[call-overload]
+    return OwnerOut(kind=kind, id=id, name=name)
+
+
+def _running(whole: Whole) -> list[Run]:
+    """Clocks that run, as a list shows them: what stands, and a dispatch's expiry, is no deadline to keep."""
+    runs = [run for run in whole.runs if run.stopped_at is None and run.paused_at is None]
+    return [run for run in runs if run.clock is not Clock.EXPIRY]
+
+
+def _with_deadline(whole: Whole) -> list[Run]:
+    return [
+        run
+        for run in whole.runs
+        if run.due_at and run.clock is not Clock.EXPIRY and run.reason != HANDED_OVER
+    ]
+
+
+def _deadline(run: Run, zoned: Zoned) -> DeadlineOut:
+    return DeadlineOut(
+        clock=run.clock, due_at=zoned(run.due_at), verdict=run.outcome, provisional=run.provisional
     )
 
 
@@ -146,9 +230,6 @@ def listed(row: Any, actor: Actor, seen: Sight) -> RequestOut:
     return RequestOut(order=order, **_asked(row._mapping, seen, _zoned(actor)))
 
 
-Zoned = Callable[[datetime | None], Any]
-
-
 def _zoned(actor: Actor) -> Zoned:
     zone = actor.tenant.zone
     return lambda at: None if at is None else at.astimezone(zone)
@@ -166,9 +247,11 @@ def _moves(life: Life, who: Standing, actor: Actor, *, at: datetime) -> list[Mov
     ]
 
 
-def _flags(whole: Whole) -> list[str]:
-    """The row's flags, and those that requests say: taken out of the rates, or disputed."""
+def _flags(whole: Whole, at: datetime) -> list[str]:
+    """The row's flags, and those that requests and clocks say: taken out of the rates, disputed, overdue."""
     flags = set(whole.life.flags)
+    if any(run.overdue(at) for run in whole.runs):
+        flags.add(Flag.OVERDUE)
     for line in whole.lists["requests"]:
         if line["kind"] == Ask.EXCLUSION and line["status"] == AskState.APPROVED:
             flags.add(Flag.EXCLUDED)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Update, case, exists, select, update
+from sqlalchemy import Update, case, exists, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, guarded
@@ -22,6 +22,7 @@ from dispatch.domain.life import (
     Dispatch,
     Life,
     Party,
+    Take,
     in_audience,
     named,
     own_take,
@@ -32,7 +33,6 @@ from dispatch.domain.order import (
     EDGES,
     Mode,
     Move,
-    State,
     TakerKind,
     TakeState,
     TargetState,
@@ -51,7 +51,6 @@ from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
-    orders,
     take_people,
     takers,
     takes,
@@ -190,7 +189,8 @@ async def _win(
     )
     if slot is None or (held.mode is not Mode.OPEN and not await _accepted(db, tenant_id, held, party)):
         return None
-    return take_id if await _settle(db, actor, seen, take_id, slot.slots_taken, at=at) else None
+    made = Take(take_id, held.id, TakerKind(kind), taker_id, TakeState.ACTIVE, at, actor.account_id)
+    return take_id if await _settle(db, actor, seen, made, slot.slots_taken, at=at) else None
 
 
 def _former(seen: Whole, held: Dispatch, party: Party) -> UUID | None:
@@ -302,23 +302,16 @@ def _line(tenant_id: int, held: Dispatch, party: Party) -> Update:
 
 
 async def _settle(
-    db: AsyncConnection, actor: Actor, seen: Whole, take_id: UUID, slots_taken: int, *, at: datetime
+    db: AsyncConnection, actor: Actor, seen: Whole, made: Take, slots_taken: int, *, at: datetime
 ) -> bool:
     """Write order, step and fact. The dispatch's lock is held, so only moves that leave the dispatch alone
     (a note, a push) may have come between: look again and write against what stands now."""
     who = log.author(actor)
-    state, version, life = seen.life.state, seen.life.version, seen.life
     for _ in range(ATTEMPTS):
-        if (state, Move.TAKE) not in EDGES:
+        if (seen.life.state, Move.TAKE) not in EDGES:
             return False
-        moved = taken(replace(life, state=state, version=version), take_id, slots_taken)
-        if await log.rejoin(db, seen, moved, who, state_seen=state, version_seen=version, at=at):
+        moved = taken(seen.life, made.id, slots_taken)
+        if await log.rejoin(db, seen, moved, who, made, at=at):
             return True
-        now = await db.execute(
-            select(orders.c.state, orders.c.version, orders.c.flags).where(
-                orders.c.tenant_id == actor.tenant.id, orders.c.id == seen.life.id
-            )
-        )
-        row = now.one()
-        state, version, life = State(row.state), row.version, replace(life, flags=frozenset(row.flags))
+        seen, _ = await queries.whole(db, actor, seen.life.id, hidden=True)
     return False

@@ -9,13 +9,14 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import items
-from dispatch.db.dialect import Rows, Seen, counting_up, folded, guarded
+from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, folded, guarded
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
 from dispatch.domain.geo import Point, gcj02_to_wgs84
-from dispatch.domain.order import Flag, State
+from dispatch.domain.order import Flag, Level, Move, State
 from dispatch.domain.people import FILING_ROLES, Actor, Role
+from dispatch.domain.planning import plan
 from dispatch.domain.refusal import (
     IdempotencyInProgress,
     ItemNotFound,
@@ -25,12 +26,15 @@ from dispatch.domain.refusal import (
     RoleForbidden,
     wrong,
 )
+from dispatch.domain.running import View
 from dispatch.orders import log
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Done
 from dispatch.orders.tables import counters, orders
 from dispatch.people.queries import proof, proven
 from dispatch.people.tables import accounts
 from dispatch.places.tables import place_links, places
+from dispatch.sla import actions as sla
+from dispatch.sla.queries import Terms, basis_for
 
 USUAL_CHANNEL = {
     Role.GRID_WORKER: "grid",
@@ -63,7 +67,7 @@ async def submit(
             return Done.replay(kept)
         row = _row(actor, data, found, at=at)
         if await claim(db, call.key, status=201, order_id=row["id"], outcome=None, at=at):
-            await _file(db, actor, row, at=at)
+            await _file(db, actor, row, found, at=at)
             return Done(row["id"])
         await start_over(db)
     raise IdempotencyInProgress()
@@ -78,6 +82,8 @@ async def _context(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], c
         items.c.code.label("item_code"),
         items.c.urgency,
         items.c.flags.label("item_flags"),
+        items.c.limits,
+        items.c.version.label("item_version"),
         items.c.form,
         items.c.retired_at.label("item_retired_at"),
         places.c.id.label("place_id"),
@@ -216,7 +222,26 @@ def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {**given, "wgs84": {"lng": round(lng, 7), "lat": round(lat, 7)}}
 
 
-async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], *, at: datetime) -> None:
+async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], found: Any, *, at: datetime) -> None:
     counter = counting_up(db, counters, {"tenant_id": actor.tenant.id, "day": row["day"]}, "value")
     steps = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
-    await guarded(db, counter, [Rows(orders, [row]), *steps])
+    await guarded(db, counter, [Rows(orders, [row]), *steps, *await _timed(db, row, found, at=at)])
+
+
+async def _timed(db: AsyncConnection, row: dict[str, Any], found: Any, *, at: datetime) -> list[Dependent]:
+    """The clocks that start with the filing."""
+    terms = Terms(
+        item_code=row["item_code"],
+        item_version=found.item_version,
+        limits=found.limits,
+        own=found.urgency,
+        urgency=row["urgency"],
+        round=1,
+        place_id=row["place_id"],
+        appointment=row["wanted_to"] or row["wanted_from"],
+    )
+    basis = await basis_for(db, row["tenant_id"], terms)
+    places = {Level.COMMUNITY: row["community_id"], Level.STREET: row["street_id"]}
+    filed = View(row["id"], State.SUBMITTED, 1, places)
+    changes = plan(filed, (), basis, [Move.SUBMIT], at=at)
+    return sla.written(row["tenant_id"], row["id"], changes, terms, basis, cause=Move.SUBMIT, at=at)

@@ -30,6 +30,7 @@ from dispatch.orders.actions.performing import (
 )
 from dispatch.orders.tables import dispatches, orders, requests, take_people, takes
 from dispatch.orders.whole import Whole
+from dispatch.sla.tables import clocks, deadline_changes, timers
 
 
 async def merge(
@@ -195,7 +196,7 @@ def _hand_over(tenant_id: int, seen: Whole, children: list[Any], *, at: datetime
         log.succeeded(tenant_id, heir.id, life.state, inherits | {"children_count": len(others)}, at=at)
     )
     dependents += _follow(tenant_id, others, heir_id, at=at)
-    for table in (dispatches, takes, take_people, requests):
+    for table in (dispatches, takes, take_people, requests, clocks, timers, deadline_changes):
         moved_over = update(table).where(table.c.tenant_id == tenant_id, table.c.order_id == life.id)
         dependents.append(moved_over.values(order_id=heir_id))
     return dependents

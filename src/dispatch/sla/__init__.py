@@ -1,0 +1,1 @@
+"""Clocks, calendars and policies: until when, and by what rule."""
