@@ -137,6 +137,7 @@ FACT_WORDS = {
     Fact.ORDER_MOVED: ("需求单有变化", "an order took a step"),
     Fact.REQUEST_ASKED: ("有新的申请", "a request waits for a decision"),
     Fact.REQUEST_DECIDED: ("申请有结果", "a request was approved or refused"),
+    Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),
 }
 
 

@@ -12,17 +12,19 @@ from dispatch.demo import routes as demo
 from dispatch.dispatching import routes as dispatching
 from dispatch.domain.facts import Fact
 from dispatch.home import routes as home
-from dispatch.jobs import housekeeping, relay
+from dispatch.jobs import housekeeping, relay, sweep
 from dispatch.jobs.relay import Reaction
 from dispatch.jobs.schedule import Every
 from dispatch.notices import reactions as notices
 from dispatch.notices import routes as notice_routes
+from dispatch.orders import reactions as order_reactions
 from dispatch.orders import routes as orders
 from dispatch.people import identity as people_identity
 from dispatch.people import routes as people
 from dispatch.places import routes as places
 from dispatch.ratings import routes as ratings
 from dispatch.settings import Settings
+from dispatch.sla.actions import firing
 from dispatch.web.deps import Identity
 
 ROUTERS: Sequence[APIRouter] = (
@@ -47,6 +49,7 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.ORDER_MOVED: (notices.tell_of_move,),
     Fact.REQUEST_ASKED: (notices.tell_deciders,),
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
+    Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),
 }
 """What follows from a fact. Each may be told twice and must then do nothing."""
 
@@ -55,8 +58,13 @@ async def _relay(database: Database, at: datetime) -> None:
     await relay.relay(database, at, REACTIONS)
 
 
+async def _sweep(database: Database, at: datetime) -> None:
+    await sweep.sweep(database, at, firing.fire)
+
+
 JOBS: Sequence[Every] = (
     Every("outbox.relay", 1.0, _relay),
+    Every("timers.sweep", 5.0, _sweep),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
 )

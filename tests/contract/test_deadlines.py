@@ -1,11 +1,7 @@
 """Clocks over HTTP: who owes what until when, and how it was judged."""
 
-from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
-
-from dispatch.sla.tables import clocks, timers
 from tests.contract.ledger import assert_books
 from tests.town import Clock, Hands
 
@@ -36,5 +32,13 @@ async def test_walk(hands: Hands, clock: Clock):
     order = await hands.move("member-2", order, "contact", reached=True)
     order = await hands.move("member-2", order, "finish", result="好", closing="solved")
     for item in await deadlines(hands, order):
-        print(item["clock"], item["owner"]["kind"], item["started_at"], item["due_at"], item["stopped_at"], item["verdict"], item["reason"])
+        print(
+            item["clock"],
+            item["owner"]["kind"],
+            item["started_at"],
+            item["due_at"],
+            item["stopped_at"],
+            item["verdict"],
+            item["reason"],
+        )
     await assert_books(hands.town)

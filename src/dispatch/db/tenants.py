@@ -1,5 +1,7 @@
 """Tenants: the unit of isolation and of distribution."""
 
+from zoneinfo import ZoneInfo
+
 from sqlalchemy import Column, Integer, String, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +17,12 @@ tenants = reference_table(
     # Words of this tenant for states and moves, ≤ 5 Han characters each; absent ones fall back to ours.
     Column("labels", Json, nullable=False, default=dict, server_default="{}"),
 )
+
+
+async def zones(db: AsyncConnection) -> list[tuple[int, ZoneInfo]]:
+    """Every tenant with its time zone."""
+    rows = await db.execute(select(tenants.c.id, tenants.c.zone).order_by(tenants.c.id))
+    return [(row.id, ZoneInfo(row.zone)) for row in rows]
 
 
 async def tenant_ids(db: AsyncConnection) -> list[int]:

@@ -9,3 +9,4 @@ class Fact(StrEnum):
     ORDER_MOVED = "order.moved"
     REQUEST_ASKED = "request.asked"
     REQUEST_DECIDED = "request.decided"
+    CLOCK_STEP = "clock.step"

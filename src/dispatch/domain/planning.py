@@ -267,6 +267,31 @@ def _came_back(key: Key, view: View, runs: Sequence[Run]) -> Run | None:
     return last if last and last.outcome in (Outcome.ON_TIME, Outcome.LATE) else None
 
 
+def extended(run: Run, until: datetime, basis: Basis, at: datetime) -> Change:
+    """An approved extension. What was missed meanwhile, waiting for the decision, is on time by the new deadline."""
+    after = replace(redated(run, Due(until, False)), dated=True)
+    return Change(run, after, arm=ahead(after, basis, at), disarm=True)
+
+
+def remeasured(run: Run, basis: Basis, at: datetime, *, limits: bool) -> Change | None:
+    """A running clock measured again by another calendar and, if asked for, by the limits that stand now.
+
+    A breach stays a breach, and another calendar makes none after the fact (peers' laws 17 and 18).
+
+    Returns:
+        None if nothing moves.
+    """
+    if run.stopped_at is not None or run.dated or run.clock in (Clock.EXPIRY, Clock.PAUSE) or run.overdue(at):
+        return None
+    after = replace(run, limit=basis.limits.get(run.clock)) if limits else run
+    if run.paused_at is None:
+        after = redated(after, deadline(after, basis))
+    if after == run or (not limits and after.due_at is not None and after.due_at < at):
+        return None
+    moved = after.deadline_no != run.deadline_no
+    return Change(run, after, arm=ahead(after, basis, at) if moved else (), disarm=moved)
+
+
 def explain(run: Run, end: datetime, calendar: Calendar) -> tuple[Segment, ...]:
     """Every second of a clock from its start to ``end``, counted or not, with the reason."""
     return segments(_unit(run), run.since, end, calendar, run.pauses)

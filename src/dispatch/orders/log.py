@@ -34,7 +34,7 @@ from dispatch.orders.tables import (
     takes,
 )
 from dispatch.orders.whole import Whole, dispatch_number, terms_of
-from dispatch.sla import actions as sla
+from dispatch.sla.actions import timing
 from dispatch.sla.queries import basis_for
 
 
@@ -136,7 +136,7 @@ async def _timed(
     heard = {owner for moved, who in moves for owner in _spoken_for(life, after, moved.move, who)}
     changes = plan(after, whole.runs, basis, [moved.move for moved in done], at=at, heard=heard)
     cause = done[-1].move.value
-    return sla.written(whole.row.tenant_id, life.id, changes, terms, basis, cause=cause, at=at)
+    return timing.written(whole.row.tenant_id, life.id, changes, terms, basis, cause=cause, at=at)
 
 
 def _spoken_for(life: Life, after: View, move: Move, who: Author) -> set[Owner]:

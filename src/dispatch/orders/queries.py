@@ -73,6 +73,12 @@ async def whole(
     return Whole(row, {name: getattr(row, name) for name in LISTS}), row
 
 
+async def whole_of(db: AsyncConnection, tenant_id: int, order_id: UUID) -> Whole:
+    """One order with all that hangs on it, for the service itself."""
+    row = (await db.execute(WHOLE.where(orders.c.tenant_id == tenant_id, orders.c.id == order_id))).one()
+    return Whole(row, {name: getattr(row, name) for name in LISTS})
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The filters of a list. Ranges are half-open: from included, to excluded."""

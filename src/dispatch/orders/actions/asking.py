@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Rows, guarded
+from dispatch.db.dialect import Dependent, Rows, guarded
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
@@ -20,12 +20,11 @@ from dispatch.domain.life import THE_SYSTEM, Life, Standing, own_take, standing
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import ASKS, Ask, AskState, Move, State
 from dispatch.domain.people import Actor
-from dispatch.domain.refusal import (
-    RequestDecided,
-    RoleForbidden,
-    wrong,
-)
+from dispatch.domain.planning import extended
+from dispatch.domain.refusal import RequestDecided, RoleForbidden, TooLate, wrong
 from dispatch.domain.rules import ask_refusal, by_street, moved_away
+from dispatch.domain.running import Run
+from dispatch.domain.sla import Clock
 from dispatch.domain.step import step
 from dispatch.orders import log, queries
 from dispatch.orders.actions.performing import (
@@ -38,7 +37,9 @@ from dispatch.orders.actions.performing import (
     reason_column,
 )
 from dispatch.orders.tables import orders, requests
-from dispatch.orders.whole import Whole
+from dispatch.orders.whole import Whole, terms_of
+from dispatch.sla.actions import timing
+from dispatch.sla.queries import basis_for
 
 
 async def ask(
@@ -67,7 +68,7 @@ async def ask(
         refusal = ask_refusal(seen.life, kind, who, at=at)
         if refusal:
             raise refusal
-        asked = _row(actor, seen.life, who, kind, data, at=at)
+        asked = _row(actor, seen, who, kind, data, at=at)
         outcome = {"request_id": str(asked["id"])}
         if await claim(db, call.key, status=201, order_id=order_id, outcome=outcome, at=at):
             body = {"order_id": str(order_id), "request_id": str(asked["id"]), "kind": kind.value}
@@ -78,10 +79,14 @@ async def ask(
     raise moved_away(seen.life)
 
 
-def _row(actor: Actor, life: Life, who: Standing, kind: Ask, data: Data, *, at: datetime) -> dict[str, Any]:
-    until = data.get("until")
-    if kind is Ask.EXTENSION and (not isinstance(until, datetime) or until <= at):
-        raise wrong("until")
+def _row(actor: Actor, seen: Whole, who: Standing, kind: Ask, data: Data, *, at: datetime) -> dict[str, Any]:
+    life, until = seen.life, data.get("until")
+    if kind is Ask.EXTENSION:
+        due_at = _finish(seen).due_at
+        if due_at is not None and at > due_at:
+            raise TooLate()
+        if not isinstance(until, datetime) or until <= (due_at or at):
+            raise wrong("until")
     if kind is Ask.PARK and (until is None or isinstance(until, datetime) or until <= at.date()):
         raise wrong("until")
     if kind is Ask.ESCALATION and not data.get("level"):
@@ -107,6 +112,15 @@ def _row(actor: Actor, life: Life, who: Standing, kind: Ask, data: Data, *, at: 
         "by_street": by_street(life, kind),
         "asked_at": at,
     }
+
+
+def _finish(seen: Whole) -> Run:
+    """The clock that an extension is about."""
+    running = (run for run in seen.runs if run.clock is Clock.FINISH and run.stopped_at is None)
+    run = next(running, None)
+    if run is None:
+        raise moved_away(seen.life)
+    return run
 
 
 def _party(life: Life, who: Standing) -> tuple[str, UUID] | None:
@@ -200,7 +214,7 @@ def _may_decide(life: Life, actor: Actor, asked: Any, status: AskState) -> None:
             raise RoleForbidden()
         return
     rule = ASKS[Ask(asked.kind)]
-    right = rule.later if asked.by_street else rule.decider
+    right = rule.later if asked.by_street or by_street(life, Ask(asked.kind)) else rule.decider
     # Nobody decides what he asked himself.
     if asked.asked_by == actor.account_id or not standing(life, actor).holds(right):
         raise RoleForbidden()
@@ -219,8 +233,15 @@ async def _written(
 ) -> bool:
     """The decision, and the move it brings. The order's row is locked first, then the request's."""
     tenant_id = actor.tenant.id
+    granted: dict[str, Any] = {}
     if moved is None:
-        if await guarded(db, _as_seen(seen, at=at)) is None:
+        guard, hanging = _as_seen(seen, at=at), list[Dependent]()
+        if status is AskState.APPROVED and asked.kind == Ask.EXTENSION:
+            granted = {"until_at": _granted(seen, asked, data)}
+            # Two extensions at once would both move the same deadline: whoever is second looks again.
+            guard = guard.where(orders.c.updated_at == seen.row.updated_at)
+            hanging = await _extension(db, seen, granted["until_at"], at=at)
+        if await guarded(db, guard, hanging) is None:
             return False
     elif not await log.record(db, seen, [(moved, log.author(actor))], at=at):
         return False
@@ -228,7 +249,9 @@ async def _written(
     decided = (
         update(requests)
         .where(requests.c.tenant_id == tenant_id, requests.c.id == asked.id, requests.c.status == expected)
-        .values(status=status, decided_by=actor.account_id, decided_at=at, decision=data.get("text"))
+        .values(
+            status=status, decided_by=actor.account_id, decided_at=at, decision=data.get("text"), **granted
+        )
         .returning(requests.c.id)
     )
     body = {
@@ -239,6 +262,28 @@ async def _written(
     }
     fact = announce(tenant_id, Fact.REQUEST_DECIDED, body, order_id=seen.life.id, at=at)
     return await guarded(db, decided, [fact]) is not None
+
+
+def _granted(seen: Whole, asked: Any, data: Data) -> datetime:
+    """Until when an extension is granted.
+
+    Raises:
+        TooLate: there have been as many as there may be.
+        ValidationFailed: not an instant, or not later than the deadline that stands.
+    """
+    if seen.life.asked.get(Ask.EXTENSION, 0) >= (ASKS[Ask.EXTENSION].most or 0):
+        raise TooLate()
+    until, due_at = data.get("until") or asked.until_at, _finish(seen).due_at
+    if not isinstance(until, datetime) or (due_at is not None and until <= due_at):
+        raise wrong("until")
+    return until
+
+
+async def _extension(db: AsyncConnection, seen: Whole, until: datetime, *, at: datetime) -> list[Dependent]:
+    terms, tenant_id = terms_of(seen), seen.row.tenant_id
+    basis = await basis_for(db, tenant_id, terms)
+    change = extended(_finish(seen), until, basis, at)
+    return timing.written(tenant_id, seen.life.id, [change], terms, basis, cause="extension", at=at)
 
 
 Effect = Callable[[AsyncConnection, Actor, Whole, Any, Data, datetime], Awaitable[Moved]]
@@ -293,4 +338,4 @@ EFFECTS: Mapping[Ask, Effect] = {
     Ask.OBJECTION: _admitted,
     Ask.REOPEN: _reopened,
 }
-"""What an approved request brings about. An extension moves a deadline and an exclusion a rate: no move."""
+"""What an approved request brings about. An extension moves a deadline (``_extension``) and an exclusion a rate: no move."""

@@ -33,7 +33,7 @@ from dispatch.orders.tables import counters, orders
 from dispatch.people.queries import proof, proven
 from dispatch.people.tables import accounts
 from dispatch.places.tables import place_links, places
-from dispatch.sla import actions as sla
+from dispatch.sla.actions import timing
 from dispatch.sla.queries import Terms, basis_for
 
 USUAL_CHANNEL = {
@@ -244,4 +244,4 @@ async def _timed(db: AsyncConnection, row: dict[str, Any], found: Any, *, at: da
     places = {Level.COMMUNITY: row["community_id"], Level.STREET: row["street_id"]}
     filed = View(row["id"], State.SUBMITTED, 1, places)
     changes = plan(filed, (), basis, [Move.SUBMIT], at=at)
-    return sla.written(row["tenant_id"], row["id"], changes, terms, basis, cause=Move.SUBMIT, at=at)
+    return timing.written(row["tenant_id"], row["id"], changes, terms, basis, cause=Move.SUBMIT, at=at)

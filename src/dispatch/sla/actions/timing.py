@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Update, and_, case, delete, or_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, Rows
+from dispatch.db.dialect import Dependent, Rows, guarded
 from dispatch.domain.planning import Change
 from dispatch.domain.running import Run
 from dispatch.domain.sla import Aim, Basis, Outcome, ladder
@@ -58,6 +59,28 @@ def written(
         Rows(timers, armed, skip=True),
         Rows(deadline_changes, moved),
     ]
+
+
+async def remeasure(
+    db: AsyncConnection,
+    tenant_id: int,
+    order_id: UUID,
+    change: Change,
+    terms: Terms,
+    basis: Basis,
+    *,
+    at: datetime,
+) -> bool:
+    """Move the deadline of a running clock outside of any move. False if the clock is no longer as it was seen."""
+    assert change.before is not None
+    guard = (
+        _update(tenant_id, order_id, change, terms, basis)
+        .where(clocks.c.stopped_at.is_(None), clocks.c.deadline_no == change.before.deadline_no)
+        .returning(clocks.c.clock)
+    )
+    others = written(tenant_id, order_id, [change], terms, basis, cause="recompute", at=at)
+    hanging = [other for other in others if not isinstance(other, Update)]
+    return await guarded(db, guard, hanging) is not None
 
 
 def _subject(run: Run) -> dict[str, Any]:
