@@ -17,6 +17,7 @@ from dispatch.people.identity import Claims, write_token
 from dispatch.people.tables import accounts, bodies, body_people, grants, members
 from dispatch.places.actions import add_tenant
 from dispatch.places.tables import places
+from dispatch.sla.actions import calendars
 
 T0 = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
 """When a town is founded: 09:30 in Shanghai, a Sunday."""
@@ -191,6 +192,7 @@ async def found(database: Database, key: str, *, present: bool = False) -> Town:
     async with database.writing() as db:
         tenant_id = await add_tenant(db, f"t{uuid4().hex[:16]}", "试验区")
         await load_defaults(db, tenant_id)
+        await calendars.load_defaults(db, tenant_id, at=T0)
     town = Town(tenant_id, database, key, made=clock.now() if present else T0)
     for name, kind, parent in (
         ("district", "district", None),

@@ -23,6 +23,8 @@ from dispatch.people import routes as people
 from dispatch.places import routes as places
 from dispatch.ratings import routes as ratings
 from dispatch.settings import Settings
+from dispatch.sla import routes as sla
+from dispatch.sla import timers as sla_timers
 from dispatch.web.deps import Identity
 
 ROUTERS: Sequence[APIRouter] = (
@@ -30,6 +32,7 @@ ROUTERS: Sequence[APIRouter] = (
     people.router,
     places.router,
     catalog.router,
+    sla.router,
     bulk.router,
     orders.router,
     dispatching.router,
@@ -47,6 +50,8 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.ORDER_MOVED: (notices.tell_of_move,),
     Fact.REQUEST_ASKED: (notices.tell_deciders,),
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
+    Fact.CALENDAR_CHANGED: (),
+    Fact.POLICIES_CHANGED: (),
 }
 """What follows from a fact. Each may be told twice and must then do nothing."""
 
@@ -59,6 +64,7 @@ JOBS: Sequence[Every] = (
     Every("outbox.relay", 1.0, _relay),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
+    Every("calendar.keep", 3600.0, sla_timers.keep_calendars),
 )
 
 

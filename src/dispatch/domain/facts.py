@@ -9,3 +9,5 @@ class Fact(StrEnum):
     ORDER_MOVED = "order.moved"
     REQUEST_ASKED = "request.asked"
     REQUEST_DECIDED = "request.decided"
+    CALENDAR_CHANGED = "calendar.changed"
+    POLICIES_CHANGED = "policies.changed"
