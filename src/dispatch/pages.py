@@ -138,6 +138,8 @@ FACT_WORDS = {
     Fact.REQUEST_ASKED: ("有新的申请", "a request waits for a decision"),
     Fact.REQUEST_DECIDED: ("申请有结果", "a request was approved or refused"),
     Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),
+    Fact.CALENDAR_CHANGED: ("工作日历有变化", "another version of the working calendar stands"),
+    Fact.POLICIES_CHANGED: ("时限策略有变化", "other limits hold for orders that are open, too"),
 }
 
 

@@ -24,6 +24,8 @@ from dispatch.people import routes as people
 from dispatch.places import routes as places
 from dispatch.ratings import routes as ratings
 from dispatch.settings import Settings
+from dispatch.sla import routes as sla
+from dispatch.sla import timers as sla_timers
 from dispatch.sla.actions import firing
 from dispatch.web.deps import Identity
 
@@ -32,6 +34,7 @@ ROUTERS: Sequence[APIRouter] = (
     people.router,
     places.router,
     catalog.router,
+    sla.router,
     bulk.router,
     orders.router,
     dispatching.router,
@@ -50,6 +53,8 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.REQUEST_ASKED: (notices.tell_deciders,),
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
     Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),
+    Fact.CALENDAR_CHANGED: (),
+    Fact.POLICIES_CHANGED: (),
 }
 """What follows from a fact. Each may be told twice and must then do nothing."""
 
@@ -67,6 +72,7 @@ JOBS: Sequence[Every] = (
     Every("timers.sweep", 5.0, _sweep),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
+    Every("calendar.keep", 3600.0, sla_timers.keep_calendars),
 )
 
 

@@ -25,6 +25,11 @@ async def zones(db: AsyncConnection) -> list[tuple[int, ZoneInfo]]:
     return [(row.id, ZoneInfo(row.zone)) for row in rows]
 
 
+async def tenants_by_code(db: AsyncConnection) -> dict[str, int]:
+    """The number of every tenant, by its code."""
+    return {row.code: row.id for row in await db.execute(select(tenants.c.code, tenants.c.id))}
+
+
 async def tenant_ids(db: AsyncConnection) -> list[int]:
     """Every tenant, for work that goes tenant by tenant."""
     return list((await db.execute(select(tenants.c.id).order_by(tenants.c.id))).scalars())

@@ -10,3 +10,5 @@ class Fact(StrEnum):
     REQUEST_ASKED = "request.asked"
     REQUEST_DECIDED = "request.decided"
     CLOCK_STEP = "clock.step"
+    CALENDAR_CHANGED = "calendar.changed"
+    POLICIES_CHANGED = "policies.changed"

@@ -60,13 +60,11 @@ def plan(
     speaks = set(heard) if not set(moves) <= {Move.URGE, Move.SUPERVISE} else set()
     changes: list[Change] = []
     for key, run in open_.items():
-        if view.refixed and not run.dated:
-            run = _refixed(run, basis)
         if key not in wanted or _anew(view, run, wanted[key]):
-            changes.append(_stopped(open_[key], run, view, moves, at))
+            changes.append(_stopped(run, view, moves, at))
         elif wanted[key] != run.owner:
-            changes += _handed_over(open_[key], run, wanted[key], view, basis, at)
-        elif (change := _kept(open_[key], run, view, basis, at)) is not None:
+            changes += _handed_over(run, wanted[key], view, basis, at)
+        elif (change := _kept(run, view, basis, at)) is not None:
             changes.append(change)
         elif run.owner in speaks and run.overdue(at) and run.paused_at is None:
             changes.append(Change(run, run, heard=True))
@@ -86,9 +84,12 @@ def _anew(view: View, run: Run, owner: Owner) -> bool:
 
 
 def _refixed(run: Run, basis: Basis) -> Run:
-    """Another item or urgency: the time is measured again from the original start, pauses kept (peers' law 23)."""
+    """Another item or urgency: the time of what goes on is measured again from the original start, pauses kept.
+
+    Peers' law 23. What the move ends is judged by what stood while it ran.
+    """
     limit = basis.limits.get(run.clock)
-    if limit == run.limit or run.clock in WAITS:
+    if limit == run.limit or run.dated or run.clock in WAITS:
         return run
     return redated(replace(run, limit=limit), deadline(replace(run, limit=limit), basis))
 
@@ -131,7 +132,7 @@ _REACHED_BY: Mapping[Clock, frozenset[Move]] = {
 }
 
 
-def _stopped(before: Run, run: Run, view: View, moves: Sequence[Move], at: datetime) -> Change:
+def _stopped(run: Run, view: View, moves: Sequence[Move], at: datetime) -> Change:
     why = next((move for move in moves if move in _REACHED_BY.get(run.clock, ())), None)
     aim = Aim.REACHED if why else Aim.ENDED
     if view.state in (State.MERGED, State.CANCELLED):
@@ -141,7 +142,7 @@ def _stopped(before: Run, run: Run, view: View, moves: Sequence[Move], at: datet
     reason = None if aim is Aim.REACHED else moves[-1].value
     pauses = _closed(run.pauses, at)
     after = replace(run, stopped_at=at, outcome=outcome, reason=reason, pauses=pauses)
-    return Change(before, after, disarm=True, aim=aim)
+    return Change(run, after, disarm=True, aim=aim)
 
 
 def _closed(pauses: tuple[Pause, ...], at: datetime) -> tuple[Pause, ...]:
@@ -151,18 +152,19 @@ def _closed(pauses: tuple[Pause, ...], at: datetime) -> tuple[Pause, ...]:
     return (*pauses[:-1], replace(pauses[-1], end=max(at, pauses[-1].start)))
 
 
-def _handed_over(before: Run, run: Run, owner: Owner, view: View, basis: Basis, at: datetime) -> list[Change]:
+def _handed_over(run: Run, owner: Owner, view: View, basis: Basis, at: datetime) -> list[Change]:
     """Somebody else answers for the same deadline: time with A is A's, as often as A has it (peers' law 39)."""
-    outcome = judged(Aim.ENDED, run.due_at, at) if not before.overdue(before.started_at) else Outcome.EXCLUDED
+    was_over = run.due_at is not None and run.due_at < run.started_at
+    outcome = Outcome.EXCLUDED if was_over else judged(Aim.ENDED, run.due_at, run.paused_at or at)
     ended = replace(run, stopped_at=at, outcome=outcome, reason=HANDED_OVER, pauses=_closed(run.pauses, at))
     taken_over = replace(run, nth=run.nth + 1, owner=owner, started_at=at)
-    kept = _kept(taken_over, taken_over, view, basis, at)
-    follows = replace(kept, before=None) if kept else Change(None, taken_over)
-    return [Change(before, ended), follows]
+    kept = _kept(taken_over, view, basis, at)
+    return [Change(run, ended), replace(kept, before=None) if kept else Change(None, taken_over)]
 
 
-def _kept(before: Run, run: Run, view: View, basis: Basis, at: datetime) -> Change | None:
+def _kept(before: Run, view: View, basis: Basis, at: datetime) -> Change | None:
     """A clock that goes on: it may stand, run again, or be due at another time."""
+    run = _refixed(before, basis) if view.refixed else before
     stands = view.paused and run.clock not in (Clock.ANSWER, Clock.PAUSE)
     if stands and run.paused_at is None:
         after = replace(run, pauses=(*run.pauses, Pause(at, None, view.state.value)))

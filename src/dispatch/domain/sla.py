@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from dispatch.domain.calendar import Calendar, Segment, due
-from dispatch.domain.catalog import Limit, Limits, Unit, Urgency, scaled
+from dispatch.domain.catalog import Limit, Unit, Urgency
 
 
 class Clock(StrEnum):
@@ -145,14 +145,8 @@ CLOCKS: Mapping[Clock, ClockRule] = {
     ),
 }
 
-FIXED: Mapping[Clock, Limit] = {
-    Clock.LEVEL: Limit(Unit.WORKING_DAYS, 2),
-    Clock.EVALUATE: Limit(Unit.DAYS, 7),
-    Clock.REVIEW: Limit(Unit.WORKING_DAYS, 3),
-    Clock.ANSWER: Limit(Unit.WORKING_DAYS, 5),
-}
-"""Limits that no item sets: lifecycle.md, from 绥江's two working days for whistles, 夏阳's three for a second handling
-(domain research §2.3) and product decision §6 for the verdict."""
+ANSWER_LIMIT = Limit(Unit.WORKING_DAYS, 5)
+"""For the filer's answer to a question (lifecycle.md, "Moves", ask)."""
 
 LATER_ROUNDS = 0.5
 """A redo's limits against the first round's: 夏阳 gives 3 working days for a second handling and 5 for the first, 大宁路
@@ -162,17 +156,16 @@ LEAST_REMAINDER = 0.25
 """What is left at least, of its limit, for handing out again what came back: nobody hands out in no time (ours, ADR 0016)."""
 
 
-def stage_limits(item: Limits, own: Urgency, wanted: Urgency, round: int) -> dict[Clock, Limit | None]:
-    """The limit of each clock for an item at an urgency, in a round."""
-    by = scaled(item, own, wanted)
-    dispatch = by["dispatch"]
-    stages: dict[Clock, Limit | None] = {
-        Clock.ACCEPT: dispatch.scaled(0.5) if dispatch else None,
-        **{clock: by[clock.value] for clock in (Clock.DISPATCH, Clock.TAKE, Clock.CONTACT, Clock.FINISH)},
-    }
+def stage_limits(first_round: Mapping[str, Limit | None], round: int) -> dict[Clock, Limit | None]:
+    """The limit of each clock in a round, from those of the first round by stage."""
+    limits = {Clock(stage): limit for stage, limit in first_round.items()}
     if round > 1:
-        stages = {clock: _shorter(limit) for clock, limit in stages.items()}
-    return stages | dict(FIXED)
+        limits |= {clock: _shorter(limits.get(clock)) for clock in SHORTER}
+    return {**limits, Clock.ANSWER: ANSWER_LIMIT}
+
+
+SHORTER = (Clock.ACCEPT, Clock.DISPATCH, Clock.TAKE, Clock.CONTACT, Clock.FINISH)
+"""Stages of the service itself: they are the ones that a redo has less time for."""
 
 
 def _shorter(limit: Limit | None) -> Limit | None:
@@ -183,11 +176,15 @@ def _shorter(limit: Limit | None) -> Limit | None:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """By what an order's clocks are judged now. ``appointment``: the end of the window the filer wants."""
+    """By what an order's clocks are judged now.
+
+    ``sources``: where each limit comes from, a policy's code, ``item`` or ``default``, with the version of the policies;
+    ``appointment``: the end of the window the filer wants.
+    """
 
     limits: Mapping[Clock, Limit | None]
     calendar: Calendar
-    policy: str
+    sources: Mapping[Clock, str]
     appointment: datetime | None = None
     urgency: str = "U3"
 

@@ -132,7 +132,7 @@ async def _timed(
         return []
     after = view(life, done, whole.places, made)
     terms = terms_of(whole, done)
-    basis = await basis_for(db, whole.row.tenant_id, terms)
+    basis = await basis_for(db, whole.row.tenant_id, terms, whole.row)
     heard = {owner for moved, who in moves for owner in _spoken_for(life, after, moved.move, who)}
     changes = plan(after, whole.runs, basis, [moved.move for moved in done], at=at, heard=heard)
     cause = done[-1].move.value

@@ -31,6 +31,7 @@ from dispatch.orders.visibility import below, visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
 from dispatch.people.queries import proof, proven
 from dispatch.people.tables import accounts
+from dispatch.sla.queries import standing
 from dispatch.sla.tables import clocks
 
 LAG = timedelta(seconds=2)
@@ -59,9 +60,10 @@ async def whole(
         OrderNotFound: unknown, or none of the actor's business.
         TokenRevoked: the actor's grants have changed.
     """
-    columns = [column.label(name) for name, column in (also or {}).items()]
+    columns: list[ColumnElement[Any]] = [column.label(name) for name, column in (also or {}).items()]
     visible = or_(*visibility.branches(actor))
-    statement = WHOLE.add_columns(proof(actor).label("proof"), visible.label("visible"), *columns).where(
+    columns += [proof(actor).label("proof"), visible.label("visible"), *standing(actor.tenant.id)]
+    statement = WHOLE.add_columns(*columns).where(
         orders.c.tenant_id == actor.tenant.id, orders.c.id == order_id
     )
     if not hidden:
@@ -75,7 +77,10 @@ async def whole(
 
 async def whole_of(db: AsyncConnection, tenant_id: int, order_id: UUID) -> Whole:
     """One order with all that hangs on it, for the service itself."""
-    row = (await db.execute(WHOLE.where(orders.c.tenant_id == tenant_id, orders.c.id == order_id))).one()
+    statement = WHOLE.add_columns(*standing(tenant_id)).where(
+        orders.c.tenant_id == tenant_id, orders.c.id == order_id
+    )
+    row = (await db.execute(statement)).one()
     return Whole(row, {name: getattr(row, name) for name in LISTS})
 
 

@@ -66,7 +66,7 @@ def _of(seen: Whole, body: Mapping[str, Any]) -> Run | None:
 async def _climb(db: AsyncConnection, tenant_id: int, seen: Whole, body: Mapping[str, Any], run: Run) -> None:
     """Overdue: from here on silence is urged, then supervised."""
     assert run.due_at is not None
-    basis = await basis_for(db, tenant_id, terms_of(seen))
+    basis = await basis_for(db, tenant_id, terms_of(seen), seen.row)
     waits = ladder(basis.urgency, run.due_at, basis.calendar)
     await firing.arm(db, tenant_id, body, waits, loud=basis.loud)
 

@@ -1,6 +1,6 @@
 """An order as its viewer may see it: labels, masks, moves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -131,13 +131,13 @@ def summed_up(whole: Whole, actor: Actor, *, at: datetime) -> SummaryOut:
     )
 
 
-def explained(whole: Whole, actor: Actor, calendar: Calendar, *, at: datetime) -> DeadlinesOut:
-    """Every clock of the order for one viewer, with the reason of every second."""
+def explained(whole: Whole, actor: Actor, calendars: Mapping[int, Calendar], *, at: datetime) -> DeadlinesOut:
+    """Every clock of the order for one viewer, with the reason of every second. ``calendars``: by version."""
     seen = sight(whole.life, standing(whole.life, actor), at=at)
     lines = whole.lists["clocks"]
     return DeadlinesOut(
         items=[
-            _explained(run, line, whole, seen, calendar, _zoned(actor), at)
+            _explained(run, line, whole, seen, calendars[line["calendar"]], _zoned(actor), at)
             for run, line in zip(whole.runs, lines, strict=True)
             if run.clock is not Clock.EXPIRY
         ]

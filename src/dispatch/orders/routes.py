@@ -38,8 +38,7 @@ from dispatch.orders.schemas import (
     TimelineOut,
     TombstoneOut,
 )
-from dispatch.orders.whole import terms_of
-from dispatch.sla.queries import basis_for
+from dispatch.sla.queries import calendar_at
 from dispatch.web.deps import Caller, KeyedAlways, Now, Reading, Writing
 from dispatch.web.paging import (
     DEFAULT_LIMIT,
@@ -146,8 +145,9 @@ async def get_timeline(db: Reading, caller: Caller, now: Now, order_id: OrderId)
 async def get_deadlines(db: Reading, caller: Caller, now: Now, order_id: OrderId) -> DeadlinesOut:
     """Every clock of the order: until when, whose, and which seconds count."""
     whole, _ = await queries.whole(db, caller, order_id)
-    basis = await basis_for(db, caller.tenant.id, terms_of(whole))
-    return explained(whole, caller, basis.calendar, at=now)
+    versions = {line["calendar"] for line in whole.lists["clocks"]}
+    calendars = {version: await calendar_at(db, caller.tenant.id, version) for version in versions}
+    return explained(whole, caller, calendars, at=now)
 
 
 async def _simply(

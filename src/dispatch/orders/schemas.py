@@ -359,8 +359,10 @@ class ExplainedOut(DeadlineOut):
     reason: str | None = Field(description="Why it ended before its aim.")
     remaining_seconds: float | None = Field(description="Still to be counted until the deadline.")
     owner: OwnerOut
-    policy: str
-    calendar: str
+    policy: str = Field(
+        description="Where the limit comes from: a policy's code, item or default, @ version."
+    )
+    calendar: int = Field(description="The version of the calendar it is judged by.")
     segments: list[SegmentOut]
 
 

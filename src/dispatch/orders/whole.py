@@ -176,7 +176,6 @@ WHOLE: Select[Any] = select(
     *ROW,
     items.c.limits.label("item_limits"),
     items.c.urgency.label("item_urgency"),
-    items.c.version.label("item_version"),
     *hanging(lambda order_id: order_id == orders.c.id, orders.c.tenant_id),
 ).select_from(SOURCE)
 """Orders with all that hangs on each. Built once: putting such a statement together costs more than running it."""
@@ -237,20 +236,19 @@ class Whole:
 def terms_of(whole: Whole, moves: Iterable[Moved] = ()) -> Terms:
     """By what its clocks are judged after moves that may have fixed another item or urgency, or begun a round."""
     row = whole.row
-    limits, own, version = row.item_limits, row.item_urgency, row.item_version
+    limits, own = row.item_limits, row.item_urgency
     order: dict[str, Any] = {}
     for moved in moves:
         order |= dict(moved.order)
         if moved.item is not None:
-            limits, own, version = (moved.item[name] for name in ("limits", "urgency", "version"))
+            limits, own = moved.item["limits"], moved.item["urgency"]
     return Terms(
         item_code=order.get("item_code", row.item_code),
-        item_version=version,
         limits=limits,
         own=own,
         urgency=order.get("urgency", row.urgency),
         round=order.get("round", row.round),
-        place_id=row.place_id,
+        places=tuple(UUID(part) for part in row.place_path.strip("/").split("/")),
         appointment=row.wanted_to or row.wanted_from,
     )
 

@@ -1,1 +1,1 @@
-"""Clocks, calendars and policies: until when, and by what rule."""
+"""By what orders are timed: calendars and policies in versions, clocks and the timers that they arm."""

@@ -1,10 +1,44 @@
-"""Clocks and the timers that they arm."""
+"""Calendars and policies: every version whole, never changed, so that an old deadline can still be explained.
+Clocks, and the timers that they arm."""
 
-from sqlalchemy import Boolean, Column, Index, Integer, String
+from sqlalchemy import Boolean, Column, Date, Index, Integer, String
 
 from dispatch.db.base import code_column, one_of, tally, tenant_fk, tenant_index, tenant_table
 from dispatch.db.types import Id, Instant, Json
 from dispatch.domain.sla import Clock, Outcome, Step
+
+CAUSES = ("seeded", "imported", "edited", "announced")
+"""Why a version of a calendar was made; ``announced``: the library learned of another year."""
+
+calendars = tenant_table(
+    "calendars",
+    # The highest version stands; ``id`` names its content for the caches of every process.
+    Column("version", Integer, nullable=False),
+    Column("id", Id, nullable=False),
+    # Seven lists of "09:00-12:00", Monday first.
+    Column("weekly", Json, nullable=False),
+    # Days that differ from their weekday: domain.calendar_file.Entry in its wire form, in order.
+    Column("days", Json, nullable=False),
+    Column("known_until", Date, nullable=False),
+    code_column("cause", CAUSES),
+    Column("made_by", Id),
+    Column("made_at", Instant, nullable=False),
+    one_of("cause", CAUSES),
+    key=("version",),
+)
+
+policies = tenant_table(
+    "policies",
+    Column("version", Integer, nullable=False),
+    Column("id", Id, nullable=False),
+    # domain.policy.Policy in its wire form.
+    Column("rules", Json, nullable=False),
+    # Steps from an item's own urgency to a factor: {"-1": 0.5, "1": 2}.
+    Column("scale", Json, nullable=False),
+    Column("made_by", Id),
+    Column("made_at", Instant, nullable=False),
+    key=("version",),
+)
 
 clocks = tenant_table(
     "clocks",
@@ -33,13 +67,13 @@ clocks = tenant_table(
     Column("stopped_at", Instant),
     code_column("outcome", Outcome, nullable=True),
     Column("reason", String(24)),
-    # By what it is judged: kept with the verdict, and enough to measure again.
+    # By what it is judged: kept with the verdict, and enough to measure again. ``policy``: source@version.
     Column("item_code", String(16), nullable=False),
     Column("urgency", String(2), nullable=False),
     Column("place_id", Id, nullable=False),
     Column("appointment", Instant),
     Column("policy", String(64), nullable=False),
-    Column("calendar", String(64), nullable=False),
+    Column("calendar", Integer, nullable=False),
     one_of("outcome", Outcome),
     tenant_fk("order_id", "orders"),
     key=("order_id", "clock", "subject_id", "nth"),

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, Rows, guarded
+from dispatch.db.dialect import Rows, guarded
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
@@ -190,9 +190,11 @@ async def _decide(
         seen, row = await queries.whole(db, actor, asked.order_id, hidden=own, also=also)
         if call.key and (kept := brought(call.key, row.kept)):
             return Done.replay(kept)
-        _may_decide(seen.life, actor, asked, status)
-        if asked.status != AskState.PENDING:
-            raise RequestDecided(status=asked.status)
+        # The order was read after the request: what it says of it is the newer word.
+        stands = next((r["status"] for r in seen.lists["requests"] if r["id"] == request_id), asked.status)
+        _may_decide(seen.life, actor, asked, status, stands)
+        if stands != AskState.PENDING:
+            raise RequestDecided(status=stands)
         moved = None
         if status is AskState.APPROVED and (effect := EFFECTS.get(Ask(asked.kind))):
             moved = await effect(db, actor, seen, asked, data, at)
@@ -208,13 +210,15 @@ async def _decide(
     raise RequestDecided(status=asked.status)
 
 
-def _may_decide(life: Life, actor: Actor, asked: Any, status: AskState) -> None:
+def _may_decide(life: Life, actor: Actor, asked: Any, status: AskState, stands: str) -> None:
     if status is AskState.WITHDRAWN:
         if asked.asked_by != actor.account_id:
             raise RoleForbidden()
         return
     rule = ASKS[Ask(asked.kind)]
-    right = rule.later if asked.by_street or by_street(life, Ask(asked.kind)) else rule.decider
+    # What became a second one while it was pending is the street's, too.
+    second = stands == AskState.PENDING and by_street(life, Ask(asked.kind))
+    right = rule.later if asked.by_street or second else rule.decider
     # Nobody decides what he asked himself.
     if asked.asked_by == actor.account_id or not standing(life, actor).holds(right):
         raise RoleForbidden()
@@ -235,14 +239,12 @@ async def _written(
     tenant_id = actor.tenant.id
     granted: dict[str, Any] = {}
     if moved is None:
-        guard, hanging = _as_seen(seen, at=at), list[Dependent]()
+        if await guarded(db, _as_seen(seen, at=at)) is None:
+            return False
         if status is AskState.APPROVED and asked.kind == Ask.EXTENSION:
             granted = {"until_at": _granted(seen, asked, data)}
-            # Two extensions at once would both move the same deadline: whoever is second looks again.
-            guard = guard.where(orders.c.updated_at == seen.row.updated_at)
-            hanging = await _extension(db, seen, granted["until_at"], at=at)
-        if await guarded(db, guard, hanging) is None:
-            return False
+            if not await _extended(db, seen, granted["until_at"], at=at):
+                return False
     elif not await log.record(db, seen, [(moved, log.author(actor))], at=at):
         return False
     expected = AskState.PENDING if moved is None else status
@@ -279,11 +281,12 @@ def _granted(seen: Whole, asked: Any, data: Data) -> datetime:
     return until
 
 
-async def _extension(db: AsyncConnection, seen: Whole, until: datetime, *, at: datetime) -> list[Dependent]:
+async def _extended(db: AsyncConnection, seen: Whole, until: datetime, *, at: datetime) -> bool:
+    """Move the deadline. False if it has moved meanwhile: of two extensions at once the second looks again."""
     terms, tenant_id = terms_of(seen), seen.row.tenant_id
-    basis = await basis_for(db, tenant_id, terms)
+    basis = await basis_for(db, tenant_id, terms, seen.row)
     change = extended(_finish(seen), until, basis, at)
-    return timing.written(tenant_id, seen.life.id, [change], terms, basis, cause="extension", at=at)
+    return await timing.remeasure(db, tenant_id, seen.life.id, change, terms, basis, cause="extension", at=at)
 
 
 Effect = Callable[[AsyncConnection, Actor, Whole, Any, Data, datetime], Awaitable[Moved]]
@@ -338,4 +341,4 @@ EFFECTS: Mapping[Ask, Effect] = {
     Ask.OBJECTION: _admitted,
     Ask.REOPEN: _reopened,
 }
-"""What an approved request brings about. An extension moves a deadline (``_extension``) and an exclusion a rate: no move."""
+"""What an approved request brings about. An extension moves a deadline (``_extended``) and an exclusion a rate: no move."""

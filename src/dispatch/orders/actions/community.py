@@ -86,7 +86,7 @@ async def resolve(
 def _item_column(actor: Actor, data: Data) -> dict[str, ColumnElement[Any]]:
     if not data.get("item_code"):
         return {}
-    wanted = [items.c[name] for name in ("code", "urgency", "flags", "limits", "version", "retired_at")]
+    wanted = [items.c[name] for name in ("code", "urgency", "flags", "limits", "retired_at")]
     row = select(*wanted).where(items.c.tenant_id == actor.tenant.id, items.c.code == data["item_code"])
     return {"new_item": folded(row)}
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from jsonschema import Draft202012Validator
 from sqlalchemy import and_, func, select
@@ -34,7 +35,7 @@ from dispatch.people.queries import proof, proven
 from dispatch.people.tables import accounts
 from dispatch.places.tables import place_links, places
 from dispatch.sla.actions import timing
-from dispatch.sla.queries import Terms, basis_for
+from dispatch.sla.queries import Terms, basis_for, standing
 
 USUAL_CHANNEL = {
     Role.GRID_WORKER: "grid",
@@ -83,10 +84,11 @@ async def _context(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], c
         items.c.urgency,
         items.c.flags.label("item_flags"),
         items.c.limits,
-        items.c.version.label("item_version"),
         items.c.form,
         items.c.retired_at.label("item_retired_at"),
         places.c.id.label("place_id"),
+        places.c.path.label("place_path"),
+        *standing(tenant_id),
         places.c.street_id,
         places.c.community_id,
         places.c.grid_id,
@@ -232,15 +234,14 @@ async def _timed(db: AsyncConnection, row: dict[str, Any], found: Any, *, at: da
     """The clocks that start with the filing."""
     terms = Terms(
         item_code=row["item_code"],
-        item_version=found.item_version,
         limits=found.limits,
         own=found.urgency,
         urgency=row["urgency"],
         round=1,
-        place_id=row["place_id"],
+        places=tuple(UUID(part) for part in found.place_path.strip("/").split("/")),
         appointment=row["wanted_to"] or row["wanted_from"],
     )
-    basis = await basis_for(db, row["tenant_id"], terms)
+    basis = await basis_for(db, row["tenant_id"], terms, found)
     places = {Level.COMMUNITY: row["community_id"], Level.STREET: row["street_id"]}
     filed = View(row["id"], State.SUBMITTED, 1, places)
     changes = plan(filed, (), basis, [Move.SUBMIT], at=at)

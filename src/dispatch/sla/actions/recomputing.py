@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.catalog.tables import items
 from dispatch.domain.planning import Change, remeasured
 from dispatch.domain.sla import Clock
+from dispatch.places.tables import places
 from dispatch.sla.actions import timing
-from dispatch.sla.queries import Terms, basis_for, run_of
+from dispatch.sla.queries import Terms, basis_for, run_of, standing
 from dispatch.sla.tables import clocks
 
 BATCH = 500
@@ -51,11 +52,13 @@ async def recompute(
     for first in range(0, len(wanted), BATCH):
         for row in await _open(db, tenant_id, wanted[first : first + BATCH]):
             terms = _terms(row)
-            basis = await basis_for(db, tenant_id, terms)
+            basis = await basis_for(db, tenant_id, terms, row)
             change = remeasured(run_of(row._mapping), basis, at, limits=limits)
             if change is None:
                 continue
-            if not apply or await timing.remeasure(db, tenant_id, row.order_id, change, terms, basis, at=at):
+            if not apply or await timing.remeasure(
+                db, tenant_id, row.order_id, change, terms, basis, cause="recompute", at=at
+            ):
                 moved += _told(row.order_id, change)
     return moved
 
@@ -66,9 +69,11 @@ async def _open(db: AsyncConnection, tenant_id: int, order_ids: Sequence[UUID]) 
             clocks,
             items.c.limits.label("item_limits"),
             items.c.urgency.label("item_urgency"),
-            items.c.version.label("item_version"),
+            places.c.path.label("place_path"),
+            *standing(tenant_id),
         )
         .join(items, and_(items.c.tenant_id == clocks.c.tenant_id, items.c.code == clocks.c.item_code))
+        .join(places, and_(places.c.tenant_id == clocks.c.tenant_id, places.c.id == clocks.c.place_id))
         .where(
             clocks.c.tenant_id == tenant_id, clocks.c.order_id.in_(order_ids), clocks.c.stopped_at.is_(None)
         )
@@ -80,12 +85,11 @@ async def _open(db: AsyncConnection, tenant_id: int, order_ids: Sequence[UUID]) 
 def _terms(row: Any) -> Terms:
     return Terms(
         item_code=row.item_code,
-        item_version=row.item_version,
         limits=row.item_limits,
         own=row.item_urgency,
         urgency=row.urgency,
         round=row.round,
-        place_id=row.place_id,
+        places=tuple(UUID(part) for part in row.place_path.strip("/").split("/")),
         appointment=row.appointment,
     )
 

@@ -69,6 +69,7 @@ async def remeasure(
     terms: Terms,
     basis: Basis,
     *,
+    cause: str,
     at: datetime,
 ) -> bool:
     """Move the deadline of a running clock outside of any move. False if the clock is no longer as it was seen."""
@@ -78,7 +79,7 @@ async def remeasure(
         .where(clocks.c.stopped_at.is_(None), clocks.c.deadline_no == change.before.deadline_no)
         .returning(clocks.c.clock)
     )
-    others = written(tenant_id, order_id, [change], terms, basis, cause="recompute", at=at)
+    others = written(tenant_id, order_id, [change], terms, basis, cause=cause, at=at)
     hanging = [other for other in others if not isinstance(other, Update)]
     return await guarded(db, guard, hanging) is not None
 
@@ -121,10 +122,10 @@ def _measured(run: Run, terms: Terms, basis: Basis) -> dict[str, Any]:
         "paused_at": run.paused_at,
         "item_code": terms.item_code,
         "urgency": terms.urgency,
-        "place_id": terms.place_id,
+        "place_id": terms.places[-1],
         "appointment": terms.appointment,
-        "policy": basis.policy,
-        "calendar": f"{basis.calendar.code}@{basis.calendar.version}",
+        "policy": basis.sources.get(run.clock, "default"),
+        "calendar": basis.calendar.version,
     }
 
 
@@ -139,6 +140,8 @@ def _update(tenant_id: int, order_id: UUID, change: Change, terms: Terms, basis:
     values: dict[str, Any] = {name: measured[name] for name in ("pauses", "paused_at")}
     if (before.due_at, before.limit, before.dated) != (after.due_at, after.limit, after.dated):
         values = measured
+        if before.limit == after.limit:
+            del values["policy"]  # it still has its limit from where it had it
     if after.stopped_at is not None:
         values |= {"stopped_at": after.stopped_at, "reason": after.reason, "outcome": _outcome(change)}
     return _of(before, tenant_id, order_id).values(**values)

@@ -1,14 +1,14 @@
 """clocks and timers
 
-Follows 20261123_0126. What it locks and whether it can be taken back: NOTES.md.
+Follows 20261124_2351. What it locks and whether it can be taken back: NOTES.md.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261124_2344"
-down_revision = "20261123_0126"
+revision = "20261125_0001"
+down_revision = "20261124_2351"
 branch_labels = None
 depends_on = None
 
@@ -68,7 +68,7 @@ def upgrade() -> None:
         sa.Column("place_id", sa.Uuid(), nullable=False),
         sa.Column("appointment", sa.DateTime(timezone=True), nullable=True),
         sa.Column("policy", sa.String(length=64), nullable=False),
-        sa.Column("calendar", sa.String(length=64), nullable=False),
+        sa.Column("calendar", sa.Integer(), nullable=False),
         sa.CheckConstraint("outcome IN ('excluded', 'late', 'on_time')", name=op.f("ck_clocks_outcome")),
         sa.ForeignKeyConstraint(
             ["tenant_id", "order_id"],
