@@ -1,8 +1,12 @@
 """The pages of the documentation that are written by the code they describe."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from dispatch.domain.calendar import Calendar, Pause, due, elapsed, segments
+from dispatch.domain.catalog import Limit, Unit
 from dispatch.domain.facts import Fact
 from dispatch.domain.order import (
     ASK_LABELS,
@@ -25,7 +29,9 @@ from dispatch.domain.order import (
     category,
 )
 from dispatch.domain.people import ROLE_LABELS, Role
+from dispatch.domain.year_view import drawn
 from dispatch.settings import Settings
+from dispatch.sla import shipped
 from dispatch.web.problems import every_problem
 
 GENERATED = "<!-- Written by the code: make docs. -->"
@@ -151,6 +157,9 @@ def pages(root: Path) -> dict[Path, str]:
         docs / "errors.md": errors(),
         docs / "settings.md": settings(),
         docs / "words.md": _within(docs / "words.md", words()),
+        docs / "working-time.md": _within(docs / "working-time.md", worked_examples()),
+        docs / "calendar-2026.svg": drawn(_shipped(), 2026),
+        docs / "calendar-2027.svg": drawn(_shipped(), 2027),
         root / "README.md": _within(root / "README.md", diagram(main_path_only=True)),
     }
 
@@ -336,6 +345,58 @@ def settings() -> str:
             "",
         ]
     )
+
+
+def worked_examples() -> str:
+    """Deadlines of the calendar that ships, with every stretch of them."""
+    return "\n".join(line for example in EXAMPLES for line in _explained(*example))
+
+
+EXAMPLES = (
+    ("Ten working hours over Spring Festival", Limit(Unit.WORKING_HOURS, 10), "2026-02-13T17:00", None),
+    ("Two working days, asked for on a Thursday", Limit(Unit.WORKING_DAYS, 2), "2026-09-17T10:00", None),
+    (
+        "Four working hours, with a question to the filer in between",
+        Limit(Unit.WORKING_HOURS, 4),
+        "2026-11-20T16:00",
+        ("2026-11-20T17:00", "2026-11-23T10:00"),
+    ),
+)
+"""Title, limit, start, and a pause."""
+
+
+def _explained(title: str, limit: Limit, start: str, paused: tuple[str, str] | None) -> list[str]:
+    calendar = _shipped()
+    begins, *between = (_local(text, calendar) for text in (start, *(paused or ())))
+    pauses = (Pause(between[0], between[1], "need_info"),) if paused else ()
+    found = due(limit, begins, calendar, pauses=pauses)
+    assert found is not None
+    rows = [
+        [
+            f"{_at(s.start, calendar)}",
+            f"{_at(s.end, calendar)}",
+            "yes" if s.counted else "",
+            s.reason,
+            f"{s.end - s.start}",
+        ]
+        for s in segments(limit.unit, begins, found.due_at, calendar, pauses)
+    ]
+    used = elapsed(limit.unit, begins, found.due_at, calendar, pauses)
+    told = f"From {_at(begins, calendar)}, {limit.amount:g} `{limit.unit}`: due **{_at(found.due_at, calendar)}**, {used} counted."
+    return [f"### {title}", "", told, "", *_table(["from", "to", "counts", "reason", "length"], rows), ""]
+
+
+def _shipped() -> Calendar:
+    days = {entry.on: entry.day for entry in (*shipped.official(), *shipped.statutory(range(2027, 2028)))}
+    return Calendar("shipped", 1, ZoneInfo("Asia/Shanghai"), shipped.WEEK, days, shipped.KNOWN_UNTIL)
+
+
+def _local(text: str, calendar: Calendar) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=calendar.zone)
+
+
+def _at(instant: datetime, calendar: Calendar) -> str:
+    return f"{instant.astimezone(calendar.zone):%m-%d %a %H:%M}"
 
 
 def _flat(text: str) -> str:
