@@ -24,6 +24,7 @@ from dispatch.people import routes as people
 from dispatch.places import routes as places
 from dispatch.ratings import routes as ratings
 from dispatch.settings import Settings
+from dispatch.sla import reactions as sla_reactions
 from dispatch.sla import routes as sla
 from dispatch.sla import timers as sla_timers
 from dispatch.sla.actions import firing
@@ -53,8 +54,8 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.REQUEST_ASKED: (notices.tell_deciders,),
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
     Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),
-    Fact.CALENDAR_CHANGED: (),
-    Fact.POLICIES_CHANGED: (),
+    Fact.CALENDAR_CHANGED: (sla_reactions.follow_calendar,),
+    Fact.POLICIES_CHANGED: (sla_reactions.follow_policies,),
 }
 """What follows from a fact. Each may be told twice and must then do nothing."""
 
