@@ -161,7 +161,11 @@ class Terms:
 
 async def basis_for(db: AsyncConnection, tenant_id: int, terms: Terms, brought: Any = None) -> Basis:
     """By what an order is judged now. ``brought``: see ``rules_for``."""
-    rules = await rules_for(db, tenant_id, brought)
+    return basis_of(await rules_for(db, tenant_id, brought), terms)
+
+
+def basis_of(rules: Rules, terms: Terms) -> Basis:
+    """By what an order is judged under some rules."""
     case = Case(
         terms.item_code,
         read_limits(terms.limits),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -12,22 +12,29 @@ from dispatch.domain.calendar_check import CalendarInvalid
 from dispatch.domain.calendar_file import Entry, read_entry, read_week, write_span, write_week
 from dispatch.domain.catalog import Urgency, read_limits
 from dispatch.domain.people import Actor
-from dispatch.domain.policy import Case, PolicyInvalid, choose, write_policy
+from dispatch.domain.policy import Case, Policies, PolicyInvalid, choose, write_policy
 from dispatch.domain.refusal import ItemNotFound, PlaceNotFound, ValidationFailed
+from dispatch.domain.sla import day_begins
 from dispatch.places import queries as places
 from dispatch.sla import queries, shipped
-from dispatch.sla.actions import calendars, policies
+from dispatch.sla.actions import calendars, policies, trying
 from dispatch.sla.actions.calendars import Draft
-from dispatch.sla.actions.editing import Asked
+from dispatch.sla.actions.editing import Asked, only_for_admins
+from dispatch.sla.actions.recomputing import Moved
 from dispatch.sla.schemas import (
     CalendarIn,
     CalendarOut,
     ChoiceOut,
     ChosenOut,
+    ClosedPreviewOut,
     DayOut,
+    MovedOut,
+    OpenPreviewOut,
     PoliciesIn,
     PoliciesOut,
     PolicyOut,
+    PreviewIn,
+    PreviewOut,
     scale_out,
 )
 from dispatch.web.deps import Caller, Keyed, Match, Now, Reading, Writing
@@ -36,6 +43,12 @@ from dispatch.web.problems import responses
 from dispatch.web.wire import Code, IdIn
 
 router = APIRouter(prefix="/v1", tags=["clocks"])
+
+SHOWN = 50
+"""Deadlines that a preview lists."""
+
+LONGEST_TRIED = timedelta(days=366)
+"""Closed orders that a preview looks through: a year's."""
 
 
 async def _asked(key: Keyed, match: Match) -> Asked:
@@ -91,6 +104,62 @@ async def replace_policies(
         replayed = await policies.edit(db, caller, rules, scale, asked, open_too=open_too, at=now)
     _mark(response, replayed)
     return await _policies(db, caller, response)
+
+
+@router.post("/policies/preview")
+async def preview_policies(db: Reading, caller: Caller, now: Now, body: PreviewIn) -> PreviewOut:
+    """What other policies would do, and nothing of it done: to open orders now, and to the closed ones of a time.
+
+    The deadlines listed for open orders are those that ``PUT /v1/policies`` with ``apply_to: open`` would move.
+    """
+    only_for_admins(caller)
+    rules = [each.policy() for each in body.items]
+    scale = body.scale.table()
+    with _told():
+        await policies.checked(db, caller.tenant.id, rules, scale, at=now)
+    wanted = Policies(0, tuple(rules), scale)
+    first, last = _months(body, now.astimezone(caller.tenant.zone).date())
+    moved = await trying.on_open(db, caller.tenant.id, wanted, at=now)
+    zone = caller.tenant.zone
+    tried = await trying.on_closed(
+        db, caller.tenant.id, wanted, day_begins(first, zone), day_begins(last, zone)
+    )
+    return PreviewOut(
+        open=OpenPreviewOut(
+            changed=len({each.order_id for each in moved}),
+            breached=len({each.order_id for each in moved if each.is_over(now)}),
+            items=[_moved(each, caller, now) for each in moved[:SHOWN]],
+        ),
+        closed=ClosedPreviewOut(
+            closed_from=first,
+            closed_to=last,
+            orders=tried.orders,
+            changed=len(tried.changed),
+            breached=len(tried.breached),
+            relieved=len(tried.relieved),
+        ),
+    )
+
+
+def _months(body: PreviewIn, today: date) -> tuple[date, date]:
+    """The dates asked for; by itself the month before this one."""
+    this = today.replace(day=1)
+    first = body.closed_from or (this - timedelta(days=1)).replace(day=1)
+    last = body.closed_to or this
+    if not first < last <= first + LONGEST_TRIED:
+        raise _refused(("closed_to",), "结束日期应在开始日期之后，且不超过一年")
+    return first, last
+
+
+def _moved(moved: Moved, caller: Actor, now: datetime) -> MovedOut:
+    old, new = (None if at is None else at.astimezone(caller.tenant.zone) for at in (moved.old, moved.new))
+    return MovedOut(
+        order_id=moved.order_id,
+        clock=moved.clock,
+        old_due_at=old,
+        new_due_at=new,
+        breaches=moved.is_over(now),
+    )
 
 
 @router.get("/policies/choice", responses=responses(ItemNotFound, PlaceNotFound))

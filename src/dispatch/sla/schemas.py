@@ -11,7 +11,7 @@ from dispatch.domain.calendar import DayKind
 from dispatch.domain.calendar_file import Entry, Source, read_span
 from dispatch.domain.catalog import SCALE, Limit, Unit, Urgency
 from dispatch.domain.policy import Policy
-from dispatch.web.wire import Body, Code, DateIn, IdIn, TextRule, Wire
+from dispatch.web.wire import Body, Code, DateIn, IdIn, InstantOut, TextRule, Wire
 
 Hours = Annotated[
     str,
@@ -184,3 +184,50 @@ def scale_out(scale: dict[int, float] | Any) -> ScaleOut:
     """A table of factors on the wire."""
     names = {-3: "up_3", -2: "up_2", -1: "up_1", 1: "down_1", 2: "down_2", 3: "down_3"}
     return ScaleOut(**{name: scale[steps] for steps, name in names.items()})
+
+
+class PreviewIn(Body):
+    """Policies to try, and the closed orders to try them on."""
+
+    items: list[PolicyIn] = Field(max_length=MOST_POLICIES)
+    scale: ScaleIn = ScaleIn()
+    closed_from: DateIn | None = Field(None, description="First date; without it that of the last month.")
+    closed_to: DateIn | None = Field(
+        None, description="Date after the last; without it the first of this month."
+    )
+
+
+class MovedOut(Wire):
+    """A deadline that would move."""
+
+    order_id: UUID
+    clock: str
+    old_due_at: InstantOut | None
+    new_due_at: InstantOut | None
+    breaches: bool = Field(description="It would be over already.")
+
+
+class OpenPreviewOut(Wire):
+    """What would be changed with apply_to open, now."""
+
+    changed: int = Field(description="Orders with a deadline that would move.")
+    breached: int = Field(description="Those of them with one that would be over already.")
+    items: list[MovedOut] = Field(description="The first 50.")
+
+
+class ClosedPreviewOut(Wire):
+    """What the policies would have made of closed orders."""
+
+    closed_from: date
+    closed_to: date
+    orders: int
+    changed: int = Field(description="Orders with a deadline that would have been another.")
+    breached: int = Field(description="Orders with a clock that would have been late and was on time.")
+    relieved: int = Field(description="Orders with a clock that would have been on time and was late.")
+
+
+class PreviewOut(Wire):
+    """What other policies would do; nothing was changed."""
+
+    open: OpenPreviewOut
+    closed: ClosedPreviewOut

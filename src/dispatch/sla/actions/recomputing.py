@@ -6,15 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import items
 from dispatch.domain.planning import Change, remeasured
 from dispatch.domain.sla import Clock
+from dispatch.places.queries import ids_of
 from dispatch.places.tables import places
 from dispatch.sla.actions import timing
-from dispatch.sla.queries import Terms, basis_for, run_of, standing
+from dispatch.sla.queries import Rules, Terms, basis_of, rules_for, run_of, standing
 from dispatch.sla.tables import clocks
 
 BATCH = 500
@@ -30,6 +31,10 @@ class Moved:
     old: datetime | None
     new: datetime | None
 
+    def is_over(self, at: datetime) -> bool:
+        """Whether the new deadline has passed already."""
+        return self.new is not None and self.new < at
+
 
 async def recompute(
     db: AsyncConnection,
@@ -38,7 +43,7 @@ async def recompute(
     *,
     at: datetime,
     limits: bool = False,
-    apply: bool = True,
+    rules: Rules | None = None,
 ) -> list[Moved]:
     """Measure the open clocks of these orders again, by the calendar that stands now.
 
@@ -46,24 +51,40 @@ async def recompute(
 
     Args:
         limits: also by the limits that stand now ("open orders too"); else each keeps its own.
-        apply: False only says what would move (a dry run).
+        rules: only say what these rules would move, and write nothing (a dry run).
     """
     wanted, moved = list(order_ids), list[Moved]()
     for first in range(0, len(wanted), BATCH):
-        for row in await _open(db, tenant_id, wanted[first : first + BATCH]):
-            terms = _terms(row)
-            basis = await basis_for(db, tenant_id, terms, row)
+        running = clocks.c.stopped_at.is_(None)
+        for row in await clocks_of(db, tenant_id, wanted[first : first + BATCH], running):
+            terms = terms_of(row)
+            basis = basis_of(rules or await rules_for(db, tenant_id, row), terms)
             change = remeasured(run_of(row._mapping), basis, at, limits=limits)
             if change is None:
                 continue
-            if not apply or await timing.remeasure(
+            if rules or await timing.remeasure(
                 db, tenant_id, row.order_id, change, terms, basis, cause="recompute", at=at
             ):
                 moved += _told(row.order_id, change)
     return moved
 
 
-async def _open(db: AsyncConnection, tenant_id: int, order_ids: Sequence[UUID]) -> Sequence[Any]:
+async def open_orders(
+    db: AsyncConnection, tenant_id: int, *, after: UUID | None, provisional: bool = False
+) -> Sequence[UUID]:
+    """The next ``BATCH`` orders with running clocks, or only with provisional deadlines, by id."""
+    found = select(clocks.c.order_id).where(clocks.c.tenant_id == tenant_id, clocks.c.stopped_at.is_(None))
+    if provisional:
+        found = found.where(clocks.c.provisional.is_(True))
+    if after is not None:
+        found = found.where(clocks.c.order_id > after)
+    return list((await db.execute(found.distinct().order_by(clocks.c.order_id).limit(BATCH))).scalars())
+
+
+async def clocks_of(
+    db: AsyncConnection, tenant_id: int, order_ids: Sequence[UUID], which: ColumnElement[bool]
+) -> Sequence[Any]:
+    """Some clocks of some orders, with what is needed to measure them again."""
     rows = (
         select(
             clocks,
@@ -74,22 +95,21 @@ async def _open(db: AsyncConnection, tenant_id: int, order_ids: Sequence[UUID]) 
         )
         .join(items, and_(items.c.tenant_id == clocks.c.tenant_id, items.c.code == clocks.c.item_code))
         .join(places, and_(places.c.tenant_id == clocks.c.tenant_id, places.c.id == clocks.c.place_id))
-        .where(
-            clocks.c.tenant_id == tenant_id, clocks.c.order_id.in_(order_ids), clocks.c.stopped_at.is_(None)
-        )
+        .where(clocks.c.tenant_id == tenant_id, clocks.c.order_id.in_(order_ids), which)
         .order_by(clocks.c.order_id, clocks.c.clock, clocks.c.subject_id)
     )
     return (await db.execute(rows)).all()
 
 
-def _terms(row: Any) -> Terms:
+def terms_of(row: Any) -> Terms:
+    """What the order of such a row brings to the judgement."""
     return Terms(
         item_code=row.item_code,
         limits=row.item_limits,
         own=row.item_urgency,
         urgency=row.urgency,
         round=row.round,
-        places=tuple(UUID(part) for part in row.place_path.strip("/").split("/")),
+        places=ids_of(row.place_path),
         appointment=row.appointment,
     )
 
