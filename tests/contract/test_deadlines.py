@@ -349,6 +349,24 @@ async def test_every_viewer_reads_the_deadlines_and_nobody_else(hands: Hands, cl
     assert UUID(to_resident["owner"]["id"]) == hands.town["member-1"].id
 
 
+async def test_no_deadline_lies_further_ahead_than_a_limit_may(hands: Hands, clock: Clock):
+    far = (clock.now + timedelta(days=400)).isoformat()
+    filed = await hands.post(
+        "resident-1",
+        "/v1/orders",
+        {"item_code": LAMP, "text": "灯坏了", "wanted_to": far},
+        Idempotency_Key="far",
+    )
+    assert (filed.status_code, "wanted_to" in filed.text) == (422, True)
+    order = await hands.taken()
+    assert (await ask(hands, "member-1", order, "extension", until=far)).status_code == 422
+    await hands.move("dispatcher-1", order, "escalate", level="community", text="研究")
+    for due in (far, clock.now.isoformat()):
+        assert (
+            await hands.try_("secretary-1", order, "deliberate", decision="再议", due=due)
+        ).status_code == 422
+
+
 def _drawn(item: dict[str, Any]) -> str:
     """A clock as the page shows it."""
 

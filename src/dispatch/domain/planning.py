@@ -57,7 +57,7 @@ def plan(
     """
     open_ = {key_of(view, run): run for run in runs if run.stopped_at is None}
     wanted = expected(view, {run.clock for run in open_.values()})
-    speaks = set(heard) if not set(moves) <= {Move.URGE, Move.SUPERVISE} else set()
+    speaks = set(heard)
     changes: list[Change] = []
     for key, run in open_.items():
         if key not in wanted or _anew(view, run, wanted[key]):

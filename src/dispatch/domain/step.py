@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from dispatch.domain import handing
+from dispatch.domain.catalog import LONGEST
 from dispatch.domain.life import Data, Life, Standing, own_take
 from dispatch.domain.moved import Moved, NewAsk, TakeChange
 from dispatch.domain.order import (
@@ -284,6 +285,8 @@ def _deliberate(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     bodies = [{"kind": body["kind"], "id": str(body["id"])} for body in data.get("bodies") or ()]
     detail: dict[str, Any] = {"bodies": bodies} if bodies else {}
     if data.get("due"):
+        if not at < data["due"] <= at + LONGEST:
+            raise wrong("due")
         detail["due"] = data["due"].isoformat()
     return Moved(Move.DELIBERATE, life.state, life.state, data["decision"], {}, detail)
 

@@ -15,6 +15,7 @@ from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.domain import handing
+from dispatch.domain.catalog import LONGEST
 from dispatch.domain.facts import Fact
 from dispatch.domain.life import THE_SYSTEM, Life, Standing, own_take, standing
 from dispatch.domain.moved import Moved
@@ -85,7 +86,7 @@ def _row(actor: Actor, seen: Whole, who: Standing, kind: Ask, data: Data, *, at:
         due_at = _finish(seen).due_at
         if due_at is not None and at > due_at:
             raise TooLate()
-        if not isinstance(until, datetime) or until <= (due_at or at):
+        if not isinstance(until, datetime) or not (due_at or at) < until <= at + LONGEST:
             raise wrong("until")
     if kind is Ask.PARK and (until is None or isinstance(until, datetime) or until <= at.date()):
         raise wrong("until")
@@ -242,7 +243,7 @@ async def _written(
         if await guarded(db, _as_seen(seen, at=at)) is None:
             return False
         if status is AskState.APPROVED and asked.kind == Ask.EXTENSION:
-            granted = {"until_at": _granted(seen, asked, data)}
+            granted = {"until_at": _granted(seen, asked, data, at=at)}
             if not await _extended(db, seen, granted["until_at"], at=at):
                 return False
     elif not await log.record(db, seen, [(moved, log.author(actor))], at=at):
@@ -266,17 +267,17 @@ async def _written(
     return await guarded(db, decided, [fact]) is not None
 
 
-def _granted(seen: Whole, asked: Any, data: Data) -> datetime:
+def _granted(seen: Whole, asked: Any, data: Data, *, at: datetime) -> datetime:
     """Until when an extension is granted.
 
     Raises:
         TooLate: there have been as many as there may be.
-        ValidationFailed: not an instant, or not later than the deadline that stands.
+        ValidationFailed: not an instant, not later than the deadline that stands, or more than a year ahead.
     """
     if seen.life.asked.get(Ask.EXTENSION, 0) >= (ASKS[Ask.EXTENSION].most or 0):
         raise TooLate()
     until, due_at = data.get("until") or asked.until_at, _finish(seen).due_at
-    if not isinstance(until, datetime) or (due_at is not None and until <= due_at):
+    if not isinstance(until, datetime) or not (due_at or at) < until <= at + LONGEST:
         raise wrong("until")
     return until
 

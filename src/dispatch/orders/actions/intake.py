@@ -14,6 +14,7 @@ from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, folded, guar
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
+from dispatch.domain.catalog import LONGEST
 from dispatch.domain.geo import Point, gcj02_to_wgs84
 from dispatch.domain.order import Flag, Level, Move, State
 from dispatch.domain.people import FILING_ROLES, Actor, Role
@@ -129,7 +130,7 @@ async def _context(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], c
 def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> dict[str, Any]:
     grant = actor.acting
     assert grant is not None
-    _check(data, found)
+    _check(data, found, at=at)
     linked = [line["grid_id"] for line in found.links]
     about = [Flag.ABOUT_PERSON] if Flag.ABOUT_PERSON in found.item_flags else []
     return {
@@ -195,7 +196,7 @@ def _beneficiary(actor: Actor, on_behalf: Mapping[str, Any] | None, found: Any) 
     }
 
 
-def _check(data: Mapping[str, Any], found: Any) -> None:
+def _check(data: Mapping[str, Any], found: Any, *, at: datetime) -> None:
     if found.item_code is None:
         raise ItemNotFound()
     if found.item_retired_at is not None:
@@ -204,15 +205,23 @@ def _check(data: Mapping[str, Any], found: Any) -> None:
         raise PlaceNotFound() if data.get("place_id") else PlaceRequired()
     if found.place_retired_at is not None:
         raise PlaceNotFound()
-    start, end = data.get("wanted_from"), data.get("wanted_to")
-    if start and end and end <= start:
-        raise wrong("wanted_to")
+    _check_window(data, at=at)
     if found.form is not None:
         error = next(iter(Draft202012Validator(found.form).iter_errors(data.get("answers") or {})), None)
         if error is not None:
             raise wrong(".".join(["answers", *map(str, error.absolute_path)]))
     elif data.get("answers"):
         raise wrong("answers")
+
+
+def _check_window(data: Mapping[str, Any], *, at: datetime) -> None:
+    """An agreed window ends after it begins, and within a year: beyond it is a plan, not a deadline."""
+    start, end = data.get("wanted_from"), data.get("wanted_to")
+    if start and end and end <= start:
+        raise wrong("wanted_to")
+    for name in ("wanted_from", "wanted_to"):
+        if data.get(name) and data[name] > at + LONGEST:
+            raise wrong(name)
 
 
 def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
