@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import working_time
+from benchmarks import sweep, working_time
 
-MEASUREMENTS = {"working_time": working_time.run}
+MEASUREMENTS = {"working_time": working_time.run, "sweep": sweep.run}
 
 
 def main() -> None:

@@ -150,10 +150,10 @@ ANSWER_LIMIT = Limit(Unit.WORKING_DAYS, 5)
 
 LATER_ROUNDS = 0.5
 """A redo's limits against the first round's: 夏阳 gives 3 working days for a second handling and 5 for the first, 大宁路
-3 of 5 (domain research §2.3); half, and at least one of its unit, is ours (ADR 0016)."""
+3 of 5 (domain research §2.3); half, and at least one of its unit, is ours (ADR 0019)."""
 
 LEAST_REMAINDER = 0.25
-"""What is left at least, of its limit, for handing out again what came back: nobody hands out in no time (ours, ADR 0016)."""
+"""What is left at least, of its limit, for handing out again what came back: nobody hands out in no time (ours, ADR 0019)."""
 
 
 def stage_limits(first_round: Mapping[str, Limit | None], round: int) -> dict[Clock, Limit | None]:

@@ -29,11 +29,13 @@ class Meanwhile(Exception):
 
 async def act_on_step(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
     """Do what a step of a clock brings about, if the clock still stands as the step knew it."""
+    level = Step(body["level"])
+    if level not in _DEEDS:
+        return
     seen = await queries.whole_of(db, tenant_id, UUID(body["order_id"]))
     run = _of(seen, body)
     if run is None or run.stopped_at is not None or run.paused_at is not None:
         return
-    level = Step(body["level"])
     try:
         if level is Step.BREACH:
             await _climb(db, tenant_id, seen, body, run)
@@ -70,6 +72,9 @@ async def _climb(db: AsyncConnection, tenant_id: int, seen: Whole, body: Mapping
     waits = ladder(basis.urgency, run.due_at, basis.calendar)
     await firing.arm(db, tenant_id, body, waits, loud=basis.loud)
 
+
+_DEEDS = frozenset({Step.BREACH, Step.URGE, Step.SUPERVISE, Step.ACT})
+"""Steps that do something; the others are only told."""
 
 _PRESSES = {Step.URGE: Move.URGE, Step.SUPERVISE: Move.SUPERVISE}
 

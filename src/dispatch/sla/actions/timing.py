@@ -138,13 +138,17 @@ def _update(tenant_id: int, order_id: UUID, change: Change, terms: Terms, basis:
     assert before is not None
     measured = _measured(after, terms, basis)
     values: dict[str, Any] = {name: measured[name] for name in ("pauses", "paused_at")}
-    if (before.due_at, before.limit, before.dated) != (after.due_at, after.limit, after.dated):
+    if _measure(before) != _measure(after):
         values = measured
         if before.limit == after.limit:
             del values["policy"]  # it still has its limit from where it had it
     if after.stopped_at is not None:
         values |= {"stopped_at": after.stopped_at, "reason": after.reason, "outcome": _outcome(change)}
     return _of(before, tenant_id, order_id).values(**values)
+
+
+def _measure(run: Run) -> tuple[Any, ...]:
+    return (run.due_at, run.provisional, run.limit, run.dated)
 
 
 def _of(run: Run, tenant_id: int, order_id: UUID) -> Update:
