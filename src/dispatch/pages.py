@@ -29,6 +29,7 @@ from dispatch.domain.order import (
     category,
 )
 from dispatch.domain.people import ROLE_LABELS, Role
+from dispatch.domain.sla import CLOCK_LABELS, CLOCKS, Clock, Outcome, Step
 from dispatch.domain.year_view import drawn
 from dispatch.settings import Settings
 from dispatch.sla import shipped
@@ -149,6 +150,37 @@ FACT_WORDS = {
 }
 
 
+CLOCK_WORDS = {
+    Clock.ACCEPT: "until it is taken in, refused or asked about",
+    Clock.DISPATCH: "until it is handed out",
+    Clock.TAKE: "until enough have taken it",
+    Clock.CONTACT: "until a taker first reaches for the resident",
+    Clock.FINISH: "until the work has ended",
+    Clock.LEVEL: "until the level it was brought to has ruled",
+    Clock.EVALUATE: "until a verdict is given; in the end it closes without",
+    Clock.REVIEW: "until an unhappy verdict is answered",
+    Clock.ANSWER: "until the filer answers; in the end it is withdrawn",
+    Clock.PAUSE: "until the review date; then it goes on",
+    Clock.EXPIRY: "as long as a dispatch or an offer stands; then it lapses",
+}
+
+STEP_WORDS = {
+    Step.WARN_50: ("过半提醒", "half of the time is used: the owner is told"),
+    Step.WARN_80: ("八成提醒", "four fifths are used: the owner is told"),
+    Step.BREACH: ("超时", "the time is over: the owner and those above are told"),
+    Step.URGE: ("催办", "nothing was heard of the owner since: the system urges"),
+    Step.SUPERVISE: ("督办", "still nothing: the system supervises, the street is told"),
+    Step.REMIND: ("提醒", "the filer is reminded"),
+    Step.ACT: ("到期处理", "the system does what the end of the time brings"),
+}
+
+OUTCOME_WORDS = {
+    Outcome.ON_TIME: ("按时", "stopped at its due or before"),
+    Outcome.LATE: ("超时", "stopped after its due"),
+    Outcome.EXCLUDED: ("不计", "ended before its aim; the reason stands beside it"),
+}
+
+
 def pages(root: Path) -> dict[Path, str]:
     """Every generated page, by its path under ``root``; pages with a hand-written part keep it."""
     docs = root / "docs"
@@ -251,6 +283,15 @@ def life_of_an_order() -> str:
             "",
             *_table(["kind", "label", "while", "who asks", "decided by", "from the second on"], asks),
             "",
+            "## Clocks",
+            "",
+            "From `domain/sla.py`; [clocks.md](clocks.md) says what follows from them.",
+            "",
+            *_table(
+                ["clock", "label", "starts with the commit of", "stops at", "owner", "limit"],
+                [[f"`{c}`", CLOCK_LABELS[c], r.starts, r.stops, r.owner, r.limit] for c, r in CLOCKS.items()],
+            ),
+            "",
         ]
     )
 
@@ -289,6 +330,9 @@ def words() -> str:
         ("Dispatches", [[d, *DISPATCH_WORDS[d]] for d in DispatchState]),
         ("Targets of a dispatch", [[t, *TARGET_WORDS[t]] for t in TargetState]),
         ("Facts", [[f, *FACT_WORDS[f]] for f in Fact]),
+        ("Clocks", [[c, CLOCK_LABELS[c], CLOCK_WORDS[c]] for c in Clock]),
+        ("Steps of a clock", [[t, *STEP_WORDS[t]] for t in Step]),
+        ("Verdicts of a clock", [[o, *OUTCOME_WORDS[o]] for o in Outcome]),
         ("Relations", [[r, *RELATION_WORDS[r].split(": ", 1)] for r in Relation]),
     ]
     lines = []

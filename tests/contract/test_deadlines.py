@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -346,3 +347,36 @@ async def test_every_viewer_reads_the_deadlines_and_nobody_else(hands: Hands, cl
     assert (strange.status_code, strange.json()["code"]) == (404, "ORDER_NOT_FOUND")
     to_resident = next(i for i in await items(hands, order, "resident-1") if i["clock"] == "contact")
     assert UUID(to_resident["owner"]["id"]) == hands.town["member-1"].id
+
+
+def _drawn(item: dict[str, Any]) -> str:
+    """A clock as the page shows it."""
+
+    def local(wire: str) -> str:
+        return f"{at(wire):%m-%d %a %H:%M}"
+
+    head = (
+        f"`{item['clock']}` of {item['owner']['name']}, {item['limit_seconds']:.0f} s: from "
+        f"{local(item['started_at'])}, due **{local(item['due_at'])}**, {item['remaining_seconds']:.0f} s left."
+    )
+    lines = [
+        f"| {local(s['from'])} | {local(s['to'])} | {'yes' if s['counted'] else ''} | {s['reason']} |"
+        for s in item["segments"]
+    ]
+    return "\n".join([head, "", "| from | to | counts | reason |", "| --- | --- | --- | --- |", *lines])
+
+
+async def test_the_page_shows_what_the_service_says(hands: Hands, clock: Clock):
+    clock.now = datetime.fromisoformat("2026-11-27T10:00+08:00")
+    order = await hands.file(item_code=MEAL)
+    await hands.move("dispatcher-1", order, "accept")
+    await hands.move("dispatcher-1", order, "dispatch", mode="open")
+    await hands.move("member-1", order, "take")
+    clock.now = datetime.fromisoformat("2026-11-30T15:00+08:00")
+    asked = await ask(hands, "member-1", order, "park", until="2026-12-20")
+    assert (await decide(hands, "street-1", asked)).status_code == 200
+    clock.now = datetime.fromisoformat("2026-12-02T09:30+08:00")
+    await hands.move("dispatcher-1", order, "resume")
+    page = (Path(__file__).parents[2] / "docs" / "clocks.md").read_text(encoding="utf-8")
+    drawn = _drawn((await of(hands, order, "finish"))[0])
+    assert drawn in page, drawn
