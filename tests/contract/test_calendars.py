@@ -1,5 +1,6 @@
 """A tenant's calendar over HTTP and in the database: versions, imports, what stands in memory."""
 
+import asyncio
 from datetime import date, timedelta
 from uuid import uuid4
 
@@ -100,13 +101,19 @@ async def test_a_replacement_names_the_version_that_it_saw(hands: Hands):
     assert (blind.status_code, blind.json()["errors"][0]["loc"]) == (422, ["header", "If-Match"])
 
 
-async def test_of_two_replacements_of_one_version_one_wins(hands: Hands, app, database: Database):
-    async with database.reading() as db:
-        draft = actions.drafted(await queries.calendar_row(db, hands.town.tenant_id))
-    async with database.writing() as db:
-        await actions.replace(db, hands.town.tenant_id, draft, seen=1, cause="edited", at=T0)
-    late = await put(hands, whole())
-    assert (late.status_code, late.json()["code"]) == (412, "CHANGED_MEANWHILE")
+async def test_of_many_replacements_at_once_one_wins(hands: Hands):
+    answers = await asyncio.gather(*(put(hands, whole()) for _ in range(6)))
+    told = sorted((answer.status_code, answer.json().get("code", "")) for answer in answers)
+    assert told == [(200, "")] + [(412, "CHANGED_MEANWHILE")] * 5
+    assert await facts(hands.town) == [{"version": 2, "scope": "provisional"}]
+
+
+async def test_the_same_request_many_times_at_once_replaces_once(hands: Hands):
+    key = {"Idempotency-Key": uuid4().hex}
+    answers = await asyncio.gather(*(put(hands, whole(), **key) for _ in range(6)))
+    assert {(answer.status_code, answer.json()["version"]) for answer in answers} == {(200, 2)}
+    assert sum("Idempotency-Replayed" in answer.headers for answer in answers) == 5
+    assert await facts(hands.town) == [{"version": 2, "scope": "provisional"}]
 
 
 async def test_the_same_request_again_replaces_nothing_again(hands: Hands):

@@ -126,6 +126,12 @@ def test_limits_of_a_policy_scale_unless_it_names_an_urgency():
     assert choose(Policies(1, (named,)), case(Urgency.U2))["dispatch"].limit == Limit(H, 8)
 
 
+def test_no_table_makes_a_limit_longer_than_any_may_be():
+    table = dict.fromkeys(range(-3, 4), 16.0)
+    months = Policy("m", "月", {"dispatch": Limit(H, 8000)}, item_code="0102")
+    assert choose(Policies(1, (months,), table), case(Urgency.U4))["dispatch"].limit == Limit(H, 366 * 24)
+
+
 @pytest.mark.parametrize(
     ("rules", "where"),
     [

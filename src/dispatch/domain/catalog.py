@@ -84,8 +84,10 @@ class Limit:
             raise ValueError(f"{self.unit} needs an amount > 0")
 
     def scaled(self, factor: float) -> "Limit":
-        """The same limit made longer or shorter; what is no length of time stays."""
-        return self if self.amount is None else Limit(self.unit, _plain(self.amount * factor))
+        """The same limit made longer (up to ``LONGEST``) or shorter; what is no length of time stays."""
+        if self.amount is None:
+            return self
+        return Limit(self.unit, _plain(min(self.amount * factor, LONGEST.days * 24)))
 
     def wire(self) -> dict[str, Any]:
         """``{"unit": "h", "amount": 24}`` or ``{"unit": "appointment"}``."""

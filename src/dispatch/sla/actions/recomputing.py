@@ -1,7 +1,7 @@
 """Deadlines of open clocks, measured again by another calendar or by other limits."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import items
 from dispatch.domain.planning import Change, remeasured
-from dispatch.domain.sla import Clock
+from dispatch.domain.sla import Basis, Clock
 from dispatch.places.queries import ids_of
 from dispatch.places.tables import places
 from dispatch.sla.actions import timing
@@ -56,9 +56,10 @@ async def recompute(
     wanted, moved = list(order_ids), list[Moved]()
     for first in range(0, len(wanted), BATCH):
         running = clocks.c.stopped_at.is_(None)
-        for row in await clocks_of(db, tenant_id, wanted[first : first + BATCH], running):
-            terms = terms_of(row)
-            basis = basis_of(rules or await rules_for(db, tenant_id, row), terms)
+        rows = await clocks_of(db, tenant_id, wanted[first : first + BATCH], running)
+        judge = Judge(rules or await rules_for(db, tenant_id, rows[0] if rows else None))
+        for row in rows:
+            terms, basis = judge.of(row)
             change = remeasured(run_of(row._mapping), basis, at, limits=limits)
             if change is None:
                 continue
@@ -101,8 +102,26 @@ async def clocks_of(
     return (await db.execute(rows)).all()
 
 
-def terms_of(row: Any) -> Terms:
-    """What the order of such a row brings to the judgement."""
+class Judge:
+    """By what the orders of such rows are judged under some rules: worked out once for all that are alike."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._known: dict[tuple[Any, ...], tuple[Terms, Basis]] = {}
+
+    def of(self, row: Any) -> tuple[Terms, Basis]:
+        """What the order brings, and its limits and calendar."""
+        alike = (row.item_code, row.urgency, row.round, row.place_id)
+        if alike not in self._known:
+            terms = _terms(row)
+            self._known[alike] = terms, basis_of(self._rules, terms)
+        terms, basis = self._known[alike]
+        if row.appointment == terms.appointment:
+            return terms, basis
+        return replace(terms, appointment=row.appointment), replace(basis, appointment=row.appointment)
+
+
+def _terms(row: Any) -> Terms:
     return Terms(
         item_code=row.item_code,
         limits=row.item_limits,

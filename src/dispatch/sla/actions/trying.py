@@ -11,14 +11,13 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.domain.calendar import Calendar
 from dispatch.domain.planning import deadline
 from dispatch.domain.policy import Policies
 from dispatch.domain.running import Run
 from dispatch.domain.sla import Outcome
 from dispatch.sla import queries
-from dispatch.sla.actions.recomputing import BATCH, Moved, clocks_of, open_orders, recompute, terms_of
-from dispatch.sla.queries import Rules, basis_of, run_of
+from dispatch.sla.actions.recomputing import BATCH, Judge, Moved, clocks_of, open_orders, recompute
+from dispatch.sla.queries import Rules, run_of
 from dispatch.sla.tables import clocks
 
 JUDGED = frozenset({Outcome.ON_TIME, Outcome.LATE})
@@ -53,15 +52,13 @@ async def on_closed(
     Each clock is measured by the calendar that it was judged by, so that only the policies make a difference.
     """
     tried = Tried()
-    calendars: dict[int, Calendar] = {}
+    judges: dict[int, Judge] = {}
     after: UUID | None = None
     while ids := await _closed(db, tenant_id, since, until, after):
         rows = await clocks_of(db, tenant_id, ids, clocks.c.outcome.in_(JUDGED))
-        for version in {row.calendar for row in rows} - calendars.keys():
-            calendars[version] = await queries.calendar_at(db, tenant_id, version)
-        await asyncio.to_thread(
-            _judge, tried, rows, policies, calendars
-        )  # a month is some seconds of arithmetic
+        for version in {row.calendar for row in rows} - judges.keys():
+            judges[version] = Judge(Rules(await queries.calendar_at(db, tenant_id, version), policies))
+        await asyncio.to_thread(_judge, tried, rows, judges)  # a month is some seconds of arithmetic
         tried.orders += len(ids)
         after = ids[-1]
     return tried
@@ -84,12 +81,12 @@ async def _closed(
     return list((await db.execute(found)).scalars())
 
 
-def _judge(tried: Tried, rows: Sequence[Any], policies: Policies, calendars: Mapping[int, Calendar]) -> None:
+def _judge(tried: Tried, rows: Sequence[Any], judges: Mapping[int, Judge]) -> None:
     for row in rows:
         run = run_of(row._mapping)
         if run.dated or run.stopped_at is None:
             continue
-        basis = basis_of(Rules(calendars[row.calendar], policies), terms_of(row))
+        _, basis = judges[row.calendar].of(row)
         due = deadline(replace(run, limit=basis.limits.get(run.clock)), basis)
         due_at = due.due_at if due else None
         if due_at != run.due_at:
