@@ -117,7 +117,10 @@ async def test_only_open_orders_too_is_told(hands: Hands):  # 19
         ([policy("a", item_code="9999")], ["items", 0, "item_code"]),
         ([policy("a", place_id=str(uuid4()))], ["items", 0, "place_id"]),
         ([policy("a", limits={})], ["items", 0, "limits"]),
-        ([policy("a", limits={"dispatch": {"unit": "wd", "amount": 8000}})], ["items", 0, "limits"]),
+        (
+            [policy("a", limits={"dispatch": {"unit": "wd", "amount": 8000}})],
+            ["items", 0, "limits", "dispatch"],
+        ),
         ([policy("a", limits={"dispatch": {"unit": "h"}})], ["items", 0, "limits", "dispatch"]),
         (
             [policy("a", limits={"dispatch": {"unit": "h", "amount": 0}})],
@@ -136,3 +139,16 @@ async def test_policies_without_sense_change_nothing(hands: Hands, items, loc): 
 def test_every_stage_may_be_set_over_http():
     limits = PolicyIn.model_fields["limits"].annotation
     assert limits.__args__[0].__args__ == STAGES
+
+
+async def test_a_limit_that_the_calendar_cannot_follow_is_refused(hands: Hands):
+    week = {
+        "weekly": [["09:00-09:01"], *[[]] * 6],
+        "days": [],
+        "known_until": "2026-12-31",
+        "apply_to": "future",
+    }
+    headers = hands.town["admin-1"].headers | {"If-Match": '"1"'}
+    assert (await hands.client.put("/v1/calendar", json=week, headers=headers)).status_code == 200
+    refused = await put(hands, [policy("a", limits={"dispatch": {"unit": "wh", "amount": 200}})])
+    assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, ["body", "items", 0, "limits"])
