@@ -36,6 +36,7 @@ from dispatch.orders.tables import (
     takes,
 )
 from dispatch.people.tables import accounts, bodies
+from dispatch.places.queries import ids_of
 from dispatch.places.tables import places
 from dispatch.sla.queries import Terms, run_of
 from dispatch.sla.tables import clocks
@@ -248,7 +249,7 @@ def terms_of(whole: Whole, moves: Iterable[Moved] = ()) -> Terms:
         own=own,
         urgency=order.get("urgency", row.urgency),
         round=order.get("round", row.round),
-        places=tuple(UUID(part) for part in row.place_path.strip("/").split("/")),
+        places=ids_of(row.place_path),
         appointment=row.wanted_to or row.wanted_from,
     )
 
@@ -281,13 +282,12 @@ def _life(row: Any, lists: Mapping[str, list[Line]]) -> Life:
     dispatched = [_dispatch(line, lists["targets"]) for line in lists["dispatches"]]
     rating = _standing_rating(row, lists["ratings"])
     merged = row.state == State.MERGED
-    path = row.place_path.strip("/").split("/")
     return Life(
         id=row.id,
         state=State(row.state),
         version=row.version,
         round=row.round,
-        place=frozenset(UUID(part) for part in path)
+        place=frozenset(ids_of(row.place_path))
         | {p for p in (row.street_id, row.community_id, row.grid_id) if p},
         filer_id=row.filer_id,
         beneficiary_id=row.beneficiary_id,
@@ -401,6 +401,3 @@ def _verdict(line: Line, lines: list[Line]) -> Verdict:
         line["revision"],
         bool(line["follow_up"]),
     )
-
-
-__all__ = ["LISTS", "NEWEST", "ROW", "SOURCE", "Line", "Whole", "hanging", "number", "wholes"]

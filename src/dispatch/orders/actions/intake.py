@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from jsonschema import Draft202012Validator
 from sqlalchemy import and_, func, select
@@ -34,6 +33,7 @@ from dispatch.orders.actions.performing import ATTEMPTS, Call, Done
 from dispatch.orders.tables import counters, orders
 from dispatch.people.queries import proof, proven
 from dispatch.people.tables import accounts
+from dispatch.places.queries import ids_of
 from dispatch.places.tables import place_links, places
 from dispatch.sla.actions import timing
 from dispatch.sla.queries import Terms, basis_for, standing
@@ -247,7 +247,7 @@ async def _timed(db: AsyncConnection, row: dict[str, Any], found: Any, *, at: da
         own=found.urgency,
         urgency=row["urgency"],
         round=1,
-        places=tuple(UUID(part) for part in found.place_path.strip("/").split("/")),
+        places=ids_of(found.place_path),
         appointment=row["wanted_to"] or row["wanted_from"],
     )
     basis = await basis_for(db, row["tenant_id"], terms, found)
