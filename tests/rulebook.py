@@ -59,7 +59,7 @@ def by_hand(state: State, move: Move, who: Standing) -> bool:
     sources, roles, relations = BY_HAND[move.value]
     if state not in sources.split():
         return False
-    system_too = {"release", "rate", "redo", "cancel", "resume"} - {"rate"}
+    system_too = {"release", "redo", "cancel", "resume", "urge", "supervise"}
     by_system = Role.SYSTEM in who.roles and (
         move in SYSTEM_MOVES or (move.value in system_too and not (move is M.RESUME and state is S.ESCALATED))
     )

@@ -35,6 +35,7 @@ KEYLESS = {
     "refresh_session": "the token is the key",
     "logout": "safe to repeat",
     "give_phone": "WeChat's code is good once, and is the key",
+    "preview_policies": "changes nothing",
 }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    exists,
     func,
     literal,
     or_,
@@ -23,12 +24,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.domain.order import LIVE, UNDERWAY, AskState, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OrderNotFound, RequestNotFound
+from dispatch.domain.sla import WAITS
 from dispatch.orders import visibility
 from dispatch.orders.tables import order_recusals, order_steps, orders, requests
 from dispatch.orders.visibility import below, visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
 from dispatch.people.queries import proof, prove, proven
 from dispatch.people.tables import accounts
+from dispatch.sla.queries import standing
+from dispatch.sla.tables import clocks
 
 LAG = timedelta(seconds=2)
 """``updated_since`` stays this far behind, so that no transaction that was slower is skipped."""
@@ -56,9 +60,10 @@ async def whole(
         OrderNotFound: unknown, or none of the actor's business.
         TokenRevoked: the actor's grants have changed.
     """
-    columns = [column.label(name) for name, column in (also or {}).items()]
+    columns: list[ColumnElement[Any]] = [column.label(name) for name, column in (also or {}).items()]
     visible = or_(*visibility.branches(actor))
-    statement = WHOLE.add_columns(proof(actor).label("proof"), visible.label("visible"), *columns).where(
+    columns += [proof(actor).label("proof"), visible.label("visible"), *standing(actor.tenant.id)]
+    statement = WHOLE.add_columns(*columns).where(
         orders.c.tenant_id == actor.tenant.id, orders.c.id == order_id
     )
     if not hidden:
@@ -69,6 +74,15 @@ async def whole(
         raise OrderNotFound()
     proven(actor, row.proof)
     return Whole(row, {name: getattr(row, name) for name in LISTS}), row
+
+
+async def whole_of(db: AsyncConnection, tenant_id: int, order_id: UUID) -> Whole:
+    """One order with all that hangs on it, for the service itself."""
+    statement = WHOLE.add_columns(*standing(tenant_id)).where(
+        orders.c.tenant_id == tenant_id, orders.c.id == order_id
+    )
+    row = (await db.execute(statement)).one()
+    return Whole(row, {name: getattr(row, name) for name in LISTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,7 @@ class Wanted:
     created_from: datetime | None = None
     created_to: datetime | None = None
     updated_since: datetime | None = None
+    overdue: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +122,7 @@ def _view(
     return visibility.branches(actor), []
 
 
-def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
+def _filters(wanted: Wanted, at: datetime) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.states:
         found.append(orders.c.state.in_(wanted.states))
@@ -126,7 +141,21 @@ def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(orders.c.created_at >= wanted.created_from)
     if wanted.created_to:
         found.append(orders.c.created_at < wanted.created_to)
+    if wanted.overdue is not None:
+        late = overdue(at)
+        found.append(late if wanted.overdue else ~late)
     return found
+
+
+def overdue(at: datetime) -> ColumnElement[bool]:
+    """Whether somebody's time for the order is over (``Run.overdue`` in SQL)."""
+    return exists().where(
+        clocks.c.tenant_id == orders.c.tenant_id,
+        clocks.c.order_id == orders.c.id,
+        clocks.c.stopped_at.is_(None),
+        clocks.c.clock.notin_(WAITS),
+        clocks.c.due_at < func.coalesce(clocks.c.paused_at, literal(at, clocks.c.due_at.type)),
+    )
 
 
 async def page(
@@ -174,7 +203,7 @@ def _list(
     )
     pages = [
         select(orders.c.id)
-        .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *_filters(wanted), *keyset)
+        .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *_filters(wanted, at), *keyset)
         .order_by(*order)
         .limit(limit + 1)
         for way in ways
@@ -189,7 +218,7 @@ def _harvest(
 ) -> Select[Any]:
     """Everything that changed since, seen or once seen; what is not (or no longer) in the list comes as gone."""
     ways, conditions = _view(actor, wanted.view, at)
-    matches = and_(or_(*ways), *conditions, *_filters(wanted)) if ways else literal(False)
+    matches = and_(or_(*ways), *conditions, *_filters(wanted, at)) if ways else literal(False)
     by = (orders.c.updated_at, orders.c.id)
     changed = [orders.c.updated_at >= wanted.updated_since, orders.c.updated_at <= at - LAG]
     keyset = [] if after is None else [tuple_(*by) > tuple_(*after)]

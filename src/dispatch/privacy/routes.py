@@ -111,13 +111,13 @@ async def _recusals(db: AsyncConnection, caller: Actor, order_id: UUID) -> Recus
     )
 
 
-@router.get("/policies/current")
+@router.get("/privacy-policies/current")
 async def get_policy(db: Reading, caller: Caller) -> PolicyOut:
     """隐私政策: what people are told, in its current words, and what their data is asked for."""
     return await _policy(db, caller)
 
 
-@router.post("/policies", responses=responses(RoleForbidden))
+@router.post("/privacy-policies", responses=responses(RoleForbidden))
 async def publish_policy(db: Writing, caller: Caller, now: Now, body: PolicyIn) -> PolicyOut:
     """Publish the next version; consents to an earlier one are outdated. An admin of the whole tenant."""
     await consenting.publish(db, caller, body.title, body.text, at=now)
