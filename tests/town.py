@@ -12,6 +12,7 @@ from dispatch import clock
 from dispatch.catalog.actions import load_defaults
 from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
+from dispatch.db.sealed import private
 from dispatch.domain.people import Role
 from dispatch.people.tables import accounts, bodies, body_people, grants, members
 from dispatch.people.tokens import Claims, write_token
@@ -120,7 +121,7 @@ class Town:
             accounts,
             id=id,
             login=login,
-            name=login,
+            name=private(self.tenant_id, login),
             home_place_id=home,
             grants_version=1,
             created_at=since,

@@ -22,7 +22,9 @@ from sqlalchemy.exc import OperationalError
 from dispatch import admin, clock, doctor, log, pages
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
+from dispatch.db import sealed
 from dispatch.db.engine import open_database
+from dispatch.db.rotation import rotate
 from dispatch.demo import cast
 from dispatch.demo.seed import seed
 from dispatch.jobs.relay import relay
@@ -186,6 +188,37 @@ def docs(
         pages.write(root)
     elif differences := pages.differences(root):
         sys.exit(f"not what the code says: {', '.join(differences)}; run make docs")
+
+
+keys = typer.Typer(no_args_is_help=True, help="Keys that seal personal data in the database.")
+cli.add_typer(keys, name="keys")
+
+
+@keys.command("new")
+def new_data_key() -> None:
+    """Print a fresh key for DISPATCH_DATA_KEYS."""
+    sys.stdout.write(f"{sealed.new_key()}\n")
+
+
+@keys.command("rotate")
+def rotate_keys(
+    everything: Annotated[
+        bool, typer.Option(help="Also what is under the current key: after the look-up key was changed.")
+    ] = False,
+) -> None:
+    """Seal with the current key what is under older keys or lies in the open; the service may run."""
+    settings = Settings()
+    log.configure(settings)
+    count = asyncio.run(_rotate(settings, everything=everything))
+    sys.stdout.write(f"{count}\n")
+
+
+async def _rotate(settings: Settings, *, everything: bool) -> int:
+    database = open_database(settings)
+    try:
+        return await rotate(database, everything=everything)
+    finally:
+        await database.close()
 
 
 def main() -> None:

@@ -9,7 +9,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 DEVELOPMENT_KEY = "development-only-key-never-in-production"
+DEVELOPMENT_DATA_KEYS = "dev:ZGV2ZWxvcG1lbnQtb25seS1uZXZlci1wcm9kdWN0aW8="
+DEVELOPMENT_LOOKUP_KEY = "development-only-lookup-key-never-in-production"
 SHORTEST_KEY_BYTES = 32  # RFC 7518 §3.2: an HS256 key has at least the size of the hash
+
+_DATA_KEY = re.compile(r"[a-z0-9]{1,16}:[A-Za-z0-9+/]{43}=")
 
 
 class WechatApp(BaseModel):
@@ -129,6 +133,16 @@ class Settings(BaseSettings):
         6000, ge=0, description="Requests a minute of one account, per process; 0 is no limit."
     )
 
+    data_keys: SecretStr = Field(
+        SecretStr(DEVELOPMENT_DATA_KEYS),
+        description="Keys that seal phones, addresses and names: `id:base64 of 32 bytes`, the current one first, "
+        "older ones behind commas until `dispatch keys rotate` has run.",
+    )
+    lookup_key: SecretStr = Field(
+        SecretStr(DEVELOPMENT_LOOKUP_KEY),
+        description="Key of the hashes by which phones are found; 32 bytes or more, kept secret and kept for good.",
+    )
+
     body_limit_bytes: int = Field(
         262_144, ge=1024, le=64 * 1024 * 1024, description="Largest request body, bytes; above it 413."
     )
@@ -173,6 +187,25 @@ class Settings(BaseSettings):
             raise ValueError(f"DISPATCH_SESSION_KEY must have at least {SHORTEST_KEY_BYTES} bytes")
         return key
 
+    @field_validator("lookup_key")
+    @classmethod
+    def _lookup_key_is_long_enough(cls, key: SecretStr) -> SecretStr:
+        if len(key.get_secret_value().encode()) < SHORTEST_KEY_BYTES:
+            raise ValueError(f"DISPATCH_LOOKUP_KEY must have at least {SHORTEST_KEY_BYTES} bytes")
+        return key
+
+    @field_validator("data_keys")
+    @classmethod
+    def _data_keys_are_keys(cls, keys: SecretStr) -> SecretStr:
+        parts = [part.strip() for part in keys.get_secret_value().split(",")]
+        if not all(_DATA_KEY.fullmatch(part) for part in parts) or len(
+            {part.partition(":")[0] for part in parts}
+        ) != len(parts):
+            raise ValueError(
+                "DISPATCH_DATA_KEYS must be <id>:<base64 of 32 bytes>, ids of a-z and 0-9, each once"
+            )
+        return keys
+
     @field_validator("session_keys_retired")
     @classmethod
     def _old_keys_are_long_enough(cls, keys: list[SecretStr]) -> list[SecretStr]:
@@ -190,6 +223,10 @@ class Settings(BaseSettings):
             raise ValueError("DISPATCH_DEMO and DISPATCH_PRODUCTION exclude each other")
         if self.production and self.session_key.get_secret_value() == DEVELOPMENT_KEY:
             raise ValueError("DISPATCH_SESSION_KEY must be set in production")
+        if self.production and DEVELOPMENT_DATA_KEYS in self.data_keys.get_secret_value():
+            raise ValueError("DISPATCH_DATA_KEYS must be set in production")
+        if self.production and self.lookup_key.get_secret_value() == DEVELOPMENT_LOOKUP_KEY:
+            raise ValueError("DISPATCH_LOOKUP_KEY must be set in production")
         if self.production:
             self._no_half_measures()
         return self

@@ -28,6 +28,9 @@ from dispatch.orders import routes as orders
 from dispatch.people import identity as people_identity
 from dispatch.people import routes as people
 from dispatch.places import routes as places
+from dispatch.privacy import reactions as privacy_reactions
+from dispatch.privacy import routes as privacy
+from dispatch.privacy import timers as privacy_timers
 from dispatch.ratings import routes as ratings
 from dispatch.settings import Settings, WechatApp
 from dispatch.web.deps import Identity
@@ -46,6 +49,7 @@ ROUTERS: Sequence[APIRouter] = (
     dispatching.router,
     ratings.router,
     notice_routes.router,
+    privacy.router,
 )
 
 DEMO_ROUTERS: Sequence[APIRouter] = (demo.router,)
@@ -58,8 +62,8 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.ORDER_MOVED: (notices.tell_of_move,),
     Fact.REQUEST_ASKED: (notices.tell_deciders,),
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
-    Fact.PHONE_WITHDRAWN: (auth_reactions.forget_phone,),
-    Fact.IDENTITY_ENDED: (auth_reactions.forget_identity,),
+    Fact.PHONE_WITHDRAWN: (auth_reactions.forget_phone, privacy_reactions.phone_withdrawn),
+    Fact.IDENTITY_ENDED: (auth_reactions.forget_identity, privacy_reactions.phone_withdrawn),
 }
 """What follows from a fact. Each may be told twice and must then do nothing."""
 
@@ -71,6 +75,9 @@ async def _relay(database: Database, at: datetime) -> None:
 JOBS: Sequence[Every] = (
     Every("outbox.relay", 1.0, _relay),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
+    Every("privacy.exports", 5.0, privacy_timers.make_exports),
+    Every("privacy.deletions", 600.0, privacy_timers.finish_deletions),
+    Every("privacy.keeping", 21_600.0, privacy_timers.keep_no_longer),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
     Every("auth.forget", 3600.0, auth_timers.forget),
 )

@@ -26,6 +26,8 @@ from tests.town import T0, Hands, found
 PRODUCTION = {
     "DISPATCH_PRODUCTION": "true",
     "DISPATCH_SESSION_KEY": "k" * 32,
+    "DISPATCH_DATA_KEYS": f"k1:{'A' * 43}=",
+    "DISPATCH_LOOKUP_KEY": "l" * 32,
     "DISPATCH_TRUSTED_HOSTS": '["dispatch.example.cn"]',
 }
 
@@ -45,6 +47,7 @@ async def test_a_fresh_database_is_well_but_for_what_is_not_set_up(
     assert told(await doctor.examine(clock.now())) == {
         "settings": "ok",
         "keys": "ok",
+        "seal": "ok",
         "wechat": "warn",
         "database": "ok",
         "clock": "ok",

@@ -19,6 +19,15 @@ SRC = ROOT / "src" / "dispatch"
 FILES = sorted(SRC.rglob("*.py"))
 KEYLESS = {
     "read_notices": "safe to repeat",
+    "reveal_order": "each look is recorded",
+    "recuse": "safe to repeat",
+    "end_recusal": "safe to repeat",
+    "publish_policy": "the same words publish nothing",
+    "give_consent": "safe to repeat",
+    "withdraw_consent": "safe to repeat",
+    "ask_export": "the pending one is found",
+    "correct_data": "safe to repeat",
+    "delete_me": "the pending one is found",
     "login_with_wechat": "signing in takes no key",
     "login_with_password": "signing in takes no key",
     "start_oidc": "signing in takes no key",
@@ -85,6 +94,9 @@ def test_orders_are_selected_where_visibility_is_applied():
         "orders/queries.py": "its branches, paged one by one; children and steps for the service itself",
         "orders/whole.py": "the columns that queries restricts",
         "notices/reactions.py": "the service tells whoever is concerned",
+        "privacy/actions/erasing.py": "what is about a person who asked to be forgotten",
+        "privacy/actions/exporting.py": "what is the person's own, for the file",
+        "privacy/queries.py": "what keeps a person from being forgotten, and whose time is over",
         "dispatching/actions/taking.py": "state and version under the dispatch's lock, already judged",
     }
     found = {path.relative_to(SRC).as_posix() for path in FILES if list(selects_orders(path.read_text()))}
@@ -129,7 +141,11 @@ def test_every_chapter_has_its_scope_but_those_that_no_key_may_enter():
 
     tags = {tag for _, _, operation in operations() if operation.get("security") for tag in operation["tags"]}
     assert all(len(operation["tags"]) == 1 for _, _, operation in operations())
-    assert tags - set(AREAS) == {"auth", "grants"}  # a key neither signs in nor hands out roles
+    assert tags - set(AREAS) == {
+        "auth",
+        "grants",
+        "privacy",
+    }  # a key neither signs in, nor hands out roles, nor reveals
 
 
 def test_every_move_of_the_rulebook_has_its_route():

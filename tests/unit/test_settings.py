@@ -3,8 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from dispatch.settings import DEVELOPMENT_KEY, Settings
+from dispatch.db.sealed import new_key
+from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_KEY, Settings
 
+KEY = DEVELOPMENT_DATA_KEYS.partition(":")[2]
 GOOD_KEY = "k" * 32
 
 
@@ -44,7 +46,25 @@ def test_production_refuses_the_development_key_and_the_demonstration():
     with pytest.raises(ValidationError, match="exclude each other"):
         Settings(production=True, demo=True, session_key=GOOD_KEY)
 
-    assert Settings(production=True, session_key=GOOD_KEY).production
+    with pytest.raises(ValidationError, match="DISPATCH_DATA_KEYS must be set"):
+        Settings(production=True, session_key=GOOD_KEY)
+    data_keys = f"k1:{new_key()},{DEVELOPMENT_DATA_KEYS}"
+    with pytest.raises(ValidationError, match="DISPATCH_DATA_KEYS must be set"):
+        Settings(production=True, session_key=GOOD_KEY, data_keys=data_keys)
+    with pytest.raises(ValidationError, match="DISPATCH_LOOKUP_KEY must be set"):
+        Settings(production=True, session_key=GOOD_KEY, data_keys=f"k1:{new_key()}")
+
+    good = {"session_key": GOOD_KEY, "data_keys": f"k1:{new_key()}", "lookup_key": GOOD_KEY}
+    assert Settings(production=True, **good).production
+
+
+@pytest.mark.parametrize("wrong", ["k1", "k1:abc", f"K1:{KEY}", f"k1:{KEY},k1:{KEY}"])
+def test_data_keys_of_another_form_are_refused_and_not_repeated(wrong: str):
+    with pytest.raises(ValidationError, match="DISPATCH_DATA_KEYS") as refused:
+        Settings(data_keys=wrong)
+    assert wrong not in str(refused.value)
+    with pytest.raises(ValidationError, match="DISPATCH_LOOKUP_KEY must have"):
+        Settings(lookup_key="short")
 
 
 def test_a_short_key_is_refused_everywhere_and_counted_in_bytes():

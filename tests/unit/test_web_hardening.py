@@ -184,7 +184,12 @@ def test_routes_with_a_measure_of_their_own_exist():
     assert set(PER_ROUTE) <= names
 
 
-GOOD = {"production": True, "session_key": "k" * 32}
+GOOD = {
+    "production": True,
+    "session_key": "k" * 32,
+    "data_keys": f"k1:{'A' * 43}=",
+    "lookup_key": "l" * 32,
+}
 
 
 @pytest.mark.parametrize(

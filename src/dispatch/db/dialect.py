@@ -33,6 +33,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
@@ -42,6 +43,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import JSON, TypeDecorator
 
+from dispatch.db.sealed import Sealed, keys_of, opened, with_tenant
 from dispatch.db.types import Instant
 
 # --- connections ----------------------------------------------------------------------------
@@ -262,7 +264,16 @@ class Folded(TypeDecorator[list[dict[str, Any]]]):
         if value is None:
             return []
         rows = json.loads(value) if isinstance(value, str | bytes) else value
-        return [{name: _READ[kind](row[name]) for name, kind in self.columns} for row in rows]
+        keys = keys_of(dialect)
+        return [
+            {
+                name: opened(keys, kind[len(_SEALED) :], row[name])
+                if kind.startswith(_SEALED)
+                else _READ[kind](row[name])
+                for name, kind in self.columns
+            }
+            for row in rows
+        ]
 
 
 def _instant(value: str | None) -> datetime | None:
@@ -281,8 +292,13 @@ _READ: dict[str, Any] = {
 }
 
 
+_SEALED = "sealed:"
+
+
 def _kind(column: ColumnElement[Any]) -> str:
     kind = column.type
+    if isinstance(kind, Sealed):
+        return f"{_SEALED}{kind.column}"
     if isinstance(kind, Uuid):
         return "id"
     if isinstance(kind, Instant):
@@ -301,6 +317,7 @@ def folded(rows: Select[Any], *outer: FromClause) -> ColumnElement[list[dict[str
         outer: tables of the enclosing select that ``rows`` refers to. They must be named: a select within
             FROM is not correlated by itself, and would quietly be joined with every row of them.
     """
+    rows = _openable(rows)
     inner = rows.correlate(*outer).subquery() if outer else rows.subquery()
     pairs: list[Any] = []
     for column in inner.columns:
@@ -308,6 +325,22 @@ def folded(rows: Select[Any], *outer: FromClause) -> ColumnElement[list[dict[str
     kinds = tuple((str(column.key), _kind(column)) for column in inner.columns)
     built = func.json_rows(*pairs, type_=Folded(kinds))
     return select(built).select_from(inner).scalar_subquery()
+
+
+def _openable(rows: Select[Any]) -> Select[Any]:
+    """The same rows, sealed columns with the tenant they are sealed for."""
+    columns = list(rows.selected_columns)
+    if not any(isinstance(column.type, Sealed) for column in columns):
+        return rows
+    return rows.with_only_columns(
+        *(
+            type_coerce(with_tenant(column), column.type).label(str(column.key))
+            if isinstance(column.type, Sealed)
+            else column
+            for column in columns
+        ),
+        maintain_column_froms=True,
+    )
 
 
 @compiles(_JsonRows, "sqlite")

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from dispatch.db import dialect
-from dispatch.settings import Settings
+from dispatch.db import dialect, sealed
+from dispatch.db.sealed import Keyring
+from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY, Settings
 
 
 class Database:
@@ -21,11 +22,19 @@ class Database:
         pool_size: connections kept (performance notes: two to four per core are enough).
         pool_wait_seconds: how long a request waits for a connection before 503.
         lock_wait_seconds: how long it waits for another transaction before 503.
+        keys: seal and open personal data; the development keys if none are given.
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = 8, pool_wait_seconds: float = 15.0, lock_wait_seconds: float = 5.0
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        pool_wait_seconds: float = 15.0,
+        lock_wait_seconds: float = 5.0,
+        keys: Keyring | None = None,
     ) -> None:
+        self.keys = keys or Keyring.read(DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY)
         self.url = make_url(url)
         sqlite = self.url.get_backend_name() == "sqlite"
         if sqlite and self.url.database in (None, "", ":memory:"):
@@ -43,12 +52,18 @@ class Database:
         dialect.tune(self._read.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
         if sqlite:
             writer = create_async_engine(
-                self.url, pool_size=1, max_overflow=0, pool_timeout=pool_wait_seconds
+                self.url,
+                pool_size=1,
+                max_overflow=0,
+                pool_timeout=pool_wait_seconds,
+                hide_parameters=True,
             )
             dialect.tune(writer.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
             self._write: AsyncEngine = writer.execution_options(sqlite_begin="IMMEDIATE")
         else:
             self._write = self._read
+        for engine in self.engines:
+            sealed.install(engine.sync_engine, self.keys)
 
     @property
     def engines(self) -> tuple[AsyncEngine, ...]:
@@ -81,6 +96,7 @@ def open_database(settings: Settings) -> Database:
         pool_size=settings.pool_size,
         pool_wait_seconds=settings.pool_wait_seconds,
         lock_wait_seconds=settings.lock_wait_seconds,
+        keys=Keyring.read(settings.data_keys.get_secret_value(), settings.lookup_key.get_secret_value()),
     )
 
 

@@ -20,6 +20,12 @@ CONTACT_CLOSES = timedelta(days=7)
 KNOWS = frozenset({Role.DISPATCHER, Role.COMMUNITY_SECRETARY})
 """Who knows everybody, in scope: also who filed about a person, or did not wish to be named."""
 
+AUDITS = frozenset({Role.DISTRICT, Role.SUPERVISOR})
+"""Who reads the record of who looked, in scope, besides those concerned (domain.md §4.1, peers' law 130)."""
+
+REVEALS_AN_HOUR, REVEALS_A_DAY = 30, 120
+"""Most looks of one account: a community has some ten orders a day (domain.md §8); a list is not copied so."""
+
 AT_HOME = frozenset({Role.RESIDENT, Role.MEMBER})
 """Who files for another as family, not by office."""
 
@@ -95,15 +101,20 @@ def reveal_refusal(life: Life, who: Standing, *, at: datetime) -> Refusal | None
     domain.md §4.1: whoever sees it anyway; grid workers while the order is open; the street with its reason. The
     district's break-glass needs a second person, which nobody can be in one request: it asks the street.
     """
+    if Flag.ABOUT_PERSON in life.flags and not (concerned(who) or who.scoped & KNOWS):
+        return RoleForbidden()
     if sight(life, who, at=at) is Sight.FULL:
         return None
-    if Flag.ABOUT_PERSON in life.flags:
-        return RoleForbidden()
     if Role.STREET in who.scoped:
         return None
     if who.scoped & GROUND_ROLES:
         return TooLate() if life.effective_state in RESTING else None
     return TooLate() if served(life, who) and not who.scoped & STREET_ROLES else RoleForbidden()
+
+
+def reads_views(who: Standing) -> bool:
+    """Whether the actor may read who looked at the order's contact data."""
+    return concerned(who) or bool(who.scoped & AUDITS)
 
 
 def masked_name(name: str) -> str:

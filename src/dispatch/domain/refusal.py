@@ -326,6 +326,49 @@ class GrantNotFound(Missing):
     message = "没有找到这项授权。"
 
 
+class ExportNotFound(Missing):
+    """No such file of one's own data, or it has expired."""
+
+    code = "EXPORT_NOT_FOUND"
+    message = "没有找到这份导出，可能已过期，请重新申请。"
+
+
+class ExportNotReady(Conflict):
+    """The file is being made; ask again in a moment."""
+
+    code = "EXPORT_NOT_READY"
+    message = "导出还在准备中，请稍后再来。"
+
+
+class PolicyChanged(Conflict):
+    """The policy that was agreed to is not the current one; fact ``version`` is."""
+
+    code = "POLICY_CHANGED"
+    message = "隐私政策已更新，请阅读后再确认。"
+    told = ("version",)
+
+
+class ConsentNotWithdrawable(Conflict):
+    """The purpose rests on a duty, not on consent; an account can be deleted instead."""
+
+    code = "CONSENT_NOT_WITHDRAWABLE"
+    message = "这项信息是办理服务所必需的，不能单独撤回；如不再使用，可以申请注销。"
+
+
+class RecusedAtWork(Conflict):
+    """Who is to be kept from the order is working on it: recall first."""
+
+    code = "RECUSED_AT_WORK"
+    message = "对方正在办理这条需求，请先收回派单，再设置回避。"
+
+
+class OfficeHeld(Conflict):
+    """Who holds an office does not leave it by deleting the account."""
+
+    code = "OFFICE_HELD"
+    message = "您还担任工作角色，请先由管理员收回后再申请注销。"
+
+
 class AccountNotFound(Missing):
     """Unknown account, or not visible to the caller."""
 

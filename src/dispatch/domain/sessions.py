@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from dispatch.domain.people import Role
 
@@ -49,16 +48,6 @@ def renewal(roles: Collection[Role]) -> Renewal:
     return Renewal(RESIDENT_LASTS)
 
 
-class Shown(StrEnum):
-    """What a refresh token that is shown amounts to."""
-
-    GOOD = "good"
-    EXPIRED = "expired"
-    REUSED = "reused"
-
-
-def shown(used_at: datetime | None, expires_at: datetime, *, at: datetime) -> Shown:
-    """Judge a refresh token: used longer ago than ``GRACE`` it was copied, and its whole family ends."""
-    if used_at is not None and at >= used_at + GRACE:
-        return Shown.REUSED
-    return Shown.EXPIRED if at >= expires_at else Shown.GOOD
+def reused(used_at: datetime | None, *, at: datetime) -> bool:
+    """Whether a refresh token that is shown was used longer ago than ``GRACE``: it was copied, and its family ends."""
+    return used_at is not None and at >= used_at + GRACE

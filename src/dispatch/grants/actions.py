@@ -11,10 +11,10 @@ from dispatch.db.engine import start_over
 from dispatch.db.idempotency import Key, claim, kept
 from dispatch.domain.granting import delegating_refusal, giving_refusal, revoking_refusal
 from dispatch.domain.people import Actor, Grant, Role
-from dispatch.domain.refusal import GrantImpossible, IdempotencyInProgress
+from dispatch.domain.refusal import AccountNotFound, GrantImpossible, IdempotencyInProgress
 from dispatch.grants import queries
 from dispatch.people import actions as people
-from dispatch.people.queries import prove
+from dispatch.people.queries import hold, prove
 
 Data = Mapping[str, Any]
 Act = Any
@@ -60,7 +60,8 @@ async def give(
         start, end = data.get("valid_from") or at, data.get("valid_to")
         if start < at or (end is not None and end <= start):
             raise GrantImpossible(why="period")
-        await queries.locked(db, actor.tenant.id, account_id)
+        if not await hold(db, actor.tenant.id, account_id):
+            raise AccountNotFound()
         if end is None and start == at:
             there = await queries.same(db, actor.tenant.id, account_id, role, place_id, body_id, at=at)
             if there is not None:
@@ -138,7 +139,8 @@ async def delegate(
         )
         if refusal:
             raise refusal
-        await queries.locked(db, actor.tenant.id, data["account_id"])
+        if not await hold(db, actor.tenant.id, data["account_id"]):
+            raise AccountNotFound()
         return await people.grant(
             db,
             actor.tenant.id,

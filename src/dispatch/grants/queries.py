@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.people import Actor, Role
-from dispatch.domain.refusal import AccountNotFound, BodyNotFound, GrantNotFound, PlaceNotFound
+from dispatch.domain.refusal import BodyNotFound, GrantNotFound, PlaceNotFound
 from dispatch.people.tables import accounts, bodies, grants
 from dispatch.places.tables import places
 
@@ -125,23 +125,6 @@ async def where(
 def path_of(path: str | None) -> tuple[UUID, ...]:
     """The ids in a stored path, the root first."""
     return tuple(UUID(part) for part in (path or "").strip("/").split("/") if part)
-
-
-async def locked(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
-    """Hold an account's row until the transaction ends: two who give it the same role take turns.
-
-    Raises:
-        AccountNotFound: no such account, or disabled.
-    """
-    found = await db.scalar(
-        select(accounts.c.id)
-        .where(
-            accounts.c.tenant_id == tenant_id, accounts.c.id == account_id, accounts.c.disabled_at.is_(None)
-        )
-        .with_for_update()
-    )
-    if found is None:
-        raise AccountNotFound()
 
 
 async def same(

@@ -27,6 +27,7 @@ from dispatch.notices.tables import notices
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
+    order_recusals,
     order_steps,
     orders,
     requests,
@@ -35,7 +36,7 @@ from dispatch.orders.tables import (
 )
 from dispatch.orders.whole import number
 from dispatch.people.queries import PEOPLE
-from dispatch.people.tables import grants
+from dispatch.people.tables import body_people, grants
 
 LONGEST = 250
 
@@ -177,7 +178,17 @@ async def _order(db: AsyncConnection, tenant_id: int, order_id: UUID) -> Any:
     return row.one()
 
 
-_ORDER = ("id", "day", "serial", "filer_id", "beneficiary_id", "community_id", "street_id", "children_count")
+_ORDER = (
+    "id",
+    "day",
+    "serial",
+    "filer_id",
+    "beneficiary_id",
+    "community_id",
+    "street_id",
+    "children_count",
+    "recused",
+)
 
 
 async def _request(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any]) -> Any:
@@ -288,6 +299,23 @@ async def _granted(
     return {row.account_id for row in rows}
 
 
+async def _kept_from(db: AsyncConnection, tenant_id: int, order: Any) -> set[UUID]:
+    """Accounts that must not hear of the order, as it complains of them; its own people always do."""
+    if not order.recused:
+        return set()
+    rows = select(order_recusals.c.party_id).where(
+        order_recusals.c.tenant_id == tenant_id, order_recusals.c.order_id == order.id
+    )
+    parties = set((await db.execute(rows)).scalars())
+    kept = set(parties)
+    for table in (grants, body_people):
+        people = select(table.c.account_id).where(
+            table.c.tenant_id == tenant_id, table.c.body_id.in_(parties)
+        )
+        kept |= set((await db.execute(people)).scalars())
+    return kept - {order.filer_id, order.beneficiary_id}
+
+
 async def _write(
     db: AsyncConnection,
     tenant_id: int,
@@ -300,6 +328,7 @@ async def _write(
     seq: int | None,
     at: datetime,
 ) -> None:
+    kept = await _kept_from(db, tenant_id, order)
     text = f"{number(order.day, order.serial)} {said}"
     if len(text) > LONGEST:
         text = f"{text[: LONGEST - 1]}…"
@@ -316,5 +345,6 @@ async def _write(
             "created_at": at,
         }
         for account_id, order_id in told.items()
+        if account_id not in kept
     ]
     await insert_or_ignore(db, notices, rows)

@@ -1,6 +1,6 @@
 """Every read of orders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +24,7 @@ from dispatch.domain.order import LIVE, UNDERWAY, AskState, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OrderNotFound, RequestNotFound
 from dispatch.orders import visibility
-from dispatch.orders.tables import order_steps, orders, requests
+from dispatch.orders.tables import order_recusals, order_steps, orders, requests
 from dispatch.orders.visibility import below, visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
 from dispatch.people.queries import proof, prove, proven
@@ -254,6 +254,18 @@ async def steps(db: AsyncConnection, tenant_id: int, order_id: UUID) -> list[Any
     """The log of an order, for the service itself (replay)."""
     rows = select(order_steps).where(order_steps.c.tenant_id == tenant_id, order_steps.c.order_id == order_id)
     return list((await db.execute(rows.order_by(order_steps.c.seq))).all())
+
+
+async def recused(db: AsyncConnection, seen: Whole, among: Collection[UUID]) -> set[UUID]:
+    """Which of these parties are kept from an order; no statement where nobody is."""
+    if not seen.row.recused or not among:
+        return set()
+    rows = select(order_recusals.c.party_id).where(
+        order_recusals.c.tenant_id == seen.row.tenant_id,
+        order_recusals.c.order_id == seen.life.id,
+        order_recusals.c.party_id.in_(among),
+    )
+    return set((await db.execute(rows)).scalars())
 
 
 async def children(db: AsyncConnection, tenant_id: int, parent_id: UUID) -> list[Any]:

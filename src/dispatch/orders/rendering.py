@@ -265,7 +265,7 @@ def _parent(row: Any) -> OrderRef | None:
 def _party(line: Line, id: UUID, seen: Sight) -> PartyOut:
     """Whoever serves is known by name to those concerned; bodies to everyone."""
     person = line["kind"] in PEOPLE
-    name = line["name"] or SOMEBODY
+    name = line["body_name"] or line["person_name"] or SOMEBODY
     return PartyOut(
         kind=line["kind"], id=id, name=masked_name(name) if person and seen is not Sight.FULL else name
     )

@@ -26,7 +26,7 @@ from dispatch.domain.refusal import (
     TooLate,
 )
 from dispatch.orders import queries
-from dispatch.orders.actions import asking, community, intake, merging
+from dispatch.orders.actions import asking, community, intake, merging, viewing
 from dispatch.orders.actions.performing import Call, Done
 from dispatch.orders.answers import Called, OrderAnswer, OrderId, answered, given, moving, stamp
 from dispatch.orders.queries import Gone, Wanted
@@ -51,7 +51,7 @@ from dispatch.orders.schemas import (
     TimelineOut,
     TombstoneOut,
 )
-from dispatch.web.deps import Caller, KeyedAlways, Now, Reading, Writing
+from dispatch.web.deps import Caller, KeyedAlways, Now, Reading, Store, Writing
 from dispatch.web.paging import (
     DEFAULT_LIMIT,
     Cursor,
@@ -135,9 +135,14 @@ def _key_of(wanted: Wanted) -> Any:
 
 
 @router.get("/orders/{order_id}", tags=["orders"], summary="需求单详情，附当前可以办理的步骤")
-async def get_order(db: Reading, caller: Caller, now: Now, response: Response, order_id: OrderId) -> OrderOut:
-    """One order, with the moves that the caller may make."""
-    whole, _ = await queries.whole(db, caller, order_id)
+async def get_order(
+    database: Store, caller: Caller, now: Now, response: Response, order_id: OrderId
+) -> OrderOut:
+    """One order, with the moves that the caller may make. To whom contact data stands open is recorded."""
+    async with database.reading() as db:
+        whole, _ = await queries.whole(db, caller, order_id)
+    # Its own transaction, after the connection went back: with both held at once a full pool would wait for itself.
+    await viewing.looked(database, whole, caller, at=now)
     order = shown(whole, caller, at=now)
     stamp(response, order)
     return order

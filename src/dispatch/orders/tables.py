@@ -11,6 +11,7 @@ from dispatch.db.base import (
     tenant_table,
     tenant_unique,
 )
+from dispatch.db.sealed import Sealed
 from dispatch.db.types import Id, Instant, Json
 from dispatch.domain.order import (
     Ask,
@@ -28,6 +29,8 @@ from dispatch.domain.order import (
 )
 from dispatch.domain.people import Role
 
+VIEWS = ("open", "reveal")
+RECUSED = ("person", "unit", "team", "provider", "department")
 CHANNELS = ("miniprogram", "grid", "phone", "counter", "console", "unit", "api")
 
 orders = tenant_table(
@@ -51,7 +54,7 @@ orders = tenant_table(
     Column("street_id", Id),
     Column("community_id", Id),
     Column("grid_id", Id),
-    Column("address", String(256)),
+    Column("address", Sealed("orders.address")),
     Column("location", Json),
     Column("text", Text, nullable=False),
     Column("answers", Json),
@@ -62,11 +65,11 @@ orders = tenant_table(
     Column("filer_body_id", Id),
     Column("on_behalf", Boolean, nullable=False, default=False),
     Column("beneficiary_id", Id),
-    Column("beneficiary_name", String(64)),
-    Column("beneficiary_phone", String(32)),
+    Column("beneficiary_name", Sealed("orders.beneficiary_name")),
+    Column("beneficiary_phone", Sealed("orders.beneficiary_phone")),
     Column("relation", String(32)),
     Column("consent", Json),
-    Column("contact_phone", String(32)),
+    Column("contact_phone", Sealed("orders.contact_phone")),
     Column("hide_name", Boolean, nullable=False, default=False),
     Column("wanted_from", Instant),
     Column("wanted_to", Instant),
@@ -83,6 +86,10 @@ orders = tenant_table(
     Column("updated_at", Instant, nullable=False),
     Column("done_at", Instant),
     Column("rested_at", Instant),
+    # How far personal data has left it: 0 not, 1 contact data, 2 all of it (domain/keeping.py).
+    tally("cleared"),
+    # 1 if somebody is or was kept from it (order_recusals): looked up only then.
+    tally("recused"),
     one_of("state", State),
     tenant_fk("place_id", "places"),
     tenant_fk("item_code", "items", "code"),
@@ -96,6 +103,7 @@ orders = tenant_table(
     tenant_index("ix_orders_place", "place_id", "created_at", "id"),
     tenant_index("ix_orders_all", "created_at", "id"),
     tenant_index("ix_orders_updated", "updated_at", "id"),
+    tenant_index("ix_orders_keeping", "cleared", "rested_at"),
     tenant_index("ix_orders_mine", "filer_id", "created_at", "id"),
     tenant_index("ix_orders_for_me", "beneficiary_id", "created_at", "id"),
     tenant_index("ix_orders_children", "parent_id", "created_at"),
@@ -290,6 +298,38 @@ ratings = tenant_table(
     Column("rated_at", Instant, nullable=False),
     tenant_fk("order_id", "orders"),
     key=("order_id", "round", "revision"),
+)
+
+order_views = tenant_table(
+    "order_views",
+    # Who saw contact data: it stood open in an answer (once a day), or was asked for with a purpose. Append-only.
+    Column("id", Id, nullable=False),
+    Column("order_id", Id, nullable=False),
+    Column("account_id", Id, nullable=False),
+    Column("grant_id", Id),
+    code_column("role", Role, nullable=True),
+    code_column("kind", VIEWS),
+    Column("purpose", String(200)),
+    Column("fields", Json, nullable=False),
+    Column("at", Instant, nullable=False),
+    one_of("kind", VIEWS),
+    tenant_fk("order_id", "orders"),
+    tenant_fk("account_id", "accounts"),
+    tenant_index("ix_order_views_order", "order_id", "at", "id"),
+    tenant_index("ix_order_views_account", "account_id", "at"),
+)
+
+order_recusals = tenant_table(
+    "order_recusals",
+    # Who must not know of an order, because it complains of them: an account, or a body with all its people.
+    Column("order_id", Id, nullable=False),
+    Column("party_id", Id, nullable=False),
+    code_column("kind", RECUSED),
+    Column("by", Id, nullable=False),
+    Column("at", Instant, nullable=False),
+    one_of("kind", RECUSED),
+    tenant_fk("order_id", "orders"),
+    key=("order_id", "party_id"),
 )
 
 counters = tenant_table(

@@ -29,11 +29,13 @@ from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
     order_bodies,
+    order_recusals,
     orders,
     requests,
     take_people,
     takes,
 )
+from dispatch.people.tables import body_people, grants
 from dispatch.places.tables import places
 
 Condition = ColumnElement[bool]
@@ -57,12 +59,35 @@ def mine(actor: Actor) -> list[Condition]:
     return [orders.c.filer_id == actor.account_id, orders.c.beneficiary_id == actor.account_id]
 
 
+def kept_from(actor: Actor) -> Condition:
+    """Whether the order complains of the actor, or of a body that the actor acts for or belongs to."""
+    tenant_id, me = actor.tenant.id, actor.account_id
+    acts_for = select(grants.c.body_id).where(
+        grants.c.tenant_id == tenant_id, grants.c.account_id == me, grants.c.body_id.is_not(None)
+    )
+    belongs_to = select(body_people.c.body_id).where(
+        body_people.c.tenant_id == tenant_id, body_people.c.account_id == me
+    )
+    party = order_recusals.c.party_id
+    return exists().where(
+        order_recusals.c.tenant_id == orders.c.tenant_id,
+        order_recusals.c.order_id == orders.c.id,
+        or_(party == me, party.in_(acts_for), party.in_(belongs_to)),
+    )
+
+
+def _unless_kept(actor: Actor, ways: list[Condition]) -> list[Condition]:
+    """The same ways, closed to whom the order complains of (peers' law 131). One's own order is never closed."""
+    open_ = or_(orders.c.recused == 0, ~kept_from(actor))
+    return [and_(way, open_) for way in ways]
+
+
 def scoped(actor: Actor) -> list[Condition]:
     """At a place that one of the actor's grants looks after."""
-    grants = [g for g in actor.grants if g.role in SCOPED_ROLES and g.place_id and not g.body_id]
-    if any(len(grant.path) == 1 for grant in grants):
-        return [true()]  # the root: the whole tenant
-    return [_at(grant) for grant in grants]
+    looks_after = [g for g in actor.grants if g.role in SCOPED_ROLES and g.place_id and not g.body_id]
+    if any(len(grant.path) == 1 for grant in looks_after):
+        return _unless_kept(actor, [true()])  # the root: the whole tenant
+    return _unless_kept(actor, [_at(grant) for grant in looks_after])
 
 
 def _at(grant: Grant) -> Condition:
@@ -109,12 +134,12 @@ def taken(actor: Actor) -> list[Condition]:
         take_people.c.order_id == orders.c.id,
         take_people.c.account_id == actor.account_id,
     )
-    return [*own, staffed]
+    return _unless_kept(actor, [*own, staffed])
 
 
 def held(actor: Actor) -> list[Condition]:
     """Taken, offered or assigned to the actor, or one whose body was called to it."""
-    conditions = taken(actor)
+    conditions: list[Condition] = []
     for (kind, id), _ in parties(actor):
         conditions.append(
             exists().where(
@@ -139,7 +164,7 @@ def held(actor: Actor) -> list[Condition]:
                 ),
             )
         )
-    return conditions
+    return [*taken(actor), *_unless_kept(actor, conditions)]
 
 
 def pool(actor: Actor, *, at: datetime | None = None) -> list[Condition]:
@@ -161,7 +186,7 @@ def pool(actor: Actor, *, at: datetime | None = None) -> list[Condition]:
             continue
         open_to.append(or_(dispatches.c.expires_at.is_(None), dispatches.c.expires_at >= at))
         found.append(and_(exists().where(*open_to), orders.c.state.in_(TAKEABLE), ~_had(kind, id)))
-    return found or [false()]
+    return _unless_kept(actor, found) or [false()]
 
 
 def _had(kind: str, id: UUID) -> Condition:

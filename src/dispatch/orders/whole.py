@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, select
 
 from dispatch.catalog.tables import items
 from dispatch.db.dialect import folded
@@ -78,13 +78,13 @@ SOURCE = (
 )
 
 
-def _named(table: Any, kind: Any, id: Any) -> tuple[Any, ColumnElement[str | None]]:
-    """Join the name of a party: an account's or a body's."""
+def _named(table: Any, id: Any) -> tuple[Any, list[ColumnElement[Any]]]:
+    """Join the name of a party: an account's or a body's, one of them null."""
     person, body = accounts.alias("person"), bodies.alias("body")
     source = table.outerjoin(
         person, and_(person.c.tenant_id == table.c.tenant_id, person.c.id == id)
     ).outerjoin(body, and_(body.c.tenant_id == table.c.tenant_id, body.c.id == id))
-    return source, func.coalesce(body.c.name, person.c.name).label("name")
+    return source, [body.c.name.label("body_name"), person.c.name.label("person_name")]
 
 
 def hanging(these: Any, tenant_id: Any) -> list[ColumnElement[Any]]:
@@ -101,10 +101,8 @@ def hanging(these: Any, tenant_id: Any) -> list[ColumnElement[Any]]:
     def of(table: Any) -> Select[Any]:
         return select().where(table.c.tenant_id == tenant_id, these(table.c.order_id))
 
-    source, taker_name = _named(takes, takes.c.kind, takes.c.taker_id)
-    targets_source, target_name = _named(
-        dispatch_targets, dispatch_targets.c.kind, dispatch_targets.c.target_id
-    )
+    source, taker_name = _named(takes, takes.c.taker_id)
+    targets_source, target_name = _named(dispatch_targets, dispatch_targets.c.target_id)
     asker = accounts.alias("asker")
     return [
         fold(
@@ -114,7 +112,9 @@ def hanging(these: Any, tenant_id: Any) -> list[ColumnElement[Any]]:
         ).label("dispatches"),
         fold(
             select(dispatch_targets.c.dispatch_id, dispatch_targets.c.kind, dispatch_targets.c.target_id)
-            .add_columns(dispatch_targets.c.seq, dispatch_targets.c.state, dispatches.c.order_id, target_name)
+            .add_columns(
+                dispatch_targets.c.seq, dispatch_targets.c.state, dispatches.c.order_id, *target_name
+            )
             .select_from(
                 targets_source.join(
                     dispatches,
@@ -129,7 +129,7 @@ def hanging(these: Any, tenant_id: Any) -> list[ColumnElement[Any]]:
         ).label("targets"),
         fold(
             of(takes)
-            .add_columns(*_but_tenant(takes), taker_name)
+            .add_columns(*_but_tenant(takes), *taker_name)
             .select_from(source)
             .order_by(takes.c.taken_at, takes.c.id)
         ).label("takes"),

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
+from dispatch.db.sealed import private
 from dispatch.domain.people import Role
 from dispatch.domain.refusal import AccountNotFound
 from dispatch.people.tables import (
@@ -47,8 +48,9 @@ async def add_account(
         "tenant_id": tenant_id,
         "id": account_id,
         "login": login,
-        "name": name,
-        "phone": phone,
+        "name": private(tenant_id, name),
+        "phone": private(tenant_id, phone),
+        "phone_hash": private(tenant_id, phone),
         "home_place_id": home_place_id,
         "grants_version": 1,
         "created_at": at,
@@ -82,7 +84,7 @@ async def set_phone(db: AsyncConnection, tenant_id: int, account_id: UUID, phone
     await db.execute(
         update(accounts)
         .where(accounts.c.tenant_id == tenant_id, accounts.c.id == account_id)
-        .values(phone=phone)
+        .values(phone=private(tenant_id, phone), phone_hash=private(tenant_id, phone))
     )
 
 
@@ -146,6 +148,19 @@ async def revoke_grant(db: AsyncConnection, tenant_id: int, grant_id: UUID, *, a
     for account_id in sorted({row.account_id for row in gone}):
         await _bump(db, tenant_id, account_id)
     return any(row.id == grant_id for row in gone)
+
+
+async def end_grants(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
+    """End every grant of an account, and what was lent of them."""
+    own = await db.execute(
+        select(grants.c.id).where(
+            grants.c.tenant_id == tenant_id,
+            grants.c.account_id == account_id,
+            or_(grants.c.valid_to.is_(None), grants.c.valid_to > at),
+        )
+    )
+    for grant_id in own.scalars().all():
+        await revoke_grant(db, tenant_id, grant_id, at=at)
 
 
 def _ending(tenant_id: int, at: datetime) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import folded
@@ -121,6 +121,18 @@ def _grant(row: Any) -> Grant:
     )
 
 
+async def hold(db: AsyncConnection, tenant_id: int, account_id: UUID) -> bool:
+    """Lock an account's row until the transaction ends, so that two acts on it take turns. False if it is gone."""
+    found = await db.scalar(
+        select(accounts.c.id)
+        .where(
+            accounts.c.tenant_id == tenant_id, accounts.c.id == account_id, accounts.c.disabled_at.is_(None)
+        )
+        .with_for_update()
+    )
+    return found is not None
+
+
 async def grants_ever(db: AsyncConnection, actor: Actor) -> Sequence[Grant]:
     """Every grant the actor ever had, those that ended included: who once was in an audience gets a typed answer."""
     return await grants_of(db, actor.tenant.id, actor.account_id)
@@ -177,16 +189,14 @@ async def names(
     others = [id for kind, id in wanted if kind not in PEOPLE]
     if not wanted:
         return {}
-    rows = await db.execute(
-        union_all(
-            select(literal("").label("kind"), accounts.c.id, accounts.c.name).where(
-                accounts.c.tenant_id == tenant_id, accounts.c.id.in_(people)
-            ),
-            select(bodies.c.kind, bodies.c.id, bodies.c.name).where(
-                bodies.c.tenant_id == tenant_id, bodies.c.id.in_(others)
-            ),
-        )
+    persons = select(accounts.c.id, accounts.c.name).where(
+        accounts.c.tenant_id == tenant_id, accounts.c.id.in_(people)
     )
-    told = {(row.kind, row.id): row.name for row in rows}
+    named = select(bodies.c.kind, bodies.c.id, bodies.c.name).where(
+        bodies.c.tenant_id == tenant_id, bodies.c.id.in_(others)
+    )
+    row = (await db.execute(select(folded(persons).label("persons"), folded(named).label("bodies")))).one()
+    told = {("", line["id"]): line["name"] for line in row.persons}
+    told |= {(line["kind"], line["id"]): line["name"] for line in row.bodies}
     found = {(kind, id): told.get(("" if kind in PEOPLE else str(kind), id)) for kind, id in wanted}
     return {target: name for target, name in found.items() if name is not None}

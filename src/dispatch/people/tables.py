@@ -11,6 +11,7 @@ from dispatch.db.base import (
     tenant_table,
     tenant_unique,
 )
+from dispatch.db.sealed import Hashed, Sealed
 from dispatch.db.types import Id, Instant, Json
 from dispatch.domain.people import Role
 
@@ -21,14 +22,17 @@ accounts = tenant_table(
     "accounts",
     Column("id", Id, nullable=False),
     Column("login", String(64), nullable=False),
-    Column("name", String(64), nullable=False),
-    Column("phone", String(32)),
+    Column("name", Sealed("accounts.name"), nullable=False),
+    Column("phone", Sealed("accounts.phone")),
+    # By which an account is found when somebody files for a phone.
+    Column("phone_hash", Hashed("accounts.phone")),
     Column("home_place_id", Id),
     # Grows with every change of the account's grants; a token vouches for one value of it.
     Column("grants_version", Integer, nullable=False, default=1, server_default="1"),
     Column("disabled_at", Instant),
     Column("created_at", Instant, nullable=False),
     tenant_unique("login"),
+    tenant_index("ix_accounts_phone", "phone_hash"),
     tenant_fk("home_place_id", "places"),
 )
 

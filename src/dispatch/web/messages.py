@@ -101,6 +101,7 @@ MESSAGES: dict[str, str] = {
     "instant_invalid": "应为带时区的时间，如 2026-11-22T09:30:00+08:00",
     "instant_out_of_range": "时间超出范围",
     "date_invalid": "应为日期，如 2026-11-22",
+    "nothing_to_correct": "请填写要更正的内容",
     "answers_too_many": "答案太多或层次太深",
     "answers_number": "数字超出范围",
     "place_or_body": "请填写地点或单位其中一项",

@@ -109,6 +109,7 @@ ABSENT: dict[str, type[Refusal]] = {
     "account_id": refusals.AccountNotFound,
     "body_id": refusals.BodyNotFound,
     "grant_id": refusals.GrantNotFound,
+    "export_id": refusals.ExportNotFound,
 }
 """Path parameter to refusal: an id that cannot be is answered like an id that is not."""
 

@@ -86,10 +86,14 @@ class FakeWechat:
             ("/wxa/business/getuserphonenumber", self.phone_number, "application/json; encoding=utf-8"),
         )
         routes = [_route(path, self._answering(path, act, media)) for path, act, media in asked]
-        scripted = (
-            *(self.script_code, self.script_fault, self.script_clock, self.script_state, self.script_push),
-        )
-        routes += [_route(f"/__fake/{act.__name__.removeprefix('script_')}", act) for act in scripted]
+        scripts = {
+            "code": self.script_code,
+            "fault": self.script_fault,
+            "clock": self.script_clock,
+            "state": self.script_state,
+            "push": self.script_push,
+        }
+        routes += [_route(f"/__fake/{name}", act) for name, act in scripts.items()]
         self.app = Starlette(routes=routes)
 
     @property

@@ -19,7 +19,7 @@ from dispatch.auth.tables import refresh_tokens
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
 from dispatch.domain.refusal import TokenExpired, TokenInvalid, TokenRevoked
-from dispatch.domain.sessions import GRACE, SAME_CODE, Renewal, Shown, renewal, shown
+from dispatch.domain.sessions import GRACE, SAME_CODE, Renewal, renewal, reused
 from dispatch.people import queries
 from dispatch.people.actions import revoke_sessions
 from dispatch.people.queries import Person
@@ -188,7 +188,7 @@ async def _not_good(db: AsyncConnection, token_hash: str | None, *, at: datetime
     ).one_or_none()
     if row is None:
         raise TokenInvalid()
-    if shown(row.used_at, row.expires_at, at=at) is Shown.EXPIRED:
+    if not reused(row.used_at, at=at):
         raise TokenExpired()
     await revoke_sessions(db, row.tenant_id, row.account_id, session_id=row.session_id, at=at)
 

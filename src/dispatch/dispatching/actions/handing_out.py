@@ -15,6 +15,7 @@ from dispatch.domain.order import Move, TakerKind
 from dispatch.domain.people import STAFF_ROLES, Actor
 from dispatch.domain.refusal import TargetNotAllowed
 from dispatch.orders.actions.performing import Call, Data, Done, perform
+from dispatch.orders.queries import recused
 from dispatch.orders.tables import take_people
 from dispatch.orders.whole import Whole
 from dispatch.people.tables import accounts, bodies, body_people, grants, members
@@ -32,7 +33,10 @@ async def dispatch(
     """
 
     async def ready(db: AsyncConnection, actor: Actor, seen: Whole, row: Any) -> Data:
-        await _known_targets(db, actor, data.get("targets") or (), at=at)
+        targets = data.get("targets") or ()
+        await _known_targets(db, actor, targets, at=at)
+        if kept := await recused(db, seen, {line["id"] for line in targets}):
+            raise TargetNotAllowed(why="recused", target=str(min(kept)))
         ring = data.get("ring_place_id") or seen.row.community_id or seen.row.street_id or seen.row.place_id
         return {"dispatch_id": new_id(), "ring_id": ring}
 
@@ -132,7 +136,8 @@ async def staff(
                 body_people.c.account_id.in_(wanted),
             )
         )
-        strangers = wanted - {row.account_id for row in rows}
+        # Of whom is complained is to the body like one who is not its own: it must not learn of it.
+        strangers = (wanted - {row.account_id for row in rows}) | await recused(db, seen, wanted)
         if strangers:
             raise TargetNotAllowed(why="not_of_this_body", target=str(min(strangers)))
         elsewhere = {person for other in seen.life.active if other.id != take.id for person in other.people}

@@ -57,6 +57,7 @@ from dispatch.orders.tables import (
     takers,
     takes,
 )
+from dispatch.orders.visibility import kept_from
 from dispatch.orders.whole import Whole
 from dispatch.people import queries as people
 from dispatch.people.serving import not_serving, serving
@@ -80,9 +81,12 @@ async def take(
         SlotTaken, OrderClosed, NotEligible: why not, for whoever is or was in the audience.
     """
     for _ in range(ATTEMPTS):
-        seen, row, done = await looked(db, actor, order_id, call, also=serving(actor), hidden=True)
+        also = serving(actor) | {"kept_from": kept_from(actor)}
+        seen, row, done = await looked(db, actor, order_id, call, also=also, hidden=True)
         if done:
             return done
+        if row.kept_from:
+            raise OrderNotFound()
         party, grant = _as(actor)
         other = _as_another(data, party)
         held = None if other else _held_by(seen.life, party)

@@ -13,6 +13,7 @@ from dispatch.db.dialect import Rows, Seen, counting_up, folded, guarded
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
+from dispatch.db.sealed import private
 from dispatch.domain.geo import Point, gcj02_to_wgs84
 from dispatch.domain.order import Flag, State
 from dispatch.domain.people import FILING_ROLES, Actor, Role
@@ -97,7 +98,7 @@ async def _context(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], c
     if on_behalf.get("phone"):
         known = accounts.alias("known")
         same_phone = select(known.c.id).where(
-            known.c.tenant_id == tenant_id, known.c.phone == on_behalf["phone"]
+            known.c.tenant_id == tenant_id, known.c.phone_hash == private(tenant_id, on_behalf["phone"])
         )
         columns.append(folded(same_phone.limit(2)).label("known"))
     if call.key:
@@ -122,13 +123,14 @@ async def _context(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], c
 def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> dict[str, Any]:
     grant = actor.acting
     assert grant is not None
+    tenant_id = actor.tenant.id
     _check(data, found)
     linked = [line["grid_id"] for line in found.links]
     flags = [Flag.ABOUT_PERSON] if Flag.ABOUT_PERSON in found.item_flags else []
     if holds_numbers(data["text"]):
         flags.append(Flag.CONTACT_IN_TEXT)
     return {
-        "tenant_id": actor.tenant.id,
+        "tenant_id": tenant_id,
         "id": new_id(),
         "day": at.astimezone(actor.tenant.zone).strftime("%Y%m%d"),
         "serial": Seen("value"),
@@ -144,7 +146,7 @@ def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> 
         "community_id": found.community_id,
         # A compound that lies in exactly one grid belongs to it; in several, a human says which.
         "grid_id": found.grid_id or (linked[0] if len(linked) == 1 else None),
-        "address": data.get("address"),
+        "address": private(tenant_id, data.get("address")),
         "location": _location(data.get("location")),
         "text": data["text"],
         "answers": data.get("answers"),
@@ -153,7 +155,7 @@ def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> 
         "filer_id": actor.account_id,
         "filer_grant_id": grant.id,
         "filer_body_id": grant.body_id,
-        "contact_phone": data.get("contact_phone"),
+        "contact_phone": private(tenant_id, data.get("contact_phone")),
         "hide_name": bool(data.get("hide_name")),
         "wanted_from": data.get("wanted_from"),
         "wanted_to": data.get("wanted_to"),
@@ -174,7 +176,7 @@ def _beneficiary(actor: Actor, on_behalf: Mapping[str, Any] | None, found: Any) 
         return {
             "on_behalf": False,
             "beneficiary_id": None if grant.body_id else actor.account_id,
-            "beneficiary_name": name,
+            "beneficiary_name": private(actor.tenant.id, name),
             "beneficiary_phone": None,
             "relation": None,
             "consent": None,
@@ -183,8 +185,8 @@ def _beneficiary(actor: Actor, on_behalf: Mapping[str, Any] | None, found: Any) 
     return {
         "on_behalf": True,
         "beneficiary_id": known[0] if len(known) == 1 and known[0] != actor.account_id else None,
-        "beneficiary_name": on_behalf["name"],
-        "beneficiary_phone": on_behalf.get("phone"),
+        "beneficiary_name": private(actor.tenant.id, on_behalf["name"]),
+        "beneficiary_phone": private(actor.tenant.id, on_behalf.get("phone")),
         "relation": on_behalf["relation"],
         "consent": on_behalf["consent"],
     }

@@ -1,0 +1,1 @@
+"""Contact data for a purpose, consents, and what people may ask of their own data."""

@@ -1,0 +1,1 @@
+"""Acts on personal data, by what they are for."""

@@ -1,0 +1,168 @@
+"""Personal data leaves: from orders in time, and an account with everything when its person asks for it.
+
+What is left answers for the work: states, steps, takes, minutes and scores stay, so every count stays as it was.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.auth.tables import credentials, refresh_tokens, usernames
+from dispatch.db.idempotency import idempotency_keys
+from dispatch.db.outbox import outbox
+from dispatch.db.sealed import private
+from dispatch.domain.keeping import CLEARED, GONE
+from dispatch.notices.tables import notices
+from dispatch.orders.tables import dispatches, order_steps, orders, ratings, requests
+from dispatch.people.actions import end_grants
+from dispatch.people.tables import accounts, api_keys, body_people, identities, members, sessions
+from dispatch.privacy.tables import consents
+
+SIGN_INS = (identities, usernames, credentials, refresh_tokens, api_keys, sessions)
+"""By what an account is signed in to."""
+
+CONTACT_GONE, ALL_GONE = 1, 2
+"""``orders.cleared``: contact data is gone; all that names or describes a person is."""
+
+
+async def clear_contact(
+    db: AsyncConnection, tenant_id: int, order_ids: Sequence[UUID], *, at: datetime
+) -> None:
+    """Forget where to find whom the orders were for."""
+    await db.execute(
+        update(orders)
+        .where(orders.c.tenant_id == tenant_id, orders.c.id.in_(order_ids))
+        .values(
+            contact_phone=None,
+            beneficiary_phone=None,
+            address=None,
+            location=None,
+            cleared=CONTACT_GONE,
+            updated_at=at,  # mirrors that harvest by change hear of it
+        )
+    )
+
+
+async def clear_content(
+    db: AsyncConnection, tenant_id: int, order_ids: Sequence[UUID], *, at: datetime
+) -> None:
+    """Forget whom the orders were about: words in the order, its history, requests, verdicts, notices and facts."""
+    if not order_ids:
+        return
+    await db.execute(
+        update(orders)
+        .where(orders.c.tenant_id == tenant_id, orders.c.id.in_(order_ids))
+        .values(
+            contact_phone=None,
+            beneficiary_phone=None,
+            beneficiary_name=private(tenant_id, GONE),
+            address=None,
+            location=None,
+            relation=None,
+            consent=None,
+            answers=None,
+            text=CLEARED,
+            result=None,
+            cleared=ALL_GONE,
+            updated_at=at,
+        )
+    )
+    wordy: tuple[tuple[Any, tuple[str, ...]], ...] = (
+        (order_steps, ("text",)),
+        (requests, ("text", "suggestion", "decision")),
+        (ratings, ("text", "follow_up")),
+        (dispatches, ("note",)),
+    )
+    for table, columns in wordy:
+        for column in columns:
+            kept: Any = {"cleared": True} if column == "follow_up" else None
+            await db.execute(
+                update(table)
+                .where(
+                    table.c.tenant_id == tenant_id,
+                    table.c.order_id.in_(order_ids),
+                    table.c[column].is_not(None),
+                )
+                .values({column: kept})
+            )
+    await db.execute(
+        delete(notices).where(notices.c.tenant_id == tenant_id, notices.c.order_id.in_(order_ids))
+    )
+    # Facts hold ids and codes only; an error that was kept with one may hold more.
+    await db.execute(
+        update(outbox)
+        .where(outbox.c.tenant_id == tenant_id, outbox.c.order_id.in_(order_ids), outbox.c.error.is_not(None))
+        .values(error=None)
+    )
+
+
+async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> str:
+    """Turn an account into nobody: it signs in no more, and nothing names its person. Returns the former name.
+
+    Its own orders lose their content; of those filed for others only the filer becomes nameless.
+    """
+    name: Any = await db.scalar(
+        select(accounts.c.name).where(accounts.c.tenant_id == tenant_id, accounts.c.id == account_id)
+    )
+    await end_grants(db, tenant_id, account_id, at=at)
+    await db.execute(
+        update(accounts)
+        .where(accounts.c.tenant_id == tenant_id, accounts.c.id == account_id)
+        .values(
+            name=private(tenant_id, GONE),
+            phone=None,
+            phone_hash=None,
+            login=f"gone-{account_id.hex}",
+            home_place_id=None,
+            disabled_at=func.coalesce(accounts.c.disabled_at, at),
+        )
+    )
+    await db.execute(
+        update(members)
+        .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
+        .values(state="ended", ended_at=at, items=[], skills=[], free_times=[])
+    )
+    for table in (*SIGN_INS, body_people, idempotency_keys, notices):
+        await db.execute(
+            delete(table).where(table.c.tenant_id == tenant_id, table.c.account_id == account_id)
+        )
+    await db.execute(
+        update(consents)
+        .where(
+            consents.c.tenant_id == tenant_id,
+            consents.c.account_id == account_id,
+            consents.c.withdrawn_at.is_(None),
+        )
+        .values(withdrawn_at=at)
+    )
+    await _words_of(db, tenant_id, account_id)
+    await clear_content(db, tenant_id, await own_orders(db, tenant_id, account_id), at=at)
+    return str(name)
+
+
+async def own_orders(db: AsyncConnection, tenant_id: int, account_id: UUID) -> list[UUID]:
+    """The orders that are about this person: filed for oneself, or filed by another for them."""
+    filed = (orders.c.filer_id == account_id) & orders.c.on_behalf.is_(False)
+    rows = select(orders.c.id).where(
+        orders.c.tenant_id == tenant_id, filed | (orders.c.beneficiary_id == account_id)
+    )
+    return list((await db.execute(rows)).scalars())
+
+
+async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
+    """Forget what the person wrote in orders of others."""
+    wordy: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
+        (order_steps, "account_id", ("text",)),
+        (requests, "asked_by", ("text", "suggestion")),
+        (ratings, "rated_by", ("text",)),
+    )
+    for table, by, columns in wordy:
+        await db.execute(
+            update(table)
+            .where(table.c.tenant_id == tenant_id, table.c[by] == account_id)
+            .values(dict.fromkeys(columns))
+        )

@@ -1,0 +1,119 @@
+"""A file with all that the service holds of one person, as that person may see it."""
+
+import base64
+import io
+import json
+import zipfile
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.sealed import private
+from dispatch.domain.keeping import EXPORT_DAYS
+from dispatch.domain.people import Actor
+from dispatch.notices.tables import notices
+from dispatch.orders import queries as order_queries
+from dispatch.orders.rendering import shown, told
+from dispatch.orders.tables import orders
+from dispatch.people import queries as people
+from dispatch.people.rendering import shown_account, shown_grants
+from dispatch.people.tables import accounts, members
+from dispatch.privacy import queries
+from dispatch.privacy.tables import data_requests
+
+MOST_LOOKS = 1000
+"""Looks listed per order."""
+README = (
+    "这是您在本服务中的全部个人信息：account.json 账号与同意记录；orders/ 您提交的、或为您提交的每一条需求，"
+    "及其经过和查看记录；notices.json 收到的提醒。时间均带时区。文件在七天后失效。\n"
+)
+
+
+async def make(db: AsyncConnection, tenant_id: int, id: UUID, account_id: UUID, *, at: datetime) -> None:
+    """Make the file of a pending export and keep it, sealed, until it expires."""
+    person = await people.person(db, tenant_id, account_id)
+    content = None
+    if person is not None:  # else the account was disabled meanwhile: nobody can fetch it
+        actor = Actor(account_id, person.name, person.tenant, (), None, person.version)
+        content = base64.b64encode(await _zipped(db, actor, person, at=at)).decode()
+    await db.execute(
+        update(data_requests)
+        .where(data_requests.c.tenant_id == tenant_id, data_requests.c.id == id)
+        .values(status="done", content=private(tenant_id, content), ended_at=at, expires_at=at + EXPORT_DAYS)
+    )
+
+
+async def _zipped(db: AsyncConnection, actor: Actor, person: people.Person, *, at: datetime) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("说明.txt", README)
+        file.writestr("account.json", _json(await _account(db, actor, person)))
+        file.writestr("notices.json", _json(await _notices(db, actor)))
+        for order_id in await _orders(db, actor):
+            order = await _order(db, actor, order_id, at=at)
+            file.writestr(f"orders/{order['order']['number']}.json", _json(order))
+    return packed.getvalue()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1, default=str)
+
+
+async def _account(db: AsyncConnection, actor: Actor, person: people.Person) -> dict[str, Any]:
+    """The account itself; the phone is the owner's to see whole (wechat.md §6.2)."""
+    tenant_id, account_id = actor.tenant.id, actor.account_id
+    mine = accounts.c.tenant_id == tenant_id, accounts.c.id == account_id
+    row = (
+        await db.execute(select(accounts.c.login, accounts.c.phone, accounts.c.created_at).where(*mine))
+    ).one()
+    member = (
+        await db.execute(
+            select(members.c.state, members.c["items"], members.c.skills, members.c.free_times).where(
+                members.c.tenant_id == tenant_id, members.c.account_id == account_id
+            )
+        )
+    ).one_or_none()
+    return {
+        "account": shown_account(account_id, person.name, person.tenant).model_dump(mode="json"),
+        **row._asdict(),
+        "grants": [grant.model_dump(mode="json") for grant in shown_grants(person.grants)],
+        "member": member._asdict() if member else None,
+        "consents": [
+            {name: getattr(line, name) for name in ("purpose", "version", "given_at", "withdrawn_at")}
+            for line in await queries.consents_of(db, tenant_id, account_id)
+        ],
+    }
+
+
+async def _notices(db: AsyncConnection, actor: Actor) -> list[dict[str, Any]]:
+    rows = (
+        select(notices.c.created_at, notices.c.text, notices.c.read_at)
+        .where(notices.c.tenant_id == actor.tenant.id, notices.c.account_id == actor.account_id)
+        .order_by(notices.c.created_at)
+    )
+    return [row._asdict() for row in await db.execute(rows)]
+
+
+async def _orders(db: AsyncConnection, actor: Actor) -> list[UUID]:
+    mine = or_(orders.c.filer_id == actor.account_id, orders.c.beneficiary_id == actor.account_id)
+    rows = (
+        select(orders.c.id).where(orders.c.tenant_id == actor.tenant.id, mine).order_by(orders.c.created_at)
+    )
+    return list((await db.execute(rows)).scalars())
+
+
+async def _order(db: AsyncConnection, actor: Actor, order_id: UUID, *, at: datetime) -> dict[str, Any]:
+    whole, _ = await order_queries.whole(db, actor, order_id)
+    steps = await order_queries.timeline(db, actor, order_id)
+    looks = await queries.views(db, actor, order_id, after=None, limit=MOST_LOOKS)
+    return {
+        "order": shown(whole, actor, at=at).model_dump(mode="json", exclude={"moves"}),
+        "timeline": told(steps, whole, actor, at=at).model_dump(mode="json")["items"],
+        "views": [
+            {"at": look.at, "kind": look.kind, "by": look.account_name, "purpose": look.purpose}
+            for look in looks
+        ],
+    }

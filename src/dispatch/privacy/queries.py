@@ -1,0 +1,267 @@
+"""Reads of who looked, of policies and consents, and of what people asked of their own data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.domain.keeping import DEFAULT_TEXT, DEFAULT_TITLE, Purpose
+from dispatch.domain.life import standing
+from dispatch.domain.order import RESTING, State, TakeState
+from dispatch.domain.people import Actor
+from dispatch.domain.privacy import reads_views
+from dispatch.domain.refusal import ExportNotFound, RoleForbidden
+from dispatch.orders.queries import whole
+from dispatch.orders.tables import order_views, orders, requests, take_people, takes
+from dispatch.people.tables import accounts, bodies
+from dispatch.privacy.tables import consents, data_requests, policies
+
+Place = tuple[datetime, UUID] | None
+"""Where a page goes on."""
+
+
+async def views(db: AsyncConnection, actor: Actor, order_id: UUID, *, after: Place, limit: int) -> list[Any]:
+    """Who looked at an order's contact data, newest first, one more than ``limit``.
+
+    Raises:
+        OrderNotFound: none of the actor's business.
+        RoleForbidden: neither filer nor beneficiary nor auditor there.
+    """
+    seen, _ = await whole(db, actor, order_id)
+    if not reads_views(standing(seen.life, actor)):
+        raise RoleForbidden()
+    by = (order_views.c.at, order_views.c.id)
+    rows = (
+        select(order_views, accounts.c.name.label("account_name"))
+        .join(
+            accounts,
+            and_(accounts.c.tenant_id == order_views.c.tenant_id, accounts.c.id == order_views.c.account_id),
+        )
+        .where(order_views.c.tenant_id == actor.tenant.id, order_views.c.order_id == order_id)
+        .order_by(*(column.desc() for column in by))
+        .limit(limit + 1)
+    )
+    if after is not None:
+        rows = rows.where(tuple_(*by) < tuple_(*after))
+    return list((await db.execute(rows)).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What people are told, in its current words."""
+
+    version: int
+    title: str
+    text: str
+    hash: str
+    published_at: datetime | None
+
+
+async def policy(db: AsyncConnection, tenant_id: int) -> Policy:
+    """The current policy; the shipped one, as version 0, where none was published."""
+    rows = (
+        select(
+            policies.c.version, policies.c.title, policies.c.text, policies.c.hash, policies.c.published_at
+        )
+        .where(policies.c.tenant_id == tenant_id)
+        .order_by(policies.c.version.desc())
+        .limit(1)
+    )
+    row = (await db.execute(rows)).one_or_none()
+    if row is None:
+        hashed = sha256(f"{DEFAULT_TITLE}\n{DEFAULT_TEXT}".encode()).hexdigest()
+        return Policy(0, DEFAULT_TITLE, DEFAULT_TEXT, hashed, None)
+    return Policy(*row)
+
+
+async def standing_consent(db: AsyncConnection, tenant_id: int, account_id: UUID, purpose: Purpose) -> Any:
+    """The consent that holds for a purpose, if any."""
+    rows = select(consents).where(
+        consents.c.tenant_id == tenant_id,
+        consents.c.account_id == account_id,
+        consents.c.purpose == purpose,
+        consents.c.withdrawn_at.is_(None),
+    )
+    return (await db.execute(rows)).one_or_none()
+
+
+async def consents_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> Sequence[Any]:
+    """Every consent an account gave, oldest first."""
+    rows = (
+        select(consents)
+        .where(consents.c.tenant_id == tenant_id, consents.c.account_id == account_id)
+        .order_by(consents.c.given_at, consents.c.id)
+    )
+    return (await db.execute(rows)).all()
+
+
+_ASKED: tuple[Any, ...] = tuple(
+    column for column in data_requests.c if column.name not in ("content", "former_name")
+)
+
+
+async def data_request(db: AsyncConnection, tenant_id: int, account_id: UUID, id: UUID) -> Any:
+    """One request of an account about its own data, without the file.
+
+    Raises:
+        ExportNotFound: unknown, or another's.
+    """
+    rows = select(*_ASKED).where(
+        data_requests.c.tenant_id == tenant_id,
+        data_requests.c.account_id == account_id,
+        data_requests.c.id == id,
+    )
+    row = (await db.execute(rows)).one_or_none()
+    if row is None:
+        raise ExportNotFound()
+    return row
+
+
+async def export_file(db: AsyncConnection, tenant_id: int, account_id: UUID, id: UUID) -> Any:
+    """(status, expires_at, content) of an export. Raises: ExportNotFound: unknown, another's or no export."""
+    rows = select(data_requests.c.status, data_requests.c.expires_at, data_requests.c.content).where(
+        data_requests.c.tenant_id == tenant_id,
+        data_requests.c.account_id == account_id,
+        data_requests.c.id == id,
+        data_requests.c.kind == "export",
+    )
+    row = (await db.execute(rows)).one_or_none()
+    if row is None:
+        raise ExportNotFound()
+    return row
+
+
+async def data_request_page(db: AsyncConnection, actor: Actor, *, after: Place, limit: int) -> list[Any]:
+    """What the actor asked of his own data, newest first, one more than ``limit``."""
+    by = (data_requests.c.asked_at, data_requests.c.id)
+    rows = (
+        select(*_ASKED)
+        .where(data_requests.c.tenant_id == actor.tenant.id, data_requests.c.account_id == actor.account_id)
+        .order_by(*(column.desc() for column in by))
+        .limit(limit + 1)
+    )
+    if after is not None:
+        rows = rows.where(tuple_(*by) < tuple_(*after))
+    return list((await db.execute(rows)).all())
+
+
+async def open_request(db: AsyncConnection, tenant_id: int, account_id: UUID, kind: str) -> UUID | None:
+    """A request of this kind that is not answered yet."""
+    return await db.scalar(
+        select(data_requests.c.id).where(
+            data_requests.c.tenant_id == tenant_id,
+            data_requests.c.account_id == account_id,
+            data_requests.c.kind == kind,
+            data_requests.c.status != "done",
+        )
+    )
+
+
+async def unanswered(db: AsyncConnection, tenant_id: int, kind: str, status: str, *, limit: int) -> list[Any]:
+    """Requests that a job looks after, oldest first, each locked for it."""
+    rows = (
+        select(data_requests.c.id, data_requests.c.account_id)
+        .where(
+            data_requests.c.tenant_id == tenant_id,
+            data_requests.c.status == status,
+            data_requests.c.kind == kind,
+        )
+        .order_by(data_requests.c.asked_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list((await db.execute(rows)).all())
+
+
+async def why_not_yet(db: AsyncConnection, tenant_id: int, account_id: UUID) -> str | None:
+    """What keeps an account from being deleted now: ``order_open``, ``take_active``, or nothing."""
+    open_ = select(orders.c.id).where(
+        orders.c.tenant_id == tenant_id,
+        or_(orders.c.filer_id == account_id, orders.c.beneficiary_id == account_id),
+        orders.c.state.not_in(tuple(RESTING - {State.MERGED})),
+    )
+    if await db.scalar(open_.limit(1)) is not None:
+        return "order_open"
+    held = select(takes.c.id).where(
+        takes.c.tenant_id == tenant_id, takes.c.account_id == account_id, takes.c.state == TakeState.ACTIVE
+    )
+    staffed = (
+        select(takes.c.id)
+        .join(
+            take_people,
+            and_(take_people.c.tenant_id == takes.c.tenant_id, take_people.c.take_id == takes.c.id),
+        )
+        .where(
+            takes.c.tenant_id == tenant_id,
+            take_people.c.account_id == account_id,
+            takes.c.state == TakeState.ACTIVE,
+        )
+    )
+    for rows in (held, staffed):
+        if await db.scalar(rows.limit(1)) is not None:
+            return "take_active"
+    return None
+
+
+async def disclosures(db: AsyncConnection, actor: Actor, *, after: Place, limit: int) -> list[Any]:
+    """Bodies that took an order of the actor's, and so were told of the person; newest first, one over ``limit``."""
+    by = (takes.c.taken_at, takes.c.id)
+    rows = (
+        select(
+            takes.c.id,
+            takes.c.taken_at,
+            takes.c.kind,
+            bodies.c.name.label("body_name"),
+            orders.c.id.label("order_id"),
+            orders.c.day,
+            orders.c.serial,
+        )
+        .select_from(
+            takes.join(
+                orders, and_(orders.c.tenant_id == takes.c.tenant_id, orders.c.id == takes.c.order_id)
+            ).join(bodies, and_(bodies.c.tenant_id == takes.c.tenant_id, bodies.c.id == takes.c.taker_id))
+        )
+        .where(
+            takes.c.tenant_id == actor.tenant.id,
+            or_(orders.c.filer_id == actor.account_id, orders.c.beneficiary_id == actor.account_id),
+        )
+        .order_by(*(column.desc() for column in by))
+        .limit(limit + 1)
+    )
+    if after is not None:
+        rows = rows.where(tuple_(*by) < tuple_(*after))
+    return list((await db.execute(rows)).all())
+
+
+async def due_to_clear(
+    db: AsyncConnection, tenant_id: int, *, level: int, before: datetime, limit: int
+) -> list[UUID]:
+    """Orders at rest since before an instant that still hold what must go; none in dispute, no child of a live one."""
+    parent = orders.alias("parent")
+    disputed = select(requests.c.id).where(
+        requests.c.tenant_id == tenant_id,
+        requests.c.order_id == orders.c.id,
+        requests.c.status == "pending",
+    )
+    live = select(parent.c.id).where(
+        parent.c.tenant_id == tenant_id, parent.c.id == orders.c.parent_id, parent.c.cleared < level
+    )
+    rows = (
+        select(orders.c.id)
+        .where(
+            orders.c.tenant_id == tenant_id,
+            orders.c.cleared < level,
+            orders.c.rested_at <= before,
+            orders.c.state.in_(tuple(RESTING)),
+            ~disputed.exists(),
+            or_(orders.c.state != State.MERGED, ~live.exists()),
+        )
+        .order_by(orders.c.rested_at)
+        .limit(limit)
+    )
+    return list((await db.execute(rows)).scalars())

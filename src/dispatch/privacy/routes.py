@@ -1,0 +1,323 @@
+"""Contact data for a purpose, consents, and what people ask of their own data, over HTTP."""
+
+import base64
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Response, status
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.domain.keeping import ASK_AGAIN, PURPOSES, Purpose
+from dispatch.domain.people import ROLE_LABELS, Actor, Role
+from dispatch.domain.refusal import (
+    BodyNotFound,
+    ConsentNotWithdrawable,
+    ExportNotFound,
+    ExportNotReady,
+    OfficeHeld,
+    PolicyChanged,
+    RateLimited,
+    RecusedAtWork,
+    RoleForbidden,
+    TooLate,
+)
+from dispatch.orders.rendering import NAMELESS
+from dispatch.orders.schemas import BeneficiaryOut, OrderRef
+from dispatch.orders.whole import number
+from dispatch.privacy import queries
+from dispatch.privacy.actions import asking, consenting, recusing, revealing
+from dispatch.privacy.actions.revealing import Revealed
+from dispatch.privacy.schemas import (
+    ConsentIn,
+    ConsentOut,
+    ConsentsOut,
+    ContactOut,
+    CorrectionIn,
+    DataRequestOut,
+    DisclosureOut,
+    LookerOut,
+    PolicyIn,
+    PolicyOut,
+    PurposeOut,
+    RecipientOut,
+    RecusalIn,
+    RecusalOut,
+    RecusalsOut,
+    RevealIn,
+    ViewOut,
+)
+from dispatch.web.deps import Caller, Now, Reading, Writing
+from dispatch.web.etag import PERSONAL_CACHE_CONTROL
+from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
+from dispatch.web.problems import responses
+from dispatch.web.wire import IdIn, LocationOut
+
+router = APIRouter(prefix="/v1", tags=["privacy"])
+
+
+@router.post("/orders/{order_id}/reveal", responses=responses(RoleForbidden, TooLate, RateLimited))
+async def reveal_order(db: Writing, caller: Caller, now: Now, order_id: IdIn, body: RevealIn) -> ContactOut:
+    """查看联系方式: show contact data for a purpose; each look is recorded and the requester sees it."""
+    done = await revealing.reveal(db, caller, order_id, body.purpose, at=now)
+    return _contact(done, caller, now)
+
+
+@router.get("/orders/{order_id}/views", responses=responses(RoleForbidden))
+async def list_views(
+    db: Reading, caller: Caller, order_id: IdIn, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[ViewOut]:
+    """谁看过: who looked at the contact data, newest first; for filer, beneficiary and auditors."""
+    query = fingerprint("views", order=order_id)
+    after = read_cursor(cursor, query)
+    found = await queries.views(
+        db, caller, order_id, after=(after.at, after.id) if after else None, limit=limit
+    )
+    rows, next_cursor = cut(found, limit, query, lambda row: Key(row.at, row.id))
+    return Page(items=[_shown(row, caller) for row in rows], next_cursor=next_cursor)
+
+
+@router.get("/orders/{order_id}/recusals", responses=responses(RoleForbidden))
+async def list_recusals(db: Reading, caller: Caller, order_id: IdIn) -> RecusalsOut:
+    """回避: who is kept from the order; for the dispatcher and the secretary of the community."""
+    return await _recusals(db, caller, order_id)
+
+
+@router.post("/orders/{order_id}/recusals", responses=responses(RoleForbidden, BodyNotFound, RecusedAtWork))
+async def recuse(db: Writing, caller: Caller, now: Now, order_id: IdIn, body: RecusalIn) -> RecusalsOut:
+    """回避: keep the order from whom it complains of, in lists, counts, notices and by its id; safe to repeat."""
+    await recusing.recuse(db, caller, order_id, body.kind, body.id, at=now)
+    return await _recusals(db, caller, order_id)
+
+
+@router.delete(
+    "/orders/{order_id}/recusals/{party_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(RoleForbidden),
+)
+async def end_recusal(db: Writing, caller: Caller, order_id: IdIn, party_id: IdIn) -> None:
+    """Undo a recusal that was a mistake; safe to repeat."""
+    await recusing.end(db, caller, order_id, party_id)
+
+
+async def _recusals(db: AsyncConnection, caller: Actor, order_id: UUID) -> RecusalsOut:
+    return RecusalsOut(
+        items=[
+            RecusalOut(
+                kind=row.kind, id=row.party_id, name=name or "", at=row.at.astimezone(caller.tenant.zone)
+            )
+            for row, name in await recusing.listed(db, caller, order_id)
+        ]
+    )
+
+
+@router.get("/policies/current")
+async def get_policy(db: Reading, caller: Caller) -> PolicyOut:
+    """隐私政策: what people are told, in its current words, and what their data is asked for."""
+    return await _policy(db, caller)
+
+
+@router.post("/policies", responses=responses(RoleForbidden))
+async def publish_policy(db: Writing, caller: Caller, now: Now, body: PolicyIn) -> PolicyOut:
+    """Publish the next version; consents to an earlier one are outdated. An admin of the whole tenant."""
+    await consenting.publish(db, caller, body.title, body.text, at=now)
+    return await _policy(db, caller)
+
+
+@router.get("/me/consents")
+async def list_consents(db: Reading, caller: Caller) -> ConsentsOut:
+    """How the caller stands to every purpose."""
+    current = await queries.policy(db, caller.tenant.id)
+    given = await queries.consents_of(db, caller.tenant.id, caller.account_id)
+    latest = {row.purpose: row for row in given}
+    return ConsentsOut(
+        items=[_consent(purpose, latest.get(purpose), current.version, caller) for purpose in Purpose]
+    )
+
+
+@router.post("/me/consents/{purpose}", responses=responses(PolicyChanged))
+async def give_consent(
+    db: Writing, caller: Caller, now: Now, purpose: Purpose, body: ConsentIn
+) -> ConsentOut:
+    """同意: agree to a purpose, as the current policy words it; safe to repeat."""
+    await consenting.consent(db, caller, purpose, body.version, at=now)
+    row = await queries.standing_consent(db, caller.tenant.id, caller.account_id, purpose)
+    return _consent(purpose, row, body.version, caller)
+
+
+@router.delete(
+    "/me/consents/{purpose}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(ConsentNotWithdrawable),
+)
+async def withdraw_consent(db: Writing, caller: Caller, now: Now, purpose: Purpose) -> None:
+    """撤回同意: what rested on it alone is erased where no open order needs it; safe to repeat."""
+    await consenting.withdraw(db, caller, purpose, at=now)
+
+
+@router.get("/me/data-requests")
+async def list_data_requests(
+    db: Reading, caller: Caller, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[DataRequestOut]:
+    """What the caller asked of his own data, and how it was answered; newest first."""
+    query = fingerprint("data-requests")
+    after = read_cursor(cursor, query)
+    found = await queries.data_request_page(
+        db, caller, after=(after.at, after.id) if after else None, limit=limit
+    )
+    rows, next_cursor = cut(found, limit, query, lambda row: Key(row.asked_at, row.id))
+    return Page(items=[_asked(row, caller) for row in rows], next_cursor=next_cursor)
+
+
+@router.post("/me/exports", status_code=status.HTTP_202_ACCEPTED)
+async def ask_export(db: Writing, caller: Caller, now: Now) -> DataRequestOut:
+    """导出: ask for a file with all that the service holds of the caller; the one being made is found."""
+    return await _request(db, caller, await asking.export(db, caller, at=now))
+
+
+@router.get("/me/exports/{export_id}")
+async def get_export(db: Reading, caller: Caller, export_id: IdIn) -> DataRequestOut:
+    """Whether the file is ready, and until when."""
+    return await _request(db, caller, export_id)
+
+
+@router.get(
+    "/me/exports/{export_id}/file",
+    response_class=Response,
+    responses={
+        **responses(ExportNotReady),
+        200: {"description": "The file.", "content": {"application/zip": {}}},
+    },
+)
+async def get_export_file(db: Reading, caller: Caller, now: Now, export_id: IdIn) -> Response:
+    """The file itself, a zip of JSON."""
+    row = await queries.export_file(db, caller.tenant.id, caller.account_id, export_id)
+    if row.status != "done":
+        raise ExportNotReady()
+    if row.content is None or row.expires_at <= now:
+        raise ExportNotFound()
+    return Response(
+        base64.b64decode(row.content),
+        media_type="application/zip",
+        headers={
+            "Cache-Control": PERSONAL_CACHE_CONTROL,
+            "Content-Disposition": f'attachment; filename="{export_id}.zip"',
+        },
+    )
+
+
+@router.post("/me/corrections")
+async def correct_data(db: Writing, caller: Caller, now: Now, body: CorrectionIn) -> DataRequestOut:
+    """更正: put one's own name or phone right, at once."""
+    data = body.model_dump(exclude_unset=True)
+    return await _request(db, caller, await asking.correct(db, caller, data, at=now))
+
+
+@router.post("/me/deletion", status_code=status.HTTP_202_ACCEPTED, responses=responses(OfficeHeld))
+async def delete_me(db: Writing, caller: Caller, now: Now) -> DataRequestOut:
+    """注销: the account and all that names its person go, now or when nothing of theirs is open (``reason``)."""
+    return await _request(db, caller, await asking.delete_account(db, caller, at=now))
+
+
+@router.get("/me/disclosures")
+async def list_disclosures(
+    db: Reading, caller: Caller, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[DisclosureOut]:
+    """Which organisations were told of the caller, because they took an order of his; newest first."""
+    query = fingerprint("disclosures")
+    after = read_cursor(cursor, query)
+    found = await queries.disclosures(db, caller, after=(after.at, after.id) if after else None, limit=limit)
+    rows, next_cursor = cut(found, limit, query, lambda row: Key(row.taken_at, row.id))
+    return Page(items=[_disclosure(row, caller) for row in rows], next_cursor=next_cursor)
+
+
+async def _policy(db: AsyncConnection, caller: Actor) -> PolicyOut:
+    current = await queries.policy(db, caller.tenant.id)
+    return PolicyOut(
+        version=current.version,
+        hash=current.hash,
+        title=current.title,
+        text=current.text,
+        published_at=_zoned(current.published_at, caller),
+        purposes=[
+            PurposeOut(code=code, name=of.name, text=of.text, basis=of.basis, sensitive=of.sensitive)
+            for code, of in PURPOSES.items()
+        ],
+    )
+
+
+def _consent(purpose: Purpose, row: Any, version: int, caller: Actor) -> ConsentOut:
+    state: Literal["given", "outdated", "withdrawn", "none"] = "none"
+    if row is not None:
+        given: Literal["given", "outdated"] = "given" if row.version == version else "outdated"
+        state = "withdrawn" if row.withdrawn_at else given
+    return ConsentOut(
+        purpose=purpose,
+        state=state,
+        version=row.version if row else None,
+        given_at=_zoned(row.given_at if row else None, caller),
+        withdrawn_at=_zoned(row.withdrawn_at if row else None, caller),
+        ask_again_at=_zoned(row.withdrawn_at + ASK_AGAIN if row and row.withdrawn_at else None, caller),
+    )
+
+
+async def _request(db: AsyncConnection, caller: Actor, id: UUID) -> DataRequestOut:
+    return _asked(await queries.data_request(db, caller.tenant.id, caller.account_id, id), caller)
+
+
+def _asked(row: Any, caller: Actor) -> DataRequestOut:
+    return DataRequestOut(
+        id=row.id,
+        kind=row.kind,
+        status=row.status,
+        reason=row.reason,
+        fields=row.fields,
+        asked_at=row.asked_at.astimezone(caller.tenant.zone),
+        due_at=row.due_at.astimezone(caller.tenant.zone),
+        ended_at=_zoned(row.ended_at, caller),
+        expires_at=_zoned(row.expires_at, caller),
+    )
+
+
+def _disclosure(row: Any, caller: Actor) -> DisclosureOut:
+    return DisclosureOut(
+        id=row.id,
+        at=row.taken_at.astimezone(caller.tenant.zone),
+        recipient=RecipientOut(kind=row.kind, name=row.body_name),
+        order=OrderRef(id=row.order_id, number=number(row.day, row.serial)),
+        purpose=PURPOSES[Purpose.SERVICE].name,
+        basis="duty",
+    )
+
+
+def _zoned(at: datetime | None, caller: Actor) -> Any:
+    return None if at is None else at.astimezone(caller.tenant.zone)
+
+
+def _contact(done: Revealed, caller: Actor, now: Now) -> ContactOut:
+    row = done.whole.row
+    nameless = not done.names_filer and not row.on_behalf
+    return ContactOut(
+        view_id=done.id,
+        order_id=row.id,
+        filer_name=row.filer_name if done.names_filer else NAMELESS,
+        beneficiary=BeneficiaryOut(
+            name=NAMELESS if nameless else row.beneficiary_name, phone=row.beneficiary_phone
+        ),
+        contact_phone=row.contact_phone,
+        address=row.address,
+        location=LocationOut(**{k: row.location[k] for k in ("lng", "lat", "crs")}) if row.location else None,
+        shown_at=now.astimezone(caller.tenant.zone),
+    )
+
+
+def _shown(row: Any, caller: Actor) -> ViewOut:
+    role = Role(row.role) if row.role else None
+    return ViewOut(
+        id=row.id,
+        at=row.at.astimezone(caller.tenant.zone),
+        kind=row.kind,
+        who=LookerOut(role=role, role_label=ROLE_LABELS[role] if role else None, name=row.account_name),
+        purpose=row.purpose,
+        fields=row.fields,
+    )

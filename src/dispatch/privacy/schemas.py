@@ -1,0 +1,173 @@
+"""What goes over the wire about privacy."""
+
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dispatch.domain.keeping import Purpose
+from dispatch.domain.people import Role
+from dispatch.orders.schemas import BeneficiaryOut, OrderRef
+from dispatch.web.wire import Body, IdIn, InstantOut, LocationOut, PersonName, Phone, TextRule, Wire
+
+
+class RevealIn(Body):
+    """What contact data is needed for; the requester reads it."""
+
+    purpose: Annotated[str, TextRule(2, 200, lines=False)] = Field(examples=["上门前与居民约定时间"])
+
+
+class ContactOut(Wire):
+    """An order's contact data, shown once and on record."""
+
+    view_id: UUID
+    order_id: UUID
+    filer_name: str
+    beneficiary: BeneficiaryOut
+    contact_phone: str | None
+    address: str | None
+    location: LocationOut | None
+    shown_at: InstantOut
+
+
+class LookerOut(Wire):
+    """Who looked."""
+
+    role: Role | None
+    role_label: str | None
+    name: str
+
+
+class RecusalIn(Body):
+    """Who must not know of the order: a person, or a body with all its people."""
+
+    kind: Literal["person", "unit", "team", "provider", "department"]
+    id: IdIn
+
+
+class RecusalOut(Wire):
+    """Who is kept from the order."""
+
+    kind: Literal["person", "unit", "team", "provider", "department"]
+    id: UUID
+    name: str
+    at: InstantOut
+
+
+class RecusalsOut(Wire):
+    """Everybody who is kept from the order."""
+
+    items: list[RecusalOut]
+
+
+class ViewOut(Wire):
+    """One look at an order's contact data."""
+
+    id: UUID
+    at: InstantOut
+    kind: Literal["open", "reveal"] = Field(
+        description="open: it stood in the order as this person reads it, once a day. reveal: asked for, each time."
+    )
+    who: LookerOut
+    purpose: str | None
+    fields: list[str]
+
+
+class PurposeOut(Wire):
+    """One purpose that personal data is asked for."""
+
+    code: Purpose
+    name: str
+    text: str
+    basis: Literal["duty", "consent"]
+    sensitive: bool
+
+
+class PolicyOut(Wire):
+    """What people are told, in its current words."""
+
+    version: int = Field(description="0 is the shipped text of a tenant that published none.")
+    hash: str = Field(description="SHA-256 of title, line feed and text, in hex.")
+    title: str
+    text: str
+    published_at: InstantOut | None
+    purposes: list[PurposeOut]
+
+
+class PolicyIn(Body):
+    """The next version of the policy."""
+
+    title: Annotated[str, TextRule(2, 64, lines=False)]
+    text: Annotated[str, TextRule(10, 20_000)]
+
+
+class ConsentIn(Body):
+    """Which version was read and agreed to."""
+
+    version: Annotated[int, Field(ge=0)]
+
+
+class ConsentOut(Wire):
+    """How the caller stands to a purpose."""
+
+    purpose: Purpose
+    state: Literal["given", "outdated", "withdrawn", "none"] = Field(
+        description="outdated: given to an earlier version."
+    )
+    version: int | None
+    given_at: InstantOut | None
+    withdrawn_at: InstantOut | None
+    ask_again_at: InstantOut | None = Field(description="Clients do not ask before this.")
+
+
+class ConsentsOut(Wire):
+    """How the caller stands to every purpose."""
+
+    items: list[ConsentOut]
+
+
+class DataRequestOut(Wire):
+    """What a person asked of their own data."""
+
+    id: UUID
+    kind: Literal["export", "correction", "deletion"]
+    status: Literal["pending", "waiting", "done"]
+    reason: str | None = Field(description="Why it waits: order_open, take_active.")
+    fields: list[str] | None
+    asked_at: InstantOut
+    due_at: InstantOut
+    ended_at: InstantOut | None
+    expires_at: InstantOut | None
+
+
+class CorrectionIn(Body):
+    """What is put right; a field that is absent stays, a phone of null is taken out."""
+
+    name: PersonName | None = None
+    phone: Phone | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        said = self.model_fields_set
+        if not said or ("name" in said and self.name is None):
+            raise PydanticCustomError("nothing_to_correct", "请填写要更正的内容")
+        return self
+
+
+class RecipientOut(Wire):
+    """Who was told."""
+
+    kind: str
+    name: str
+
+
+class DisclosureOut(Wire):
+    """An organisation that was told of the person, because it took an order."""
+
+    id: UUID
+    at: InstantOut
+    recipient: RecipientOut
+    order: OrderRef
+    purpose: str
+    basis: Literal["duty"]
