@@ -35,7 +35,7 @@ class PasswordLoginIn(
     Body,
     json_schema_extra=example(
         username="zhoumin",
-        password="春晓社区-派单-2026",
+        password="春晓社区-派单-2026",  # noqa: S106
         totp="492039",
         tenant="demo",
         device_id="6b1f0f6e-2c1d-4b7e-9a53-d1f0a3c2e871",
@@ -82,7 +82,7 @@ class OidcFinishIn(
 class RefreshIn(
     Body,
     json_schema_extra=example(
-        refresh_token="sdzr_AaIP_kdgcGqVC3AlPHhtk7u9ZTUwh1mpo0c",
+        refresh_token="sdzr_AaIP_kdgcGqVC3AlPHhtk7u9ZTUwh1mpo0c",  # noqa: S106
         device_id="6b1f0f6e-2c1d-4b7e-9a53-d1f0a3c2e871",
     ),
 ):
