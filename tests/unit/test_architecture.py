@@ -98,7 +98,6 @@ def test_orders_are_selected_where_visibility_is_applied():
         "privacy/actions/erasing.py": "what is about a person who asked to be forgotten",
         "privacy/actions/exporting.py": "what is the person's own, for the file",
         "privacy/queries.py": "what keeps a person from being forgotten, and whose time is over",
-        "dispatching/actions/taking.py": "state and version under the dispatch's lock, already judged",
     }
     found = {path.relative_to(SRC).as_posix() for path in FILES if list(selects_orders(path.read_text()))}
     assert found == set(reasons)
