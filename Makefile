@@ -55,9 +55,8 @@ migration: .venv-dev/.installed ## Write a migration from the tables: make migra
 	$(DEV)/ruff check --quiet --select I --fix migrations
 	$(DEV)/ruff format --quiet migrations
 
-bench: .venv-dev/.installed ## Measure (benchmarks/)
-	@if test -f benchmarks/__main__.py; then $(DEV)/python -m benchmarks; \
-	else echo 'There are no benchmarks yet: benchmarks/ is empty.'; fi
+bench: .venv-dev/.installed ## Measure, and write benchmarks/results/ (m=working_time for one of them)
+	$(DEV)/python -m benchmarks $(m)
 
 docs: .venv-dev/.installed ## Write the generated pages of docs/
 	$(DEV)/dispatch docs

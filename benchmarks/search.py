@@ -1,6 +1,6 @@
 """A search box over 100,000 orders: the gram index against reading every text (LIKE), on both databases.
 
-``python -m benchmarks.search``. Both ask the service's own list (``queries.page``, the queue: visibility, keyset, one
+``python -m benchmarks search``. Both ask the service's own list (``queries.page``, the queue: visibility, keyset, one
 page of 20) and take turns within one run; what is told is the ratio of their medians. It also tells what a filed
 order pays for the index.
 """
@@ -187,8 +187,8 @@ async def measure(name: str, url: str, settle: Callable[[], None] = lambda: None
         await database.close()
 
 
-def main() -> None:
-    """Measure SQLite, then a PostgreSQL of its own."""
+def run() -> bool:
+    """Measure SQLite, then a PostgreSQL of its own; nothing is promised."""
     print(f"{'':10} {'who':13} {'words':18} {'grams':>11} {'LIKE':>11}")
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(measure("SQLite", f"sqlite+aiosqlite:///{folder}/search.db"))
@@ -198,7 +198,4 @@ def main() -> None:
         asyncio.run(measure("PostgreSQL", server.url("asyncpg", "search"), lambda: vacuumed(server)))
     finally:
         server.stop()
-
-
-if __name__ == "__main__":
-    main()
+    return True

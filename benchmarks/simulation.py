@@ -2,13 +2,12 @@
 
 (a) a pool: who looks first takes; (b) greedy: every order in turn is offered to the best who is free; (c) all that
 waits is matched at once, as ``POST /v1/matching/run`` does. The people, the demand and what each person would answer
-to each order are the same in all three. ``python -m benchmarks.simulation`` writes the results, the plots and what
+to each order are the same in all three. ``python -m benchmarks simulation`` writes the results, the plots and what
 docs/matching.md says of them.
 """
 
 import heapq
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -31,8 +30,8 @@ from dispatch.matching.pool import Pool
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "matching.md"
 BEGIN_MARK, END_MARK = (
-    "<!-- begin: python -m benchmarks.simulation -->",
-    "<!-- end: python -m benchmarks.simulation -->",
+    "<!-- begin: python -m benchmarks simulation -->",
+    "<!-- end: python -m benchmarks simulation -->",
 )
 
 TICK = 30
@@ -413,7 +412,3 @@ def _ahead(rows: list[tuple[Any, ...]]) -> bool:
         and ours[1] >= greedy_[1] * 0.99
         and ours[8] <= greedy_[8] * 1.01
     )
-
-
-if __name__ == "__main__":
-    sys.exit(0 if run() else 1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import httpx
 from sqlalchemy import Table, insert, update
@@ -14,10 +15,13 @@ from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
 from dispatch.db.sealed import private
 from dispatch.domain.people import Role
+from dispatch.jobs.relay import relay
 from dispatch.people.tables import accounts, bodies, body_people, grants, members
 from dispatch.people.tokens import Claims, write_token
 from dispatch.places.actions import add_tenant
 from dispatch.places.tables import places
+from dispatch.sla.actions import calendars, firing
+from dispatch.wiring import REACTIONS
 
 T0 = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
 """When a town is founded: 09:30 in Shanghai, a Sunday."""
@@ -48,6 +52,7 @@ class Town:
     database: Database
     key: str
     made: datetime = T0
+    fired: int = 0
     places: dict[str, UUID] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
@@ -192,6 +197,7 @@ async def found(database: Database, key: str, *, present: bool = False) -> Town:
     async with database.writing() as db:
         tenant_id = await add_tenant(db, f"t{uuid4().hex[:16]}", "试验区")
         await load_defaults(db, tenant_id)
+        await calendars.load_defaults(db, tenant_id, at=T0)
     town = Town(tenant_id, database, key, made=clock.now() if present else T0)
     for name, kind, parent in (
         ("district", "district", None),
@@ -254,6 +260,17 @@ class Clock:
         """Let time pass: ``clock.pass_(days=3)``."""
         self.now += timedelta(**parts)
         return self.now
+
+
+async def time_works(town: "Town", at: datetime) -> int:
+    """Let the worker do what is due in a town, until nothing is; returns how many timers fired."""
+    fired = count = 1
+    while fired or count:
+        async with town.database.writing() as db:
+            fired = await firing.fire(db, town.tenant_id, ZoneInfo("Asia/Shanghai"), at=at, limit=200)
+        count = await relay(town.database, at, REACTIONS)
+        town.fired += fired
+    return town.fired
 
 
 class Hands:

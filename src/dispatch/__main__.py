@@ -1,4 +1,4 @@
-"""The command line: serve, work, match, migrate, index, doctor, tenant, user, api-key, openapi, docs.
+"""The command line: serve, work, match, migrate, index, doctor, tenant, user, api-key, calendar, openapi, docs.
 
 It ends with 2 when it was asked or set wrongly, with 1 when the database cannot be used, and says why in one line.
 """
@@ -20,19 +20,24 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
-from dispatch import admin, clock, doctor, log, pages
+from dispatch import admin, calendar_files, clock, doctor, log, pages
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
 from dispatch.db import sealed
-from dispatch.db.engine import open_database
+from dispatch.db.engine import open_database, start_over
 from dispatch.db.rotation import rotate
-from dispatch.db.tenants import tenant_ids
+from dispatch.db.tenants import tenant_ids, tenants_by_code
 from dispatch.demo import cast
 from dispatch.demo.seed import seed
+from dispatch.domain.calendar_check import CalendarInvalid
+from dispatch.domain.calendar_file import Entry, Source
+from dispatch.domain.year_view import drawn
 from dispatch.jobs.relay import relay
 from dispatch.matching import actions as matching
 from dispatch.orders.actions.indexing import index_batch
 from dispatch.settings import Settings
+from dispatch.sla import queries as sla
+from dispatch.sla.actions import calendars
 from dispatch.wiring import REACTIONS
 from dispatch.worker import work as run_jobs
 
@@ -49,6 +54,10 @@ cli = typer.Typer(
 cli.add_typer(admin.tenant, name="tenant")
 cli.add_typer(admin.user, name="user")
 cli.add_typer(admin.key, name="api-key")
+
+
+calendar = typer.Typer(no_args_is_help=True, help="The working calendar of the tenants.")
+cli.add_typer(calendar, name="calendar")
 
 
 @cli.command()
@@ -270,6 +279,63 @@ async def _rotate(settings: Settings, *, everything: bool) -> int:
     database = open_database(settings)
     try:
         return await rotate(database, everything=everything)
+    finally:
+        await database.close()
+
+
+@calendar.command("import")
+def import_calendar(
+    file: Annotated[Path, typer.Argument(help="CSV (date,kind,name,hours) or a JSON array of the same.")],
+    tenant: Annotated[str | None, typer.Option(help="Code of one tenant; without it all of them.")] = None,
+    local: Annotated[bool, typer.Option(help="Days of the tenant's own, not the State Council's.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would change.")] = False,
+) -> None:
+    """Take in a year's holidays and make-up days, or days of a tenant's own. Nothing is written if a line is wrong."""
+    settings = Settings()
+    try:
+        told = calendar_files.read(file, Source.LOCAL if local else Source.OFFICIAL)
+        lines = asyncio.run(_import(settings, told, tenant, dry=dry_run))
+    except CalendarInvalid as error:
+        sys.exit("\n".join(f"{file}: {'/'.join(map(str, p.where))}: {p.reason}" for p in error.problems))
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+async def _import(settings: Settings, told: list[Entry], tenant: str | None, *, dry: bool) -> list[str]:
+    database = open_database(settings)
+    try:
+        async with database.writing() as db:
+            found = await tenants_by_code(db)
+            if tenant is not None and tenant not in found:
+                sys.exit(f"there is no tenant {tenant}")
+            lines = []
+            for code in [tenant] if tenant else sorted(found):
+                changes = await calendars.take_in(db, found[code], told, at=clock.now(), dry=dry)
+                lines += [f"{code}: {calendar_files.change_line(change)}" for change in changes]
+                lines.append(f"{code}: {len(changes)} {'would change' if dry else 'changed'}")
+            if dry:
+                await start_over(db)
+            return lines
+    finally:
+        await database.close()
+
+
+@calendar.command()
+def draw(
+    year: Annotated[int, typer.Argument(help="Which year.")],
+    tenant: Annotated[str, typer.Option(help="Code of the tenant.")],
+) -> None:
+    """Draw a tenant's year as SVG, to the standard output."""
+    sys.stdout.write(asyncio.run(_draw(Settings(), year, tenant)))
+
+
+async def _draw(settings: Settings, year: int, tenant: str) -> str:
+    database = open_database(settings)
+    try:
+        async with database.reading() as db:
+            found = await tenants_by_code(db)
+            if tenant not in found:
+                sys.exit(f"there is no tenant {tenant}")
+            return drawn(await sla.calendar_for(db, found[tenant]), year)
     finally:
         await database.close()
 

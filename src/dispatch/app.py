@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from dispatch import wiring
 from dispatch.db.engine import Database
-from dispatch.domain.refusal import NotEligible, RequestPending
+from dispatch.domain.refusal import ChangedMeanwhile, NotEligible, RequestPending
 from dispatch.settings import Settings
 from dispatch.web import middleware, openapi, problems
 from dispatch.web.rates import Rates
@@ -17,6 +17,8 @@ from dispatch.worker import working
 CONSTRAINTS = {
     "uq_requests_pending": RequestPending,
     "pk_take_people": NotEligible,
+    "pk_calendars": ChangedMeanwhile,
+    "pk_policies": ChangedMeanwhile,
 }
 """What a violated constraint means to people."""
 

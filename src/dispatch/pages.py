@@ -1,10 +1,14 @@
 """The pages of the documentation that are written by the code they describe."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
+from dispatch.domain.calendar import Calendar, Pause, due, elapsed, segments
+from dispatch.domain.catalog import Limit, Unit
 from dispatch.domain.facts import Fact
 from dispatch.domain.order import (
     ASK_LABELS,
@@ -27,7 +31,10 @@ from dispatch.domain.order import (
     category,
 )
 from dispatch.domain.people import ROLE_LABELS, Role
+from dispatch.domain.sla import CLOCK_LABELS, CLOCKS, Clock, Outcome, Step
+from dispatch.domain.year_view import drawn
 from dispatch.settings import Settings
+from dispatch.sla import shipped
 from dispatch.web.problems import every_problem
 
 GENERATED = "<!-- Written by the code: make docs. -->"
@@ -141,6 +148,40 @@ FACT_WORDS = {
     Fact.REQUEST_DECIDED: ("申请有结果", "a request was approved or refused"),
     Fact.PHONE_WITHDRAWN: ("手机号授权撤回", "a person took back WeChat's leave to use the phone"),
     Fact.IDENTITY_ENDED: ("微信注销", "a person ended the account at WeChat"),
+    Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),
+    Fact.CALENDAR_CHANGED: ("工作日历有变化", "another version of the working calendar stands"),
+    Fact.POLICIES_CHANGED: ("时限策略有变化", "other limits hold for orders that are open, too"),
+}
+
+
+CLOCK_WORDS = {
+    Clock.ACCEPT: "until it is taken in, refused or asked about",
+    Clock.DISPATCH: "until it is handed out",
+    Clock.TAKE: "until enough have taken it",
+    Clock.CONTACT: "until a taker first reaches for the resident",
+    Clock.FINISH: "until the work has ended",
+    Clock.LEVEL: "until the level it was brought to has ruled",
+    Clock.EVALUATE: "until a verdict is given; in the end it closes without",
+    Clock.REVIEW: "until an unhappy verdict is answered",
+    Clock.ANSWER: "until the filer answers; in the end it is withdrawn",
+    Clock.PAUSE: "until the review date; then it goes on",
+    Clock.EXPIRY: "as long as a dispatch or an offer stands; then it lapses",
+}
+
+STEP_WORDS = {
+    Step.WARN_50: ("过半提醒", "half of the time is used: the owner is told"),
+    Step.WARN_80: ("八成提醒", "four fifths are used: the owner is told"),
+    Step.BREACH: ("超时", "the time is over: the owner and those above are told"),
+    Step.URGE: ("催办", "nothing was heard of the owner since: the system urges"),
+    Step.SUPERVISE: ("督办", "still nothing: the system supervises, the street is told"),
+    Step.REMIND: ("提醒", "the filer is reminded"),
+    Step.ACT: ("到期处理", "the system does what the end of the time brings"),
+}
+
+OUTCOME_WORDS = {
+    Outcome.ON_TIME: ("按时", "stopped at its due or before"),
+    Outcome.LATE: ("超时", "stopped after its due"),
+    Outcome.EXCLUDED: ("不计", "ended before its aim; the reason stands beside it"),
 }
 
 
@@ -152,6 +193,9 @@ def pages(root: Path) -> dict[Path, str]:
         docs / "errors.md": errors(),
         docs / "settings.md": settings(),
         docs / "words.md": _within(docs / "words.md", words()),
+        docs / "working-time.md": _within(docs / "working-time.md", worked_examples()),
+        docs / "calendar-2026.svg": drawn(_shipped(), 2026),
+        docs / "calendar-2027.svg": drawn(_shipped(), 2027),
         root / "README.md": _within(root / "README.md", diagram(main_path_only=True)),
     }
 
@@ -243,6 +287,15 @@ def life_of_an_order() -> str:
             "",
             *_table(["kind", "label", "while", "who asks", "decided by", "from the second on"], asks),
             "",
+            "## Clocks",
+            "",
+            "From `domain/sla.py`; [clocks.md](clocks.md) says what follows from them.",
+            "",
+            *_table(
+                ["clock", "label", "starts with the commit of", "stops at", "owner", "limit"],
+                [[f"`{c}`", CLOCK_LABELS[c], r.starts, r.stops, r.owner, r.limit] for c, r in CLOCKS.items()],
+            ),
+            "",
         ]
     )
 
@@ -281,6 +334,9 @@ def words() -> str:
         ("Dispatches", [[d, *DISPATCH_WORDS[d]] for d in DispatchState]),
         ("Targets of a dispatch", [[t, *TARGET_WORDS[t]] for t in TargetState]),
         ("Facts", [[f, *FACT_WORDS[f]] for f in Fact]),
+        ("Clocks", [[c, CLOCK_LABELS[c], CLOCK_WORDS[c]] for c in Clock]),
+        ("Steps of a clock", [[t, *STEP_WORDS[t]] for t in Step]),
+        ("Verdicts of a clock", [[o, *OUTCOME_WORDS[o]] for o in Outcome]),
         ("Relations", [[r, *RELATION_WORDS[r].split(": ", 1)] for r in Relation]),
     ]
     lines = []
@@ -337,6 +393,58 @@ def settings() -> str:
             "",
         ]
     )
+
+
+def worked_examples() -> str:
+    """Deadlines of the calendar that ships, with every stretch of them."""
+    return "\n".join(line for example in EXAMPLES for line in _explained(*example))
+
+
+EXAMPLES = (
+    ("Ten working hours over Spring Festival", Limit(Unit.WORKING_HOURS, 10), "2026-02-13T17:00", None),
+    ("Two working days, asked for on a Thursday", Limit(Unit.WORKING_DAYS, 2), "2026-09-17T10:00", None),
+    (
+        "Four working hours, with a question to the filer in between",
+        Limit(Unit.WORKING_HOURS, 4),
+        "2026-11-20T16:00",
+        ("2026-11-20T17:00", "2026-11-23T10:00"),
+    ),
+)
+"""Title, limit, start, and a pause."""
+
+
+def _explained(title: str, limit: Limit, start: str, paused: tuple[str, str] | None) -> list[str]:
+    calendar = _shipped()
+    begins, *between = (_local(text, calendar) for text in (start, *(paused or ())))
+    pauses = (Pause(between[0], between[1], "need_info"),) if paused else ()
+    found = due(limit, begins, calendar, pauses=pauses)
+    assert found is not None
+    rows = [
+        [
+            f"{_at(s.start, calendar)}",
+            f"{_at(s.end, calendar)}",
+            "yes" if s.counted else "",
+            s.reason,
+            f"{s.end - s.start}",
+        ]
+        for s in segments(limit.unit, begins, found.due_at, calendar, pauses)
+    ]
+    used = elapsed(limit.unit, begins, found.due_at, calendar, pauses)
+    told = f"From {_at(begins, calendar)}, {limit.amount:g} `{limit.unit}`: due **{_at(found.due_at, calendar)}**, {used} counted."
+    return [f"### {title}", "", told, "", *_table(["from", "to", "counts", "reason", "length"], rows), ""]
+
+
+def _shipped() -> Calendar:
+    days = {entry.on: entry.day for entry in (*shipped.official(), *shipped.statutory(range(2027, 2028)))}
+    return Calendar("shipped", 1, ZoneInfo("Asia/Shanghai"), shipped.WEEK, days, shipped.KNOWN_UNTIL)
+
+
+def _local(text: str, calendar: Calendar) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=calendar.zone)
+
+
+def _at(instant: datetime, calendar: Calendar) -> str:
+    return f"{instant.astimezone(calendar.zone):%m-%d %a %H:%M}"
 
 
 def _flat(text: str) -> str:

@@ -20,13 +20,14 @@ from dispatch.domain.facts import Fact
 from dispatch.finding import routes as finding
 from dispatch.grants import routes as grants
 from dispatch.home import routes as home
-from dispatch.jobs import housekeeping, relay
+from dispatch.jobs import housekeeping, relay, sweep
 from dispatch.jobs.relay import Reaction
 from dispatch.jobs.schedule import Every
 from dispatch.matching import automatic
 from dispatch.matching import routes as matching
 from dispatch.notices import reactions as notices
 from dispatch.notices import routes as notice_routes
+from dispatch.orders import reactions as order_reactions
 from dispatch.orders import routes as orders
 from dispatch.people import identity as people_identity
 from dispatch.people import routes as people
@@ -36,6 +37,10 @@ from dispatch.privacy import routes as privacy
 from dispatch.privacy import timers as privacy_timers
 from dispatch.ratings import routes as ratings
 from dispatch.settings import Settings, WechatApp
+from dispatch.sla import reactions as sla_reactions
+from dispatch.sla import routes as sla
+from dispatch.sla import timers as sla_timers
+from dispatch.sla.actions import firing
 from dispatch.web.deps import Identity
 from dispatch.wechat import fake
 from dispatch.wechat.gateway import Gateway
@@ -47,6 +52,7 @@ ROUTERS: Sequence[APIRouter] = (
     grants.router,
     places.router,
     catalog.router,
+    sla.router,
     bulk.router,
     finding.router,
     orders.router,
@@ -69,6 +75,9 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
     Fact.PHONE_WITHDRAWN: (auth_reactions.forget_phone, privacy_reactions.phone_withdrawn),
     Fact.IDENTITY_ENDED: (auth_reactions.forget_identity, privacy_reactions.phone_withdrawn),
+    Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),
+    Fact.CALENDAR_CHANGED: (sla_reactions.follow_calendar,),
+    Fact.POLICIES_CHANGED: (sla_reactions.follow_policies,),
 }
 """What follows from a fact. Each may be told twice and must then do nothing."""
 
@@ -77,9 +86,14 @@ async def _relay(database: Database, at: datetime) -> None:
     await relay.relay(database, at, REACTIONS)
 
 
+async def _sweep(database: Database, at: datetime) -> None:
+    await sweep.sweep(database, at, firing.fire)
+
+
 JOBS: Sequence[Every] = (
     Every("outbox.relay", 1.0, _relay),
     Every("matching.dispatch", 5.0, automatic.look_again),
+    Every("timers.sweep", 5.0, _sweep),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("privacy.exports", 5.0, privacy_timers.make_exports),
     Every("privacy.deletions", 600.0, privacy_timers.finish_deletions),
@@ -87,6 +101,7 @@ JOBS: Sequence[Every] = (
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
     Every("auth.forget", 3600.0, auth_timers.forget),
     Every("database.statistics", 3600.0, housekeeping.refresh_statistics),
+    Every("calendar.keep", 3600.0, sla_timers.keep_calendars),
 )
 
 

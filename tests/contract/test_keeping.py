@@ -85,7 +85,7 @@ def hands_clock(hands: Hands) -> Any:
 
 
 async def test_the_policy_is_read_published_and_agreed_to_by_version(hands: Hands, clock: Clock):
-    shipped = (await hands.get("resident-1", "/v1/policies/current")).json()
+    shipped = (await hands.get("resident-1", "/v1/privacy-policies/current")).json()
     assert (shipped["version"], shipped["published_at"], len(shipped["hash"])) == (0, None, 64)
     assert {p["code"] for p in shipped["purposes"] if p["basis"] == "duty"} == {"service"}
 
@@ -99,9 +99,9 @@ async def test_the_policy_is_read_published_and_agreed_to_by_version(hands: Hand
         assert (given.status_code, given.json()["state"]) == (200, "given")
     new = {"title": "隐私政策", "text": "第二版：我们只收集办理需求所必需的信息。"}
     for login in ("resident-1", "dispatcher-1", "district-1"):
-        assert (await hands.post(login, "/v1/policies", new)).status_code == 403
+        assert (await hands.post(login, "/v1/privacy-policies", new)).status_code == 403
     for _ in range(2):
-        assert (await hands.post("admin-1", "/v1/policies", new)).json()["version"] == 1
+        assert (await hands.post("admin-1", "/v1/privacy-policies", new)).json()["version"] == 1
     assert await state() == "outdated"
     old = await hands.post("resident-1", "/v1/me/consents/phone", {"version": 0})
     assert (old.status_code, old.json()["code"], old.json()["version"]) == (409, "POLICY_CHANGED", 1)

@@ -8,7 +8,7 @@ import pytest
 
 from dispatch.db.engine import Database
 from tests.contract.ledger import assert_books
-from tests.town import Hands
+from tests.town import Hands, time_works
 
 WHO = [
     *("resident-1", "resident-2", "dispatcher-1", "secretary-1", "grid-1", "street-1", "district-1"),
@@ -88,6 +88,8 @@ async def test_whatever_people_try_the_log_tells_the_state(
     done, asked = 0, Counter[str]()
     for _ in range(140):
         clock.pass_(minutes=dice.choice([1, 70, 600]))
+        if dice.random() < 0.15:
+            await time_works(hands.town, clock.now)
         order, login = dice.choice(orders[-2:]), dice.choice(WHO)
         seen = await hands.get(login, f"/v1/orders/{order['id']}")
         if seen.status_code == 404:

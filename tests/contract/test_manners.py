@@ -385,7 +385,7 @@ async def test_a_resident_reads_what_was_expected(hands: Hands):
     )
     await hands.move("member-1", order, "finish", **finish)
     rated = await hands.try_("dispatcher-1", order, "rate", score=5, solved=True, contacted=True)
-    assert await said(rated) == "回访：代为评价要填写回访的方式、时间和记录。"
+    assert await said(rated) == "回访：代录评价须填写回访方式、时间和说明。"
 
 
 @pytest.mark.parametrize(

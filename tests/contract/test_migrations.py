@@ -59,14 +59,15 @@ FIRST = "20261123_0126"
 
 def test_postgresql_waits_four_seconds_for_a_lock_and_rolls_back(backends: Backends) -> None:
     url = backends.fresh("psycopg", "locked")
-    migrate.downgrade(url, FIRST)
     with psycopg.connect(url.replace("+psycopg", "")) as other:
         other.execute("LOCK TABLE tenants IN ACCESS SHARE MODE")
         with pytest.raises(Exception, match="lock timeout"):
             migrate.downgrade(url, "base")
 
-    assert migrate.current(url) == FIRST
-    migrate.upgrade(url)
+    assert migrate.current(url) is not None  # every revision is a transaction; those above may be gone
+
+    migrate.upgrade(url)  # would fail, or leave a difference, had the failing one left half of its work
+    assert migrate.current(url) == migrate.head()
     assert migrate.check(url) == []
 
 

@@ -109,7 +109,7 @@ async def test_the_words_the_catalogue_and_the_policy_of_one_are_its_own(
             .values(name="改了名的事项", retired_at=here.town.made)
         )
     policy = {"title": "本区隐私政策", "text": "本区自己的隐私政策正文，其他区不受影响。"}
-    assert (await here.post("admin-1", "/v1/policies", policy)).status_code == 200
+    assert (await here.post("admin-1", "/v1/privacy-policies", policy)).status_code == 200
 
     assert (await here.file(item_code="0201"))["state_label"] == "刚提交"
     refused = await here.post(
@@ -119,7 +119,7 @@ async def test_the_words_the_catalogue_and_the_policy_of_one_are_its_own(
     order = await there.file(item_code="0102")
     assert order["state_label"] != "刚提交"
     assert order["item"]["name"] != "改了名的事项"
-    assert (await there.get("resident-1", "/v1/policies/current")).json()["version"] == 0
+    assert (await there.get("resident-1", "/v1/privacy-policies/current")).json()["version"] == 0
     assert "改了名的事项" not in (await there.get("resident-1", "/v1/catalog")).text
 
 

@@ -1,15 +1,30 @@
 """Whatever is tried on an order, in the pure rulebook: the log tells the state, and slots hold."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from dispatch.domain.calendar import Calendar, Span
+from dispatch.domain.catalog import Limit, Unit
 from dispatch.domain.handing import asked_next, taken
-from dispatch.domain.life import THE_SYSTEM, Asked, Life, Party, Standing, Take, Target, own_take
+from dispatch.domain.life import (
+    THE_SYSTEM,
+    Asked,
+    Life,
+    Party,
+    Standing,
+    Take,
+    Target,
+    Verdict,
+    own_take,
+)
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import (
     ASKS,
@@ -30,9 +45,12 @@ from dispatch.domain.order import (
     TargetState,
 )
 from dispatch.domain.people import Role
+from dispatch.domain.planning import Change, allowance, explain, key_of, plan, remaining, used
 from dispatch.domain.refusal import Refusal
 from dispatch.domain.replay import Logged, replay
 from dispatch.domain.rules import ask_refusal, at_most, by_street, judge
+from dispatch.domain.running import Run, expected, view
+from dispatch.domain.sla import Basis, Clock, stage_limits
 from dispatch.domain.step import step
 
 T0 = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
@@ -49,6 +67,28 @@ EFFECTS = {
 """The move that an approved request brings; an extension and an exclusion move nothing."""
 
 
+PLACES: dict[Level, UUID | None] = {Level.COMMUNITY: PLACE, Level.STREET: UUID(int=8), Level.DISTRICT: None}
+_HOURS = (Span(9 * 60, 12 * 60), Span(14 * 60, 18 * 60))
+_WEEK = Calendar("test", 1, ZoneInfo("Asia/Shanghai"), (*(_HOURS,) * 5, (), ()), {}, date(2099, 12, 31))
+BASIS = Basis(
+    stage_limits(
+        {
+            "accept": Limit(Unit.WORKING_HOURS, 2),
+            "dispatch": Limit(Unit.WORKING_HOURS, 4),
+            "take": Limit(Unit.HOURS, 8),
+            "contact": Limit(Unit.WORKING_DAYS, 1),
+            "finish": Limit(Unit.WORKING_DAYS, 5),
+            "level": Limit(Unit.WORKING_DAYS, 2),
+            "evaluate": Limit(Unit.DAYS, 7),
+            "review": Limit(Unit.WORKING_DAYS, 3),
+        },
+        1,
+    ),
+    _WEEK,
+    {},
+)
+
+
 def boss(role: Role) -> Standing:
     return Standing(UUID(int=1), frozenset({role}), frozenset({role}), frozenset({Relation.IN_SCOPE}))
 
@@ -62,6 +102,21 @@ class OrderMachine(RuleBasedStateMachine):
         self.returned: set[Party] = set()
         self.life = Life(UUID(int=9), State.SUBMITTED, 1, 1, frozenset({PLACE}), filer_id=UUID(int=2))
         self.log = [Logged(1, Move.SUBMIT, None, State.SUBMITTED, {})]
+        self.runs: list[Run] = []
+        self.armed: set[tuple[Any, ...]] = set()
+        self.change(plan(view(self.life, [], PLACES), (), BASIS, [Move.SUBMIT], at=self.at))
+
+    def change(self, changes: list[Change]) -> None:
+        """What storage does with changes of clocks."""
+        for change in changes:
+            run = change.after
+            if change.before is not None:
+                self.runs.remove(change.before)
+            self.runs.append(run)
+            key = (run.clock, run.subject_id)
+            if change.disarm:
+                self.armed = {timer for timer in self.armed if timer[:2] != key}
+            self.armed |= {(*key, run.deadline_no, step) for step, _ in change.arm}
 
     def new_id(self) -> UUID:
         self.ids += 1
@@ -97,6 +152,10 @@ class OrderMachine(RuleBasedStateMachine):
     def keep(self, moved: Moved) -> None:
         """What storage does with a decided move."""
         life, order = self.life, dict(moved.order)
+        self.change(plan(view(life, [moved], PLACES), self.runs, BASIS, [moved.move], at=self.at))
+        verdict = None if "round" in order else life.verdict
+        if moved.move is Move.RATE:
+            verdict = Verdict(moved.detail["score"], moved.detail["solved"], life.filer_id, self.at, 1)
         changed = {change.id: change.values for change in moved.takes}
         takes = tuple(
             replace(take, state=changed[take.id].get("state", take.state)) if take.id in changed else take
@@ -133,6 +192,7 @@ class OrderMachine(RuleBasedStateMachine):
             done_at=order.get("done_at", life.done_at),
             barred=frozenset(self.returned),
             pending=(*(ask for ask in life.pending if ask.id not in ended), *filed),
+            verdict=verdict,
             **fields,
         )
         self.log.append(Logged(self.life.version, moved.move, moved.before, moved.after, moved.detail))
@@ -288,6 +348,34 @@ class OrderMachine(RuleBasedStateMachine):
             life.flags,
         )
         assert (told.level, told.left) == (life.level, life.left)
+
+    @invariant()
+    def exactly_the_clocks_run_that_the_state_asks_for(self) -> None:
+        after = view(self.life, [], PLACES)
+        running = [run for run in self.runs if run.stopped_at is None]
+        owners = {key_of(after, run): run.owner for run in running}
+        assert len(owners) == len(running)
+        assert owners == expected(after, {run.clock for run in running})
+        for run in running:
+            waits = run.clock in (Clock.ANSWER, Clock.PAUSE)
+            assert (run.paused_at is not None) == (after.paused and not waits)
+        live = {(r.clock, r.subject_id, r.deadline_no) for r in running if r.paused_at is None}
+        assert {timer[:3] for timer in self.armed} <= live
+
+    def teardown(self) -> None:
+        """Every second of every clock has its reason, and the counted ones add up."""
+        for run in self.runs:
+            end = run.stopped_at or self.at
+            assert run.since <= run.started_at <= end
+            pieces = explain(run, end, BASIS.calendar)
+            assert all(before.end == after.start for before, after in pairwise(pieces))
+            counted = sum((p.end - p.start for p in pieces if p.counted), timedelta())
+            assert counted.total_seconds() == used(run, end, BASIS.calendar)
+            rest = remaining(run, self.at, BASIS.calendar)
+            if rest is not None:
+                assert rest == max(
+                    0, (allowance(run, BASIS.calendar) or 0) - used(run, self.at, BASIS.calendar)
+                )
 
     @invariant()
     def slots_hold_and_ledgers_add_up(self) -> None:

@@ -63,6 +63,7 @@ TheDoor = Annotated[Door, Depends(_door)]
 @router.post(
     "/auth/wechat/login",
     tags=["auth"],
+    summary="微信登录",
     responses=responses(LoginCodeInvalid, LoginBlocked, TenantRequired, WechatBusy, WechatUnavailable),
 )
 async def login_with_wechat(
@@ -86,7 +87,10 @@ async def login_with_wechat(
 
 
 @router.post(
-    "/auth/password/login", tags=["auth"], responses=responses(CredentialsInvalid, SecondFactorMissing)
+    "/auth/password/login",
+    tags=["auth"],
+    summary="账号密码登录（工作人员）",
+    responses=responses(CredentialsInvalid, SecondFactorMissing),
 )
 async def login_with_password(
     request: Request, database: Store, door: TheDoor, now: Now, body: schemas.PasswordLoginIn
@@ -105,7 +109,10 @@ async def login_with_password(
 
 
 @router.post(
-    "/auth/oidc/{provider}/start", tags=["auth"], responses=responses(ProviderNotFound, OidcUnavailable)
+    "/auth/oidc/{provider}/start",
+    tags=["auth"],
+    summary="单位统一身份登录：开始",
+    responses=responses(ProviderNotFound, OidcUnavailable),
 )
 async def start_oidc(
     database: Store, door: TheDoor, now: Now, provider: str, body: schemas.OidcStartIn
@@ -118,6 +125,7 @@ async def start_oidc(
 @router.post(
     "/auth/oidc/{provider}/finish",
     tags=["auth"],
+    summary="单位统一身份登录：完成",
     responses=responses(ProviderNotFound, OidcRefused, IdentityUnknown, OidcUnavailable),
 )
 async def finish_oidc(
@@ -130,7 +138,12 @@ async def finish_oidc(
     return _shown(signed, now)
 
 
-@router.post("/auth/refresh", tags=["auth"], responses=responses(TokenExpired, TokenInvalid, TokenRevoked))
+@router.post(
+    "/auth/refresh",
+    tags=["auth"],
+    summary="续期会话",
+    responses=responses(TokenExpired, TokenInvalid, TokenRevoked),
+)
 async def refresh_session(
     database: Store, door: TheDoor, now: Now, body: schemas.RefreshIn
 ) -> schemas.SessionOut:
@@ -148,7 +161,11 @@ async def refresh_session(
     return _shown(renewed, now)
 
 
-@router.post("/auth/logout", tags=["auth"])
+@router.post(
+    "/auth/logout",
+    tags=["auth"],
+    summary="退出登录",
+)
 async def logout(
     database: Store, caller: Known, now: Now, body: schemas.LogoutIn | None = None
 ) -> schemas.LoggedOutOut:
@@ -165,6 +182,7 @@ async def logout(
 @router.post(
     "/me/phone",
     tags=["me"],
+    summary="提供手机号",
     responses=responses(PhoneCodeInvalid, PhoneForeign, WechatRequired, WechatBusy, WechatUnavailable),
 )
 async def give_phone(

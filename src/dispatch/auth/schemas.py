@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dispatch.people.schemas import AccountOut, GrantOut
-from dispatch.web.wire import Body, Code, TextRule, Wire
+from dispatch.web.wire import Body, Code, TextRule, Wire, example
 
 Device = Annotated[
     str,
@@ -18,7 +18,7 @@ Device = Annotated[
 RefreshToken = Annotated[str, TextRule(1, 128, lines=False)]
 
 
-class WechatLoginIn(Body):
+class WechatLoginIn(Body, json_schema_extra=example(appid="demo", code="demo:resident-1", tenant="demo")):
     """What a mini-program got from ``wx.login``."""
 
     appid: Annotated[str, TextRule(1, 64, lines=False)] = Field(examples=["demo"])
@@ -31,7 +31,16 @@ class WechatLoginIn(Body):
     device_id: Device | None = None
 
 
-class PasswordLoginIn(Body):
+class PasswordLoginIn(
+    Body,
+    json_schema_extra=example(
+        username="zhoumin",
+        password="春晓社区-派单-2026",  # noqa: S106
+        totp="492039",
+        tenant="demo",
+        device_id="6b1f0f6e-2c1d-4b7e-9a53-d1f0a3c2e871",
+    ),
+):
     """What a member of staff typed."""
 
     username: Annotated[str, TextRule(1, 64, lines=False)]
@@ -43,7 +52,7 @@ class PasswordLoginIn(Body):
     device_id: Device | None = None
 
 
-class OidcStartIn(Body):
+class OidcStartIn(Body, json_schema_extra=example(device_id="6b1f0f6e-2c1d-4b7e-9a53-d1f0a3c2e871")):
     """Where somebody begins to sign in at the provider."""
 
     device_id: Device
@@ -55,7 +64,14 @@ class OidcStartOut(Wire):
     authorization_url: str
 
 
-class OidcFinishIn(Body):
+class OidcFinishIn(
+    Body,
+    json_schema_extra=example(
+        code="SplxlOBeZQQYbYS6WxSbIA",
+        state="af0ifjsldkj3kZp9cQ",
+        device_id="6b1f0f6e-2c1d-4b7e-9a53-d1f0a3c2e871",
+    ),
+):
     """What came back, and from the device that began."""
 
     code: Annotated[str, TextRule(1, 2048, lines=False)]
@@ -63,14 +79,20 @@ class OidcFinishIn(Body):
     device_id: Device
 
 
-class RefreshIn(Body):
+class RefreshIn(
+    Body,
+    json_schema_extra=example(
+        refresh_token="sdzr_AaIP_kdgcGqVC3AlPHhtk7u9ZTUwh1mpo0c",  # noqa: S106
+        device_id="6b1f0f6e-2c1d-4b7e-9a53-d1f0a3c2e871",
+    ),
+):
     """A refresh token, good once; and for 60 s more, for calls that cross."""
 
     refresh_token: RefreshToken
     device_id: Device | None = None
 
 
-class LogoutIn(Body):
+class LogoutIn(Body, json_schema_extra=example(everywhere=True)):
     """Which sessions end."""
 
     everywhere: bool = Field(False, description="On all devices, not only on this one.")
@@ -95,7 +117,10 @@ class LoggedOutOut(Wire):
     ended: int
 
 
-class PhoneIn(Body):
+class PhoneIn(
+    Body,
+    json_schema_extra=example(code="e31968a7f94cc5ee25fafc2aef2773f0bb8c3937b22520eb8ee345274d00c144"),
+):
     """What the phone button gave; not a login code."""
 
     code: Annotated[str, TextRule(1, 128, lines=False)]

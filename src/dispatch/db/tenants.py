@@ -1,5 +1,7 @@
 """Tenants: the unit of isolation and of distribution."""
 
+from zoneinfo import ZoneInfo
+
 from sqlalchemy import Boolean, Column, Integer, String, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +19,17 @@ tenants = reference_table(
     # Staff who sign in with a password need a second factor too.
     Column("totp_required", Boolean, nullable=False, default=False, server_default=text("false")),
 )
+
+
+async def zones(db: AsyncConnection) -> list[tuple[int, ZoneInfo]]:
+    """Every tenant with its time zone."""
+    rows = await db.execute(select(tenants.c.id, tenants.c.zone).order_by(tenants.c.id))
+    return [(row.id, ZoneInfo(row.zone)) for row in rows]
+
+
+async def tenants_by_code(db: AsyncConnection) -> dict[str, int]:
+    """The number of every tenant, by its code."""
+    return {row.code: row.id for row in await db.execute(select(tenants.c.code, tenants.c.id))}
 
 
 async def tenant_ids(db: AsyncConnection) -> list[int]:

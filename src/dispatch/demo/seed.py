@@ -15,6 +15,7 @@ from dispatch.demo import cast, orders
 from dispatch.domain.people import Role
 from dispatch.people import actions as people
 from dispatch.places import actions as places
+from dispatch.sla.actions import calendars
 from dispatch.wechat.fake import APPID
 
 FOUNDED = timedelta(days=90)
@@ -75,6 +76,7 @@ async def found(db: AsyncConnection, *, at: datetime) -> Town:
     for compound, grid in cast.LINKS:
         await places.link(db, town.tenant_id, town.places[compound], town.places[grid])
     await catalog.load_defaults(db, town.tenant_id)
+    await calendars.load_defaults(db, town.tenant_id, at=at)
     for code, kind, name, place in cast.BODIES:
         town.bodies[code] = await people.add_body(
             db, town.tenant_id, kind, code, name, place_id=town.places[place]

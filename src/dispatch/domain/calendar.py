@@ -2,7 +2,7 @@
 
 Units (domain.catalog.Unit): ``h`` and ``d`` run through, a natural day being 24 hours; ``wh`` runs while the calendar
 works; ``wd`` is the day of law: 民法典 Art. 201 does not count the day a period starts on, Art. 203 ends its last day
-with the end of business (ADR 0016). Pauses take from a clock what of its own time fell into them.
+with the end of business (ADR 0023). Pauses take from a clock what of its own time fell into them.
 """
 
 from bisect import bisect_left
@@ -31,9 +31,9 @@ class Span:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_minute < MINUTES_OF_A_DAY:
-            raise ValueError("hours begin between 00:00 and 23:59")
+            raise ValueError("时段应始于00:00至23:59之间")
         if not self.start_minute < self.end_minute <= self.start_minute + MINUTES_OF_A_DAY:
-            raise ValueError("hours end after they begin, and within a day of it")
+            raise ValueError("时段应止于开始之后，且不超过24小时")
 
 
 class DayKind(StrEnum):
@@ -102,7 +102,7 @@ def add_working_time(start: datetime, amount: timedelta, calendar: Calendar) -> 
 
     Raises:
         ValueError: a negative amount, or a naive start.
-        HorizonExceeded (domain.timeline): there is not that much working time within ten years.
+        HorizonExceeded (domain.timeline): there is not that much working time within HORIZON_YEARS.
     """
     if amount < timedelta(0):
         raise ValueError("working time runs forward only")
@@ -162,7 +162,7 @@ def due(
         None without a deadline: by plan, by appointment without one, or while a pause without an end stands.
 
     Raises:
-        HorizonExceeded: the calendar has not that much working time within ten years.
+        HorizonExceeded: the calendar has not that much working time within HORIZON_YEARS.
     """
     agreed = None if appointment is None else appointment + TOLERANCE
     if limit.amount is None:

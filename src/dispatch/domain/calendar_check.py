@@ -34,14 +34,14 @@ def check(calendar: Calendar) -> None:
     """
     problems = [*_hours_problems(calendar), *_night_problems(calendar)]
     if not problems and not _is_usable(calendar):
-        problems.append(Problem(("weekly",), "no usable time"))
+        problems.append(Problem(("weekly",), "没有可用的工作时间"))
     if problems:
         raise CalendarInvalid(problems)
 
 
 def _hours_problems(calendar: Calendar) -> Iterator[Problem]:
     if len(calendar.weekly) != 7:
-        raise CalendarInvalid([Problem(("weekly",), "a week has seven days, Monday first")])
+        raise CalendarInvalid([Problem(("weekly",), "一周应有七天，从周一起")])
     for weekday, spans in enumerate(calendar.weekly):
         yield from _overlaps(("weekly", weekday), spans)
     for on, day in sorted(calendar.days.items()):
@@ -49,31 +49,29 @@ def _hours_problems(calendar: Calendar) -> Iterator[Problem]:
         if day.spans is None:
             continue
         if day.kind in DAYS_OFF:
-            yield Problem(where, "a day off has no hours")
+            yield Problem(where, "休息日不能有工作时段")
         elif not day.spans:
-            yield Problem(where, "a working day has hours")
+            yield Problem(where, "工作日应有工作时段")
         yield from _overlaps(where, day.spans)
 
 
 def _overlaps(where: tuple[str | int, ...], spans: Sequence[Span]) -> Iterator[Problem]:
     for row in range(1, len(spans)):
         if spans[row].start_minute < spans[row - 1].end_minute:
-            yield Problem((*where, row), "hours overlap with the row before, or are not in order")
+            yield Problem((*where, row), "时段与上一段重叠，或次序不对")
 
 
 def _night_problems(calendar: Calendar) -> Iterator[Problem]:
     """Hours past midnight that run into those of the next date."""
     for weekday in range(7):
         if _runs_into(calendar.weekly[weekday], calendar.weekly[(weekday + 1) % 7]):
-            yield Problem(("weekly", weekday), "hours past midnight overlap with the next day's")
+            yield Problem(("weekly", weekday), "跨夜的时段与后一天的时段重叠")
     for on in sorted(calendar.days):
         before, after = on - timedelta(days=1), on + timedelta(days=1)
         if _runs_into(calendar.hours(before), calendar.hours(on)):
-            yield Problem(
-                ("days", on.isoformat()), "hours overlap with those past midnight of the day before"
-            )
+            yield Problem(("days", on.isoformat()), "时段与前一天跨夜的时段重叠")
         if after not in calendar.days and _runs_into(calendar.hours(on), calendar.hours(after)):
-            yield Problem(("days", on.isoformat()), "hours past midnight overlap with the next day's")
+            yield Problem(("days", on.isoformat()), "跨夜的时段与后一天的时段重叠")
 
 
 def _runs_into(today: Sequence[Span], tomorrow: Sequence[Span]) -> bool:

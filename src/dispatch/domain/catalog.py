@@ -68,6 +68,9 @@ DURATIONS = frozenset({Unit.HOURS, Unit.DAYS, Unit.WORKING_HOURS, Unit.WORKING_D
 LONGEST = timedelta(days=366)
 """No limit is longer than a year: beyond it a person means a plan."""
 
+MOST = {unit: LONGEST.days * (24 if unit in (Unit.HOURS, Unit.WORKING_HOURS) else 1) for unit in DURATIONS}
+"""The same as an amount of each unit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -80,12 +83,14 @@ class Limit:
         if self.unit not in DURATIONS:
             if self.amount is not None:
                 raise ValueError(f"{self.unit} has no amount")
-        elif self.amount is None or not 0 < self.amount <= LONGEST.days * 24:
+        elif self.amount is None or not 0 < self.amount <= MOST[self.unit]:
             raise ValueError(f"{self.unit} needs an amount > 0")
 
     def scaled(self, factor: float) -> "Limit":
-        """The same limit made longer or shorter; what is no length of time stays."""
-        return self if self.amount is None else Limit(self.unit, _plain(self.amount * factor))
+        """The same limit made longer (up to ``LONGEST``) or shorter; what is no length of time stays."""
+        if self.amount is None:
+            return self
+        return Limit(self.unit, _plain(min(self.amount * factor, MOST[self.unit])))
 
     def wire(self) -> dict[str, Any]:
         """``{"unit": "h", "amount": 24}`` or ``{"unit": "appointment"}``."""

@@ -13,3 +13,6 @@ class Fact(StrEnum):
     """A person took back WeChat's leave to use the phone; body ``account_id``."""
     IDENTITY_ENDED = "identity.ended"
     """A person ended the account at WeChat; body ``account_id``, ``appid``."""
+    CLOCK_STEP = "clock.step"
+    CALENDAR_CHANGED = "calendar.changed"
+    POLICIES_CHANGED = "policies.changed"

@@ -33,7 +33,8 @@ class Moved:
     ``order`` holds columns of the order's row besides state, version and flags; ``dispatch`` columns
     of the seen dispatch ``dispatch_id``; ``opens`` a new dispatch; ``targets`` lines of the seen
     dispatch that change; ``requests`` how pending requests end; ``detail`` what the log keeps
-    (JSON values, ids and codes only). ``flags`` is the whole set afterwards, None if unchanged.
+    (JSON values, ids and codes only). ``flags`` is the whole set afterwards, None if unchanged. ``item``: the
+    catalogue's row of another item that the move fixed.
     """
 
     move: Move
@@ -50,3 +51,4 @@ class Moved:
     targets: tuple[Target, ...] = ()
     requests: tuple[tuple[UUID, AskState], ...] = ()
     files: NewAsk | None = None
+    item: Mapping[str, Any] | None = None

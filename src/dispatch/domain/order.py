@@ -353,8 +353,9 @@ EDGES_IN_ORDER: tuple[Edge, ...] = (
         SYSTEM,
         needs=("reason_code",),
     ),
-    *_rows(M.URGE, tuple(s for s in State if s in LIVE), (), DISPATCHER, needs=("text",), stay=True),
-    *_rows(M.SUPERVISE, tuple(s for s in State if s in LIVE), (), STREET, needs=("text",), stay=True),
+    # The system presses where a clock is overdue and nothing is heard (domain/sla.py, SILENCE).
+    *_rows(M.URGE, tuple(s for s in State if s in LIVE), (), DISPATCHER, SYSTEM, needs=("text",), stay=True),
+    *_rows(M.SUPERVISE, tuple(s for s in State if s in LIVE), (), STREET, SYSTEM, needs=("text",), stay=True),
 )
 
 EDGES: dict[tuple[State | None, Move], Edge] = {(edge.source, edge.move): edge for edge in EDGES_IN_ORDER}
@@ -374,6 +375,7 @@ class Flag(StrEnum):
     DISPUTED = "disputed"
     CONTACT_IN_TEXT = "contact_in_text"
     OWN_TAKE = "own_take"
+    OVERDUE = "overdue"
 
 
 class DispatchState(StrEnum):

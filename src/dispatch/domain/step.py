@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from dispatch.domain import handing
+from dispatch.domain.catalog import LONGEST
 from dispatch.domain.life import Asked, Data, Life, Standing, asked_of, own_take
 from dispatch.domain.moved import Moved, NewAsk, TakeChange
 from dispatch.domain.order import (
@@ -147,8 +148,9 @@ def _with_item_flags(life: Life, data: Data) -> frozenset[str] | None:
 
 def _accept(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     fixed = _fixed(data)
+    flags = _with_item_flags(life, data)
     return Moved(
-        Move.ACCEPT, life.state, State.ACCEPTED, data.get("text"), fixed, fixed, _with_item_flags(life, data)
+        Move.ACCEPT, life.state, State.ACCEPTED, data.get("text"), fixed, fixed, flags, item=data.get("item")
     )
 
 
@@ -178,6 +180,7 @@ def _resolve(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         detail,
         flags=_with_item_flags(life, data),
         takes=handing.end_all(life, TakeState.DONE, at),
+        item=data.get("item"),
     )
 
 
@@ -299,6 +302,8 @@ def _deliberate(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     bodies = [{"kind": body["kind"], "id": str(body["id"])} for body in data.get("bodies") or ()]
     detail: dict[str, Any] = {"bodies": bodies} if bodies else {}
     if data.get("due"):
+        if not at < data["due"] <= at + LONGEST:
+            raise wrong("due", "请填写晚于现在、一年以内的时间")
         detail["due"] = data["due"].isoformat()
     return Moved(Move.DELIBERATE, life.state, life.state, data["decision"], {}, detail)
 

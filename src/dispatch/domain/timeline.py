@@ -15,9 +15,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE = 60_000_000
 DAY = 24 * 60 * MINUTE
 
-HORIZON_YEARS = 10
-"""How far ahead a sum of working time is followed. Ours: the longest limit (domain.catalog.LONGEST) fits into it
-at an hour of work a day; who needs longer has a calendar without work in it."""
+HORIZON_YEARS = 40
+"""How far ahead a sum of working time is followed. Ours: 366 working days at the least urgency (domain.catalog.SCALE)
+are eleven years; who needs more than 40 has a calendar without work in it."""
 
 FIRST_YEAR, LAST_YEAR = 2, 9997
 

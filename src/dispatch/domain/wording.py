@@ -1,9 +1,11 @@
 """The log in plain Chinese: one sentence a resident understands for every step."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from dispatch.domain.order import Closing, Exit, Level, Mode, Move, State
+from dispatch.domain.sla import CLOCK_LABELS, WAITS, Clock, Step
 
 LEVEL_WORDS = {Level.COMMUNITY: "社区党组织", Level.STREET: "街道", Level.DISTRICT: "区"}
 MODE_WORDS = {Mode.OPEN: "面向大家认领", Mode.OFFER: "推荐给合适的人", Mode.ASSIGN: "直接指派"}
@@ -80,3 +82,24 @@ _SAID: dict[Move, Any] = {
     Move.REDO: _redo,
     Move.CANCEL: lambda after, detail: "需求已撤回",
 }
+
+
+_STEP_WORDS: dict[Step, str] = {
+    Step.WARN_50: "{clock}时限已过半，{due}到期。",
+    Step.WARN_80: "{clock}时限已过八成，{due}到期。",
+    Step.BREACH: "{clock}已超时，应于{due}前完成。",
+    Step.URGE: "{clock}超时未办，已催办。",
+    Step.SUPERVISE: "{clock}催办后仍未办，已督办。",
+}
+_WAIT_WORDS: dict[tuple[Clock, Step], str] = {
+    (Clock.EVALUATE, Step.REMIND): "请您评价这次服务，{due}未评价将归档。",
+    (Clock.ANSWER, Step.REMIND): "请尽快补充情况，{due}仍未补充将自动撤单。",
+    (Clock.PAUSE, Step.ACT): "挂账复核日已到，恢复办理。",
+}
+
+
+def step_sentence(clock: Clock, step: Step, due_at: datetime) -> str | None:
+    """A step of a clock as a sentence; ``due_at`` in the tenant's zone. None for one that its move tells already."""
+    words = _WAIT_WORDS.get((clock, step)) if clock in WAITS else _STEP_WORDS.get(step)
+    due = f"{due_at.month}月{due_at.day}日{due_at:%H:%M}"
+    return words.format(clock=CLOCK_LABELS[clock], due=due) if words else None

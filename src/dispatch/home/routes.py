@@ -1,5 +1,6 @@
 """The first screen, badges and health over HTTP."""
 
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -14,6 +15,8 @@ from dispatch.orders import queries
 from dispatch.orders.queries import Gone, Wanted
 from dispatch.orders.rendering import summed_up
 from dispatch.people.rendering import shown_account, shown_grants
+from dispatch.sla import queries as sla
+from dispatch.sla import shipped
 from dispatch.web.deps import Caller, Now, Reading, Store
 from dispatch.web.etag import polled
 
@@ -21,6 +24,10 @@ router = APIRouter(prefix="/v1")
 
 PUBLIC = frozenset({"/v1/healthz", "/v1/readyz"})
 """Paths that need no sign-in."""
+
+CALENDAR_ENDS = timedelta(days=60)
+"""How long before the official holidays end somebody should look for the next notice: it comes between late October
+and early December (the last ones: 2018-12-06, 2022-12-08, 2025-11-04)."""
 
 
 @router.get("/me/badges", tags=["me"], response_model=BadgesOut, summary="角标：各有几件事等着我")
@@ -67,6 +74,7 @@ async def get_readiness(database: Store, now: Now, response: Response) -> ReadyO
                 response.status_code = 503
                 return ReadyOut(status="unready", reasons=["database_not_migrated"])
             waiting = await outbox.census(db)
+            ends = await sla.known_until(db) or shipped.KNOWN_UNTIL
     except (SQLAlchemyError, OSError):
         response.status_code = 503
         return ReadyOut(status="unready", reasons=["database_unreachable"])
@@ -75,4 +83,6 @@ async def get_readiness(database: Store, now: Now, response: Response) -> ReadyO
         reasons.append(f"outbox_dead:{waiting['dead']}")
     if waiting["oldest"] is not None and waiting["oldest"] < now - outbox.LATE:
         reasons.append(f"outbox_late:{waiting['pending']}")
+    if now.date() >= ends - CALENDAR_ENDS:
+        reasons.append(f"calendar_ends:{ends}")
     return ReadyOut(status="degraded" if reasons else "ready", reasons=reasons)

@@ -80,7 +80,7 @@ async def waiting(
     at: datetime,
 ) -> tuple[list[Waiting], needs.Context]:
     """The orders that wait in the actor's scope, and what stands beside them."""
-    wholes = await backlog(db, actor, place_id=place_id, limit=MOST_ORDERS)
+    wholes = await backlog(db, actor, place_id=place_id, limit=MOST_ORDERS, at=at)
     beside = await needs.context(db, actor.tenant.id, wholes)
     found = [
         Waiting(whole, needs.need(whole, beside, at=at), beside.rule(whole.row.item_code)) for whole in wholes

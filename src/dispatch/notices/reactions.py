@@ -4,25 +4,30 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
+from dispatch.db.tenants import tenants
 from dispatch.domain.order import (
     ASK_LABELS,
     Ask,
+    AskState,
     DispatchState,
     Level,
     Move,
     State,
+    TakerKind,
     TakeState,
     TargetState,
 )
 from dispatch.domain.people import BODY_ROLES, Role
 from dispatch.domain.screening import screened
-from dispatch.domain.wording import sentence
+from dispatch.domain.sla import Clock, Step
+from dispatch.domain.wording import sentence, step_sentence
 from dispatch.notices.tables import notices
 from dispatch.orders.tables import (
     dispatch_targets,
@@ -37,6 +42,8 @@ from dispatch.orders.tables import (
 from dispatch.orders.whole import number
 from dispatch.people.queries import PEOPLE
 from dispatch.people.tables import body_people, grants
+from dispatch.places.tables import places
+from dispatch.sla.tables import clocks
 
 LONGEST = 250
 
@@ -167,9 +174,96 @@ async def tell_asker(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any
     ended = {"approved": "已同意", "refused": "未同意", "withdrawn": "已撤回"}[body["status"]]
     said = f"您的{ASK_LABELS[Ask(request.kind)]}申请{ended}。"
     told = {request.asked_by: request.order_id}
-    await _write(
-        db, tenant_id, told, f"decided:{request.id}", "request.decided", order, said, seq=None, at=at
+    cause = f"decided:{request.id}"
+    await _write(db, tenant_id, told, cause, "request.decided", order, said, seq=None, at=at)
+    if request.kind == Ask.EXTENSION and body["status"] == AskState.APPROVED:
+        # 延期: the new limit is told to the requester (domain research §2.3).
+        until = request.until_at.astimezone(ZoneInfo(await _zone(db, tenant_id)))
+        waits = await _filers(db, tenant_id, order)
+        waits.pop(request.asked_by, None)
+        said = f"办理期限延至{until.month}月{until.day}日{until:%H:%M}。"
+        await _write(db, tenant_id, waits, cause, "request.decided", order, said, seq=None, at=at)
+
+
+async def tell_of_step(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
+    """Tell of a step of a clock: its owner, and from the breach on those above."""
+    run = await _run(db, tenant_id, body)
+    level, clock = Step(body["level"]), Clock(body["clock"])
+    if run is None or (run.stopped_at is not None and level is not Step.BREACH):
+        return
+    said = step_sentence(clock, level, run.due_at.astimezone(ZoneInfo(run.zone)))
+    if said is None:
+        return
+    order_id = UUID(body["order_id"])
+    order = await _order(db, tenant_id, order_id)
+    told = dict.fromkeys(await _owners(db, tenant_id, order, run, at=at), order_id)
+    if level in (Step.BREACH, Step.URGE, Step.SUPERVISE):
+        told |= dict.fromkeys(await _above(db, tenant_id, order, run, level, at=at), order_id)
+    cause = f"{level}:{order_id.hex}:{clock}:{run.due_at:%Y%m%d%H%M%S%f}"
+    then = datetime.fromisoformat(body["due_at"])
+    await _write(db, tenant_id, told, cause, f"clock.{level}", order, said, seq=None, at=then)
+
+
+async def _run(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any]) -> Any:
+    """The newest run of a clock, if its deadline is still the one that a step tells of."""
+    newest = (
+        select(clocks, tenants.c.zone)
+        .join(tenants, tenants.c.id == clocks.c.tenant_id)
+        .where(
+            clocks.c.tenant_id == tenant_id,
+            clocks.c.order_id == UUID(body["order_id"]),
+            clocks.c.clock == body["clock"],
+            clocks.c.subject_id == UUID(body["subject_id"]),
+        )
+        .order_by(clocks.c.nth.desc())
+        .limit(1)
     )
+    run = (await db.execute(newest)).one_or_none()
+    return run if run is not None and run.deadline_no == body["deadline_no"] else None
+
+
+async def _owners(db: AsyncConnection, tenant_id: int, order: Any, run: Any, *, at: datetime) -> set[UUID]:
+    """Who answers for a clock; where nobody does, who is waited for: the filer, or the community after a pause."""
+    if run.owner_kind in _LEVEL_ROLES:
+        return await _of_level(db, tenant_id, order, Level(run.owner_kind), at=at)
+    if run.clock == Clock.PAUSE:
+        return await _of_level(db, tenant_id, order, Level.COMMUNITY, at=at)
+    if run.owner_id is None:
+        return {id for id in (order.filer_id, order.beneficiary_id) if id}
+    if run.owner_kind in (TakerKind.MEMBER, TakerKind.STAFF):
+        return {run.owner_id}
+    return await _acting_for(db, tenant_id, {run.owner_id}, at=at)
+
+
+_LEVEL_ROLES = {
+    Level.COMMUNITY: (Role.DISPATCHER,),
+    Level.STREET: (Role.STREET,),
+    Level.DISTRICT: (Role.DISTRICT,),
+}
+
+
+async def _of_level(
+    db: AsyncConnection, tenant_id: int, order: Any, level: Level, *, at: datetime
+) -> set[UUID]:
+    if level is Level.DISTRICT:
+        tops = select(places.c.id).where(places.c.tenant_id == tenant_id, places.c.parent_id.is_(None))
+        place_id = await db.scalar(tops.limit(1))
+    else:
+        place_id = order.community_id if level is Level.COMMUNITY else order.street_id
+    return await _granted(db, tenant_id, _LEVEL_ROLES[level], place_id, at=at)
+
+
+async def _above(
+    db: AsyncConnection, tenant_id: int, order: Any, run: Any, level: Step, *, at: datetime
+) -> set[UUID]:
+    """Those above the owner: the community over takers, its secretary over the community, else the next level."""
+    if run.owner_kind in (Level.STREET, Level.DISTRICT):
+        return await _of_level(db, tenant_id, order, Level.DISTRICT, at=at)
+    over = (Role.COMMUNITY_SECRETARY,) if run.owner_kind == Level.COMMUNITY else (Role.DISPATCHER,)
+    found = await _granted(db, tenant_id, over, order.community_id, at=at)
+    if level is Step.SUPERVISE:
+        found |= await _of_level(db, tenant_id, order, Level.STREET, at=at)
+    return found
 
 
 async def _order(db: AsyncConnection, tenant_id: int, order_id: UUID) -> Any:
@@ -189,6 +283,11 @@ _ORDER = (
     "children_count",
     "recused",
 )
+
+
+async def _zone(db: AsyncConnection, tenant_id: int) -> str:
+    zone: str = (await db.execute(select(tenants.c.zone).where(tenants.c.id == tenant_id))).scalar_one()
+    return zone
 
 
 async def _request(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any]) -> Any:

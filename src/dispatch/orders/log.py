@@ -17,10 +17,13 @@ from dispatch.db.dialect import Dependent, Rows, guarded
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.domain.facts import Fact
-from dispatch.domain.life import Dispatch, Life, Target
+from dispatch.domain.life import Dispatch, Life, Take, Target
 from dispatch.domain.moved import Moved, NewAsk, TakeChange
-from dispatch.domain.order import Ask, AskState, Move, State, TakeState
-from dispatch.domain.people import Actor, Role
+from dispatch.domain.order import Ask, AskState, Level, Move, State, TakeState
+from dispatch.domain.people import BODY_ROLES, DISPATCHING_ROLES, Actor, Role
+from dispatch.domain.planning import plan
+from dispatch.domain.running import View, view
+from dispatch.domain.sla import Owner
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
@@ -30,7 +33,9 @@ from dispatch.orders.tables import (
     take_people,
     takes,
 )
-from dispatch.orders.whole import Whole, dispatch_number
+from dispatch.orders.whole import Whole, dispatch_number, terms_of
+from dispatch.sla.actions import timing
+from dispatch.sla.queries import basis_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ async def record(
             loose += hanging
         elif await guarded(db, _dispatch_guard(tenant_id, life, moved), hanging) is None:
             return False
-    dependents = [*loose, *besides]
+    dependents = [*loose, *besides, *await _timed(db, whole, moves, at=at)]
     for nth, (moved, who) in enumerate(moves, start=1):
         dependents += _logged(whole, moved, who, seq=life.version + nth, at=at)
     guard = _order_guard(tenant_id, life, [moved for moved, _ in moves], at=at)
@@ -95,16 +100,16 @@ async def rejoin(
     whole: Whole,
     moved: Moved,
     who: Author,
+    made: Take,
     *,
-    state_seen: State,
-    version_seen: int,
     at: datetime,
     where: Iterable[ColumnElement[bool]],
     besides: Iterable[Dependent],
 ) -> bool:
-    """Write a take whose slot is won, against the order as re-read under the dispatch's lock.
+    """Write a take whose slot is won, against the order as seen under the dispatch's lock.
 
     Args:
+        made: the take that was won.
         where: what must hold besides.
         besides: further writes that hang on it.
     """
@@ -114,15 +119,51 @@ async def rejoin(
         .where(
             orders.c.tenant_id == tenant_id,
             orders.c.id == life.id,
-            orders.c.state == state_seen,
-            orders.c.version == version_seen,
+            orders.c.state == life.state,
+            orders.c.version == life.version,
             *where,
         )
-        .values(state=moved.after, version=version_seen + 1, updated_at=at, **_flag_values(moved))
+        .values(state=moved.after, version=life.version + 1, updated_at=at, **_flag_values(moved))
         .returning(orders.c.version)
     )
-    dependents = [*besides, *_logged(whole, moved, who, seq=version_seen + 1, at=at)]
+    dependents = [*besides, *_logged(whole, moved, who, seq=life.version + 1, at=at)]
+    dependents += await _timed(db, whole, [(moved, who)], made, at=at)
     return await guarded(db, guard, dependents) is not None
+
+
+async def _timed(
+    db: AsyncConnection,
+    whole: Whole,
+    moves: Sequence[tuple[Moved, Author]],
+    made: Take | None = None,
+    *,
+    at: datetime,
+) -> list[Dependent]:
+    """What the moves do to the order's clocks. Those of a withdrawn parent go on with its heir."""
+    life, done = whole.life, [moved for moved, _ in moves]
+    if done[-1].move is Move.CANCEL and life.children:
+        return []
+    after = view(life, done, whole.places, made)
+    terms = terms_of(whole, done)
+    basis = await basis_for(db, whole.row.tenant_id, terms, whole.row)
+    heard = {owner for moved, who in moves for owner in _spoken_for(life, after, moved.move, who)}
+    changes = plan(after, whole.runs, basis, [moved.move for moved in done], at=at, heard=heard)
+    cause = done[-1].move.value
+    return timing.written(whole.row.tenant_id, life.id, changes, terms, basis, cause=cause, at=at)
+
+
+def _spoken_for(life: Life, after: View, move: Move, who: Author) -> set[Owner]:
+    """The owners for whom the author of a move speaks. Pressing is no sign of life."""
+    if move in (Move.URGE, Move.SUPERVISE):
+        return set()
+    found = {
+        Owner(*take.party)
+        for take in life.active
+        if who.account_id in (take.account_id, *take.people) or BODY_ROLES.get(who.role) == take.kind
+    }
+    if who.role in DISPATCHING_ROLES:
+        found |= {after.community, *(Owner(level, after.places.get(level)) for level in Level)}
+    return found
 
 
 def first_step(

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    exists,
     false,
     func,
     literal,
@@ -25,6 +26,7 @@ from dispatch.db.dialect import among
 from dispatch.domain.order import LIVE, UNDERWAY, AskState, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OrderNotFound, RequestNotFound
+from dispatch.domain.sla import WAITS
 from dispatch.orders import visibility
 from dispatch.orders.search import found_by
 from dispatch.orders.tables import order_recusals, order_steps, orders, requests
@@ -32,6 +34,8 @@ from dispatch.orders.visibility import visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
 from dispatch.people.queries import proof, prove, proven
 from dispatch.people.tables import accounts, body_people, grants
+from dispatch.sla.queries import standing
+from dispatch.sla.tables import clocks
 
 LAG = timedelta(seconds=2)
 """``updated_since`` stays this far behind, so that no transaction that was slower is skipped."""
@@ -59,9 +63,10 @@ async def whole(
         OrderNotFound: unknown, or none of the actor's business.
         TokenRevoked: the actor's grants have changed.
     """
-    columns = [column.label(name) for name, column in (also or {}).items()]
+    columns: list[ColumnElement[Any]] = [column.label(name) for name, column in (also or {}).items()]
     visible = or_(*visibility.branches(actor))
-    statement = WHOLE.add_columns(proof(actor).label("proof"), visible.label("visible"), *columns).where(
+    columns += [proof(actor).label("proof"), visible.label("visible"), *standing(actor.tenant.id)]
+    statement = WHOLE.add_columns(*columns).where(
         orders.c.tenant_id == actor.tenant.id, orders.c.id == order_id
     )
     if not hidden:
@@ -72,6 +77,15 @@ async def whole(
         raise OrderNotFound()
     proven(actor, row.proof)
     return Whole(row, {name: getattr(row, name) for name in LISTS}), row
+
+
+async def whole_of(db: AsyncConnection, tenant_id: int, order_id: UUID) -> Whole:
+    """One order with all that hangs on it, for the service itself."""
+    statement = WHOLE.add_columns(*standing(tenant_id)).where(
+        orders.c.tenant_id == tenant_id, orders.c.id == order_id
+    )
+    row = (await db.execute(statement)).one()
+    return Whole(row, {name: getattr(row, name) for name in LISTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,7 @@ class Wanted:
     created_from: datetime | None = None
     created_to: datetime | None = None
     updated_since: datetime | None = None
+    overdue: bool | None = None
     q: str | None = None
 
     @property
@@ -120,7 +135,7 @@ def _view(
     return visibility.branches(actor), []
 
 
-def _filters(actor: Actor, wanted: Wanted) -> list[ColumnElement[bool]]:
+def _filters(actor: Actor, wanted: Wanted, at: datetime) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.states:
         found.append(orders.c.state.in_(wanted.states))
@@ -134,7 +149,21 @@ def _filters(actor: Actor, wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(orders.c.created_at < wanted.created_to)
     if wanted.q is not None:
         found.append(found_by(actor.tenant.id, wanted.q))
+    if wanted.overdue is not None:
+        late = overdue(at)
+        found.append(late if wanted.overdue else ~late)
     return found
+
+
+def overdue(at: datetime) -> ColumnElement[bool]:
+    """Whether somebody's time for the order is over (``Run.overdue`` in SQL)."""
+    return exists().where(
+        clocks.c.tenant_id == orders.c.tenant_id,
+        clocks.c.order_id == orders.c.id,
+        clocks.c.stopped_at.is_(None),
+        clocks.c.clock.notin_(WAITS),
+        clocks.c.due_at < func.coalesce(clocks.c.paused_at, literal(at, clocks.c.due_at.type)),
+    )
 
 
 async def page(
@@ -172,7 +201,7 @@ def _list(
     actor: Actor, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int, at: datetime
 ) -> Select[Any]:
     ways, conditions = _view(actor, wanted.view, at)
-    conditions = [*conditions, *_filters(actor, wanted)]
+    conditions = [*conditions, *_filters(actor, wanted, at)]
     by = (orders.c.created_at, orders.c.id)
     newest_first = wanted.newest_first
     order = tuple(column.desc() for column in by) if newest_first else by
@@ -197,7 +226,7 @@ def _harvest(
 ) -> Select[Any]:
     """Everything that changed since, seen or once seen; what is not (or no longer) in the list comes as gone."""
     ways, conditions = _view(actor, wanted.view, at)
-    matches = and_(or_(*ways), *conditions, *_filters(actor, wanted)) if ways else literal(False)
+    matches = and_(or_(*ways), *conditions, *_filters(actor, wanted, at)) if ways else literal(False)
     by = (orders.c.updated_at, orders.c.id)
     changed = [orders.c.updated_at >= wanted.updated_since, orders.c.updated_at <= at - LAG]
     keyset = [] if after is None else [tuple_(*by) > tuple_(*after)]
@@ -234,7 +263,7 @@ def _merged(pages: Sequence[Select[Any]], limit: int, *, newest_first: bool) -> 
 
 
 async def backlog(
-    db: AsyncConnection, actor: Actor, *, place_id: UUID | None = None, limit: int
+    db: AsyncConnection, actor: Actor, *, place_id: UUID | None = None, limit: int, at: datetime
 ) -> list[Whole]:
     """Orders in the actor's scope that wait to be handed out, the most urgent and then the oldest first."""
     wanted = Wanted(states=(State.ACCEPTED, State.REDO), place_id=place_id)
@@ -243,7 +272,7 @@ async def backlog(
             _ROWS.where(
                 orders.c.tenant_id == actor.tenant.id,
                 or_(false(), *visibility.scoped(actor)),
-                *_filters(actor, wanted),
+                *_filters(actor, wanted, at),
             )
             .order_by(orders.c.urgency, orders.c.created_at, orders.c.id)
             .limit(limit)

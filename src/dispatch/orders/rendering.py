@@ -1,10 +1,11 @@
 """An order as its viewer may see it: labels, masks, moves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from dispatch.domain.calendar import Calendar
 from dispatch.domain.life import Life, Standing, standing
 from dispatch.domain.order import (
     MOVE_LABELS,
@@ -12,28 +13,37 @@ from dispatch.domain.order import (
     Ask,
     AskState,
     Flag,
+    Level,
     Move,
     State,
 )
 from dispatch.domain.people import DISPATCHING_ROLES, ROLE_LABELS, Actor, Role
+from dispatch.domain.planning import HANDED_OVER, allowance, explain, remaining
 from dispatch.domain.privacy import KNOWS, Sight, View, masked_name, masked_phone, view
 from dispatch.domain.rules import moves_for
+from dispatch.domain.running import Run
 from dispatch.domain.screening import screened, screened_whole
+from dispatch.domain.sla import Clock
 from dispatch.domain.wording import sentence
 from dispatch.orders.schemas import (
     AskedOut,
     BeneficiaryOut,
+    DeadlineOut,
+    DeadlinesOut,
     DispatchOut,
+    ExplainedOut,
     ItemRef,
     MatchOut,
     MoveOut,
     OrderOut,
     OrderRef,
+    OwnerOut,
     PartyOut,
     PersonOut,
     PlaceOut,
     RatingOut,
     RequestOut,
+    SegmentOut,
     StepOut,
     SummaryOut,
     TakeOut,
@@ -48,6 +58,8 @@ from dispatch.web.wire import LocationOut
 SUMMARY_TEXT = 120
 NAMELESS = "匿名居民"
 SOMEBODY = "居民"
+
+Zoned = Callable[[datetime | None], Any]
 
 
 def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
@@ -65,7 +77,7 @@ def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
         effective_state=life.effective_state if life.state is State.MERGED else None,
         version=life.version,
         round=life.round,
-        flags=_flags(whole),
+        flags=_flags(whole, at),
         level=life.level,
         item=ItemRef(code=row.item_code, name=row.item_name),
         urgency=row.urgency,
@@ -98,7 +110,7 @@ def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
             AskedOut(**_asked(line, _asker(line, whole, seen), seen, zoned))
             for line in whole.lists["requests"][-NEWEST:]
         ],
-        deadlines=[],
+        deadlines=[_deadline(run, zoned) for run in _with_deadline(whole)[-NEWEST:]],
         rating=_rating(whole, seen, zoned),
         moves=_moves(life, who, actor, at=at),
     )
@@ -117,14 +129,86 @@ def summed_up(whole: Whole, actor: Actor, *, at: datetime) -> SummaryOut:
         state_label=_state_label(actor, life.state),
         effective_state=life.effective_state if life.state is State.MERGED else None,
         version=life.version,
-        flags=_flags(whole),
+        flags=_flags(whole, at),
         item=ItemRef(code=row.item_code, name=row.item_name),
         urgency=row.urgency,
         place=_place(row, seen.sight),
         text=_words(row.text, seen)[:SUMMARY_TEXT],
         created_at=zoned(row.created_at),
         updated_at=zoned(row.updated_at),
+        next_due_at=zoned(min((run.due_at for run in _running(whole) if run.due_at), default=None)),
         moves=_moves(life, who, actor, at=at),
+    )
+
+
+def explained(whole: Whole, actor: Actor, calendars: Mapping[int, Calendar], *, at: datetime) -> DeadlinesOut:
+    """Every clock of the order for one viewer, with the reason of every second. ``calendars``: by version."""
+    seen = view(whole.life, standing(whole.life, actor), hide_name=whole.row.hide_name, at=at)
+    lines = whole.lists["clocks"]
+    return DeadlinesOut(
+        items=[
+            _explained(run, line, whole, seen, calendars[line["calendar"]], _zoned(actor), at)
+            for run, line in zip(whole.runs, lines, strict=True)
+            if run.clock is not Clock.EXPIRY
+        ]
+    )
+
+
+def _explained(
+    run: Run, line: Line, whole: Whole, seen: View, calendar: Calendar, zoned: Zoned, at: datetime
+) -> ExplainedOut:
+    end = run.stopped_at or (at if run.paused_at else run.due_at) or at
+    unit = run.limit.unit if run.limit else None
+    pieces = explain(run, end, calendar)
+    return ExplainedOut(
+        clock=run.clock,
+        due_at=zoned(run.due_at),
+        verdict=run.outcome,
+        provisional=run.provisional,
+        unit=unit,
+        limit_seconds=allowance(run, calendar),
+        started_at=zoned(run.since),
+        owned_from=zoned(run.started_at),
+        stopped_at=zoned(run.stopped_at),
+        paused_at=zoned(run.paused_at),
+        reason=run.reason,
+        remaining_seconds=remaining(run, at, calendar),
+        owner=_owner(run, whole, seen),
+        policy=line["policy"],
+        calendar=line["calendar"],
+        segments=[
+            SegmentOut(from_=zoned(p.start), to=zoned(p.end), counted=p.counted, reason=p.reason)
+            for p in pieces
+        ],
+    )
+
+
+def _owner(run: Run, whole: Whole, seen: View) -> OwnerOut:
+    kind, id = run.owner.kind, run.owner.id
+    names = {Level.COMMUNITY: whole.row.community_name, Level.STREET: whole.row.street_name}
+    lines = [*whole.lists["takes"], *({**t, "taker_id": t["target_id"]} for t in whole.lists["targets"])]
+    party = next((line for line in lines if (line["kind"], line["taker_id"]) == (kind, id)), None)
+    name = _party(party, party["taker_id"], seen.sight).name if party else names.get(kind)  # type: ignore[call-overload]
+    return OwnerOut(kind=kind, id=id, name=name)
+
+
+def _running(whole: Whole) -> list[Run]:
+    """Clocks that run, as a list shows them: what stands, and a dispatch's expiry, is no deadline to keep."""
+    runs = [run for run in whole.runs if run.stopped_at is None and run.paused_at is None]
+    return [run for run in runs if run.clock is not Clock.EXPIRY]
+
+
+def _with_deadline(whole: Whole) -> list[Run]:
+    return [
+        run
+        for run in whole.runs
+        if run.due_at and run.clock is not Clock.EXPIRY and run.reason != HANDED_OVER
+    ]
+
+
+def _deadline(run: Run, zoned: Zoned) -> DeadlineOut:
+    return DeadlineOut(
+        clock=run.clock, due_at=zoned(run.due_at), verdict=run.outcome, provisional=run.provisional
     )
 
 
@@ -164,9 +248,6 @@ def listed(row: Any, actor: Actor) -> RequestOut:
     return RequestOut(order=order, **_asked(row._mapping, asker, seen, _zoned(actor)))
 
 
-Zoned = Callable[[datetime | None], Any]
-
-
 def _zoned(actor: Actor) -> Zoned:
     zone = actor.tenant.zone
     return lambda at: None if at is None else at.astimezone(zone)
@@ -184,9 +265,11 @@ def _moves(life: Life, who: Standing, actor: Actor, *, at: datetime) -> list[Mov
     ]
 
 
-def _flags(whole: Whole) -> list[str]:
-    """The row's flags, and those that requests say: taken out of the rates, or disputed."""
+def _flags(whole: Whole, at: datetime) -> list[str]:
+    """The row's flags, and those that requests and clocks say: taken out of the rates, disputed, overdue."""
     flags = set(whole.life.flags)
+    if any(run.overdue(at) for run in whole.runs):
+        flags.add(Flag.OVERDUE)
     for line in whole.lists["requests"]:
         if line["kind"] == Ask.EXCLUSION and line["status"] == AskState.APPROVED:
             flags.add(Flag.EXCLUDED)

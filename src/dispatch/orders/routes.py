@@ -40,10 +40,11 @@ from dispatch.orders.answers import (
     stamp,
 )
 from dispatch.orders.queries import Gone, Wanted
-from dispatch.orders.rendering import listed, shown, summed_up, told
+from dispatch.orders.rendering import explained, listed, shown, summed_up, told
 from dispatch.orders.schemas import (
     AcceptIn,
     CloseIn,
+    DeadlinesOut,
     DecisionIn,
     DeliberateIn,
     EscalateIn,
@@ -62,6 +63,7 @@ from dispatch.orders.schemas import (
     TombstoneOut,
     Words,
 )
+from dispatch.sla.queries import calendar_at
 from dispatch.web.deps import Caller, KeyedAlways, Now, Reading, Store, Writing
 from dispatch.web.paging import (
     DEFAULT_LIMIT,
@@ -103,6 +105,7 @@ async def list_orders(
     state: Annotated[list[State] | None, Query(description="May repeat.", max_length=16)] = None,
     place_id: Annotated[IdIn | None, Query(description="This place and everything under it.")] = None,
     item_code: Annotated[Code | None, Query()] = None,
+    overdue: Annotated[bool | None, Query(description="Only those overdue; false: none of them.")] = None,
     created_from: Annotated[InstantIn | None, Query(description="Included.")] = None,
     created_to: Annotated[InstantIn | None, Query(description="Excluded.")] = None,
     q: Annotated[Words | None, Query(description="Words of its text, all of them; or its number.")] = None,
@@ -113,7 +116,17 @@ async def list_orders(
     cursor: Cursor = None,
 ) -> Page[SummaryOut | TombstoneOut]:
     """Orders the caller may see; ``queue`` oldest first, ``updated_since`` by change, all else newest first."""
-    wanted = Wanted(view, tuple(state or ()), place_id, item_code, created_from, created_to, updated_since, q)
+    wanted = Wanted(
+        view=view,
+        states=tuple(state or ()),
+        place_id=place_id,
+        item_code=item_code,
+        created_from=created_from,
+        created_to=created_to,
+        updated_since=updated_since,
+        overdue=overdue,
+        q=q,
+    )
     query = fingerprint(
         f"orders.{view}",
         state=sorted(wanted.states) or None,
@@ -123,6 +136,7 @@ async def list_orders(
         last=created_to,
         words=q,
         since=updated_since,
+        overdue=overdue,
     )
     after = read_cursor(cursor, query)
     place = (after.at, after.id) if after else None
@@ -166,6 +180,15 @@ async def get_timeline(db: Reading, caller: Caller, now: Now, order_id: OrderId)
     """What happened, oldest first, in plain Chinese."""
     whole, _ = await queries.whole(db, caller, order_id)
     return told(await queries.timeline(db, caller, order_id), whole, caller, at=now)
+
+
+@router.get("/orders/{order_id}/deadlines", tags=["orders"])
+async def get_deadlines(db: Reading, caller: Caller, now: Now, order_id: OrderId) -> DeadlinesOut:
+    """Every clock of the order: until when, whose, and which seconds count."""
+    whole, _ = await queries.whole(db, caller, order_id)
+    versions = {line["calendar"] for line in whole.lists["clocks"]}
+    calendars = {version: await calendar_at(db, caller.tenant.id, version) for version in versions}
+    return explained(whole, caller, calendars, at=now)
 
 
 async def _simply(

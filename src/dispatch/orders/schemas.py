@@ -6,7 +6,9 @@ from uuid import UUID
 
 from pydantic import Field, PlainSerializer
 
+from dispatch.domain.catalog import Unit
 from dispatch.domain.order import Ask, AskState, Closing, Exit, Level, Move, State
+from dispatch.domain.sla import Clock, Outcome
 from dispatch.orders.tables import CHANNELS
 from dispatch.web.wire import (
     Answers,
@@ -352,12 +354,61 @@ class MoveOut(Wire):
 
 
 class DeadlineOut(Wire):
-    """A clock's deadline."""
+    """A clock's deadline; ``verdict`` once it has stopped."""
 
-    clock: str
+    clock: Clock
     due_at: InstantOut
-    verdict: str | None
-    provisional: bool
+    verdict: Outcome | None
+    provisional: bool = Field(description="It rests on days whose holidays are not announced yet.")
+
+
+class OwnerOut(Wire):
+    """Who answers for a clock."""
+
+    kind: str = Field(
+        description="community, street, district, a kind of taker, filer, or nobody: the system itself acts."
+    )
+    id: UUID | None
+    name: str | None
+
+
+class SegmentOut(Wire):
+    """A stretch of a clock's time, and why it counts or not."""
+
+    from_: InstantOut = Field(serialization_alias="from")
+    to: InstantOut
+    counted: bool
+    reason: str
+
+
+class ExplainedOut(DeadlineOut):
+    """A clock and its deadline, explained: the segments have no gap, and the counted ones add up.
+
+    Of a clock that runs they reach to its deadline and add up to ``limit_seconds``; of one that stopped, to where it
+    stopped. The same clock under another owner is another item.
+    """
+
+    due_at: InstantOut | None  # type: ignore[assignment]
+    unit: Unit | None
+    limit_seconds: float | None = Field(description="What is counted from the start to the deadline.")
+    started_at: InstantOut
+    owned_from: InstantOut = Field(description="Since when this owner answers for it.")
+    stopped_at: InstantOut | None
+    paused_at: InstantOut | None
+    reason: str | None = Field(description="Why it ended before its aim.")
+    remaining_seconds: float | None = Field(description="Still to be counted until the deadline.")
+    owner: OwnerOut
+    policy: str = Field(
+        description="Where the limit comes from: a policy's code, item or default, @ version."
+    )
+    calendar: int = Field(description="The version of the calendar it is judged by.")
+    segments: list[SegmentOut]
+
+
+class DeadlinesOut(Wire):
+    """The clocks of an order, oldest first."""
+
+    items: list[ExplainedOut]
 
 
 class OrderOut(Wire):
@@ -395,7 +446,7 @@ class OrderOut(Wire):
     dispatches: list[DispatchOut]
     takes: list[TakeOut]
     requests: list[AskedOut]
-    deadlines: list[DeadlineOut] = Field(description="Empty until clocks run.")
+    deadlines: list[DeadlineOut]
     rating: RatingOut | None
     moves: list[MoveOut]
 
@@ -440,6 +491,7 @@ class SummaryOut(Wire):
     text: str
     created_at: InstantOut
     updated_at: InstantOut
+    next_due_at: InstantOut | None = Field(description="The earliest deadline of its running clocks.")
     moves: list[MoveOut]
 
 

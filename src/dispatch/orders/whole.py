@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, select, true
 
 from dispatch.catalog.tables import items
 from dispatch.db.dialect import folded
 from dispatch.db.types import Id
 from dispatch.domain.life import Asked, Dispatch, Life, Take, Target, Verdict
+from dispatch.domain.moved import Moved
 from dispatch.domain.order import (
     HELD,
     Ask,
@@ -24,6 +25,7 @@ from dispatch.domain.order import (
     TakeState,
     TargetState,
 )
+from dispatch.domain.running import Run
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
@@ -35,7 +37,10 @@ from dispatch.orders.tables import (
     takes,
 )
 from dispatch.people.tables import accounts, bodies
+from dispatch.places.queries import ids_of
 from dispatch.places.tables import places
+from dispatch.sla.queries import Terms, run_of
+from dispatch.sla.tables import clocks
 
 Line = Mapping[str, Any]
 NEWEST = 20
@@ -88,12 +93,13 @@ def _named(table: Any, id: Any) -> tuple[Any, list[ColumnElement[Any]]]:
     return source, [body.c.name.label("body_name"), person.c.name.label("person_name")]
 
 
-def hanging(these: Any, tenant_id: Any) -> list[ColumnElement[Any]]:
+def hanging(these: Any, tenant_id: Any, *, listed: bool = False) -> list[ColumnElement[Any]]:
     """What hangs on orders, each kind of row folded into one column.
 
     Args:
         these: from a column of order ids to the condition that picks the orders.
         tenant_id: the tenant, a value or a column.
+        listed: for a list, which shows of the clocks only those that have not stopped.
     """
 
     def fold(rows: Select[Any]) -> ColumnElement[Any]:
@@ -154,6 +160,12 @@ def hanging(these: Any, tenant_id: Any) -> list[ColumnElement[Any]]:
         fold(
             of(order_bodies).add_columns(order_bodies.c.order_id, order_bodies.c.kind, order_bodies.c.body_id)
         ).label("called"),
+        fold(
+            of(clocks)
+            .add_columns(*_but_tenant(clocks))
+            .where(clocks.c.stopped_at.is_(None) if listed else true())
+            .order_by(clocks.c.started_at, clocks.c.clock, clocks.c.subject_id, clocks.c.nth)
+        ).label("clocks"),
     ]
 
 
@@ -162,7 +174,10 @@ def _but_tenant(table: Any) -> list[ColumnElement[Any]]:
 
 
 WHOLE: Select[Any] = select(
-    *ROW, *hanging(lambda order_id: order_id == orders.c.id, orders.c.tenant_id)
+    *ROW,
+    items.c.limits.label("item_limits"),
+    items.c.urgency.label("item_urgency"),
+    *hanging(lambda order_id: order_id == orders.c.id, orders.c.tenant_id),
 ).select_from(SOURCE)
 """Orders with all that hangs on each. Built once: putting such a statement together costs more than running it."""
 
@@ -170,11 +185,12 @@ HUNG: Select[Any] = select(
     *hanging(
         lambda order_id: order_id.in_(bindparam("order_ids", expanding=True, type_=Id())),
         bindparam("tenant_id", type_=Integer()),
+        listed=True,
     )
 )
 """What hangs on a page of orders. Parameters: tenant_id, order_ids."""
 
-LISTS = ("dispatches", "targets", "takes", "people", "requests", "ratings", "called")
+LISTS = ("dispatches", "targets", "takes", "people", "requests", "ratings", "called", "clocks")
 
 
 @dataclass(slots=True)
@@ -199,6 +215,20 @@ class Whole:
         return [_dispatch(line, self.lists["targets"]) for line in self.lists["dispatches"]]
 
     @property
+    def runs(self) -> list[Run]:
+        """Its clocks, in the order in which they started; of a list's orders only those that have not stopped."""
+        return [run_of(line) for line in self.lists["clocks"]]
+
+    @property
+    def places(self) -> dict[Level, UUID | None]:
+        """The places that answer for it, by level."""
+        return {
+            Level.COMMUNITY: self.row.community_id,
+            Level.STREET: self.row.street_id,
+            Level.DISTRICT: None,
+        }
+
+    @property
     def rating(self) -> Line | None:
         """The verdict that stands for the current round."""
         return next(reversed(_standing_ratings(self.row, self.lists["ratings"])), None)
@@ -206,6 +236,26 @@ class Whole:
     def revisions(self, round_: int) -> int:
         """How many verdicts were ever given under a round's number."""
         return sum(line["round"] == round_ for line in self.lists["ratings"])
+
+
+def terms_of(whole: Whole, moves: Iterable[Moved] = ()) -> Terms:
+    """By what its clocks are judged after moves that may have fixed another item or urgency, or begun a round."""
+    row = whole.row
+    limits, own = row.item_limits, row.item_urgency
+    order: dict[str, Any] = {}
+    for moved in moves:
+        order |= dict(moved.order)
+        if moved.item is not None:
+            limits, own = moved.item["limits"], moved.item["urgency"]
+    return Terms(
+        item_code=order.get("item_code", row.item_code),
+        limits=limits,
+        own=own,
+        urgency=order.get("urgency", row.urgency),
+        round=order.get("round", row.round),
+        places=ids_of(row.place_path),
+        appointment=row.wanted_to or row.wanted_from,
+    )
 
 
 def number(day: str, serial: int) -> str:
@@ -249,13 +299,12 @@ def _life(row: Any, lists: Mapping[str, list[Line]]) -> Life:
     rated = _standing_ratings(row, lists["ratings"])
     merged = row.state == State.MERGED
     current, former = _takes(row, lists)
-    path = row.place_path.strip("/").split("/")
     return Life(
         id=row.id,
         state=State(row.state),
         version=row.version,
         round=row.round,
-        place=frozenset(UUID(part) for part in path)
+        place=frozenset(ids_of(row.place_path))
         | {p for p in (row.street_id, row.community_id, row.grid_id) if p},
         filer_id=row.filer_id,
         beneficiary_id=row.beneficiary_id,
@@ -376,6 +425,3 @@ def _verdict(first: Line, line: Line) -> Verdict:
         line["revision"],
         bool(line["follow_up"]),
     )
-
-
-__all__ = ["LISTS", "NEWEST", "ROW", "SOURCE", "Line", "Whole", "hanging", "number", "wholes"]

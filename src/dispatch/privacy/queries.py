@@ -19,7 +19,7 @@ from dispatch.domain.refusal import ExportNotFound, RoleForbidden
 from dispatch.orders.queries import whole
 from dispatch.orders.tables import order_views, orders, requests, take_people, takes
 from dispatch.people.tables import accounts, bodies
-from dispatch.privacy.tables import consents, data_requests, policies
+from dispatch.privacy.tables import consents, data_requests, privacy_policies
 
 Place = tuple[datetime, UUID] | None
 """Where a page goes on."""
@@ -66,10 +66,14 @@ async def policy(db: AsyncConnection, tenant_id: int) -> Policy:
     """The current policy; the shipped one, as version 0, where none was published."""
     rows = (
         select(
-            policies.c.version, policies.c.title, policies.c.text, policies.c.hash, policies.c.published_at
+            privacy_policies.c.version,
+            privacy_policies.c.title,
+            privacy_policies.c.text,
+            privacy_policies.c.hash,
+            privacy_policies.c.published_at,
         )
-        .where(policies.c.tenant_id == tenant_id)
-        .order_by(policies.c.version.desc())
+        .where(privacy_policies.c.tenant_id == tenant_id)
+        .order_by(privacy_policies.c.version.desc())
         .limit(1)
     )
     row = (await db.execute(rows)).one_or_none()

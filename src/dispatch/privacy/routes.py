@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.domain.keeping import ASK_AGAIN, PURPOSES, Purpose
 from dispatch.domain.people import ROLE_LABELS, Actor, Role
 from dispatch.domain.refusal import (
+    AccountNotFound,
     BodyNotFound,
     ConsentNotWithdrawable,
     ExportNotFound,
     ExportNotReady,
     OfficeHeld,
+    OrderMoved,
     PolicyChanged,
     RateLimited,
     RecusedAtWork,
@@ -56,14 +58,18 @@ from dispatch.web.wire import IdIn, LocationOut
 router = APIRouter(prefix="/v1", tags=["privacy"])
 
 
-@router.post("/orders/{order_id}/reveal", responses=responses(RoleForbidden, TooLate, RateLimited))
+@router.post(
+    "/orders/{order_id}/reveal",
+    summary="查看联系方式（留痕）",
+    responses=responses(RoleForbidden, TooLate, RateLimited),
+)
 async def reveal_order(db: Writing, caller: Caller, now: Now, order_id: IdIn, body: RevealIn) -> ContactOut:
     """查看联系方式: show contact data for a purpose; each look is recorded and the requester sees it."""
     done = await revealing.reveal(db, caller, order_id, body.purpose, at=now)
     return _contact(done, caller, now)
 
 
-@router.get("/orders/{order_id}/views", responses=responses(RoleForbidden))
+@router.get("/orders/{order_id}/views", summary="谁看过联系方式", responses=responses(RoleForbidden))
 async def list_views(
     db: Reading, caller: Caller, order_id: IdIn, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[ViewOut]:
@@ -77,13 +83,17 @@ async def list_views(
     return Page(items=[_shown(row, caller) for row in rows], next_cursor=next_cursor)
 
 
-@router.get("/orders/{order_id}/recusals", responses=responses(RoleForbidden))
+@router.get("/orders/{order_id}/recusals", summary="回避名单", responses=responses(RoleForbidden))
 async def list_recusals(db: Reading, caller: Caller, order_id: IdIn) -> RecusalsOut:
     """回避: who is kept from the order; for the dispatcher and the secretary of the community."""
     return await _recusals(db, caller, order_id)
 
 
-@router.post("/orders/{order_id}/recusals", responses=responses(RoleForbidden, BodyNotFound, RecusedAtWork))
+@router.post(
+    "/orders/{order_id}/recusals",
+    summary="回避：不让被反映的人看到需求单",
+    responses=responses(RoleForbidden, AccountNotFound, BodyNotFound, OrderMoved, RecusedAtWork),
+)
 async def recuse(db: Writing, caller: Caller, now: Now, order_id: IdIn, body: RecusalIn) -> RecusalsOut:
     """回避: keep the order from whom it complains of, in lists, counts, notices and by its id; safe to repeat."""
     await recusing.recuse(db, caller, order_id, body.kind, body.id, at=now)
@@ -92,6 +102,7 @@ async def recuse(db: Writing, caller: Caller, now: Now, order_id: IdIn, body: Re
 
 @router.delete(
     "/orders/{order_id}/recusals/{party_id}",
+    summary="解除回避",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(RoleForbidden),
 )
@@ -111,20 +122,20 @@ async def _recusals(db: AsyncConnection, caller: Actor, order_id: UUID) -> Recus
     )
 
 
-@router.get("/policies/current")
+@router.get("/privacy-policies/current", summary="现行隐私政策")
 async def get_policy(db: Reading, caller: Caller) -> PolicyOut:
     """隐私政策: what people are told, in its current words, and what their data is asked for."""
     return await _policy(db, caller)
 
 
-@router.post("/policies", responses=responses(RoleForbidden))
+@router.post("/privacy-policies", summary="发布隐私政策", responses=responses(RoleForbidden))
 async def publish_policy(db: Writing, caller: Caller, now: Now, body: PolicyIn) -> PolicyOut:
     """Publish the next version; consents to an earlier one are outdated. An admin of the whole tenant."""
     await consenting.publish(db, caller, body.title, body.text, at=now)
     return await _policy(db, caller)
 
 
-@router.get("/me/consents")
+@router.get("/me/consents", summary="我的授权同意")
 async def list_consents(db: Reading, caller: Caller) -> ConsentsOut:
     """How the caller stands to every purpose."""
     current = await queries.policy(db, caller.tenant.id)
@@ -135,7 +146,7 @@ async def list_consents(db: Reading, caller: Caller) -> ConsentsOut:
     )
 
 
-@router.post("/me/consents/{purpose}", responses=responses(PolicyChanged))
+@router.post("/me/consents/{purpose}", summary="同意一项用途", responses=responses(PolicyChanged))
 async def give_consent(
     db: Writing, caller: Caller, now: Now, purpose: Purpose, body: ConsentIn
 ) -> ConsentOut:
@@ -147,6 +158,7 @@ async def give_consent(
 
 @router.delete(
     "/me/consents/{purpose}",
+    summary="撤回同意",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(ConsentNotWithdrawable),
 )
@@ -155,7 +167,7 @@ async def withdraw_consent(db: Writing, caller: Caller, now: Now, purpose: Purpo
     await consenting.withdraw(db, caller, purpose, at=now)
 
 
-@router.get("/me/data-requests")
+@router.get("/me/data-requests", summary="我的个人信息申请")
 async def list_data_requests(
     db: Reading, caller: Caller, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[DataRequestOut]:
@@ -169,13 +181,13 @@ async def list_data_requests(
     return Page(items=[_asked(row, caller) for row in rows], next_cursor=next_cursor)
 
 
-@router.post("/me/exports", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/me/exports", summary="申请导出个人信息", status_code=status.HTTP_202_ACCEPTED)
 async def ask_export(db: Writing, caller: Caller, now: Now) -> DataRequestOut:
     """导出: ask for a file with all that the service holds of the caller; the one being made is found."""
     return await _request(db, caller, await asking.export(db, caller, at=now))
 
 
-@router.get("/me/exports/{export_id}")
+@router.get("/me/exports/{export_id}", summary="导出进度")
 async def get_export(db: Reading, caller: Caller, export_id: IdIn) -> DataRequestOut:
     """Whether the file is ready, and until when."""
     return await _request(db, caller, export_id)
@@ -183,10 +195,11 @@ async def get_export(db: Reading, caller: Caller, export_id: IdIn) -> DataReques
 
 @router.get(
     "/me/exports/{export_id}/file",
+    summary="下载导出的文件",
     response_class=Response,
     responses={
         **responses(ExportNotReady),
-        200: {"description": "The file.", "content": {"application/zip": {}}},
+        200: {"description": "压缩包", "content": {"application/zip": {}}},
     },
 )
 async def get_export_file(db: Reading, caller: Caller, now: Now, export_id: IdIn) -> Response:
@@ -206,20 +219,22 @@ async def get_export_file(db: Reading, caller: Caller, now: Now, export_id: IdIn
     )
 
 
-@router.post("/me/corrections")
+@router.post("/me/corrections", summary="更正个人信息")
 async def correct_data(db: Writing, caller: Caller, now: Now, body: CorrectionIn) -> DataRequestOut:
     """更正: put one's own name or phone right, at once."""
     data = body.model_dump(exclude_unset=True)
     return await _request(db, caller, await asking.correct(db, caller, data, at=now))
 
 
-@router.post("/me/deletion", status_code=status.HTTP_202_ACCEPTED, responses=responses(OfficeHeld))
+@router.post(
+    "/me/deletion", summary="注销账号", status_code=status.HTTP_202_ACCEPTED, responses=responses(OfficeHeld)
+)
 async def delete_me(db: Writing, caller: Caller, now: Now) -> DataRequestOut:
     """注销: the account and all that names its person go, now or when nothing of theirs is open (``reason``)."""
     return await _request(db, caller, await asking.delete_account(db, caller, at=now))
 
 
-@router.get("/me/disclosures")
+@router.get("/me/disclosures", summary="我的信息提供给了哪些单位")
 async def list_disclosures(
     db: Reading, caller: Caller, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[DisclosureOut]:

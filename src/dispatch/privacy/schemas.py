@@ -9,13 +9,13 @@ from pydantic_core import PydanticCustomError
 from dispatch.domain.keeping import Purpose
 from dispatch.domain.people import Role
 from dispatch.orders.schemas import BeneficiaryOut, OrderRef
-from dispatch.web.wire import Body, IdIn, InstantOut, LocationOut, PersonName, Phone, TextRule, Wire
+from dispatch.web.wire import Body, IdIn, InstantOut, LocationOut, PersonName, Phone, TextRule, Wire, example
 
 
-class RevealIn(Body):
+class RevealIn(Body, json_schema_extra=example(purpose="上门前与居民约定时间")):
     """What contact data is needed for; the requester reads it."""
 
-    purpose: Annotated[str, TextRule(2, 200, lines=False)] = Field(examples=["上门前与居民约定时间"])
+    purpose: Annotated[str, TextRule(2, 200, lines=False)]
 
 
 class ContactOut(Wire):
@@ -39,7 +39,7 @@ class LookerOut(Wire):
     name: str
 
 
-class RecusalIn(Body):
+class RecusalIn(Body, json_schema_extra=example(kind="person", id="01a20ffe-4782-743f-957a-09f909921a8f")):
     """Who must not know of the order: a person, or a body with all its people."""
 
     kind: Literal["person", "unit", "team", "provider", "department"]
@@ -95,14 +95,20 @@ class PolicyOut(Wire):
     purposes: list[PurposeOut]
 
 
-class PolicyIn(Body):
+class PolicyIn(
+    Body,
+    json_schema_extra=example(
+        title="隐私政策（2026年12月版）",
+        text="我们只在为您办理需求时使用您的姓名、电话和地址，每次查看都有记录，您可以随时查阅、更正、导出或注销。",
+    ),
+):
     """The next version of the policy."""
 
     title: Annotated[str, TextRule(2, 64, lines=False)]
     text: Annotated[str, TextRule(10, 20_000)]
 
 
-class ConsentIn(Body):
+class ConsentIn(Body, json_schema_extra=example(version=0)):
     """Which version was read and agreed to."""
 
     version: Annotated[int, Field(ge=0)]
@@ -141,7 +147,7 @@ class DataRequestOut(Wire):
     expires_at: InstantOut | None
 
 
-class CorrectionIn(Body):
+class CorrectionIn(Body, json_schema_extra=example(name="白嘉怡", phone="13800001111")):
     """What is put right; a field that is absent stays, a phone of null is taken out."""
 
     name: PersonName | None = None

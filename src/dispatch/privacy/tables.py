@@ -20,8 +20,8 @@ reveal_tallies = tenant_table(
     key=("account_id", "span"),
 )
 
-policies = tenant_table(
-    "policies",
+privacy_policies = tenant_table(
+    "privacy_policies",
     # What people were told, word for word; a new text is a new version, and consent is asked again.
     Column("version", Integer, nullable=False),
     Column("title", String(64), nullable=False),

@@ -57,8 +57,10 @@ class Tag(StrEnum):
     CATALOG = "catalog"
     PLACES = "places"
     ORDERS = "orders"
+    MATCHING = "matching"
     MOVES = "moves"
     REQUESTS = "requests"
+    PRIVACY = "privacy"
     SERVICE = "service"
     GRANTS = "grants"
     DEMO = "demo"
@@ -70,8 +72,10 @@ TAGS: dict[Tag, str] = {
     Tag.CATALOG: "服务事项目录",
     Tag.PLACES: "区域：街道、社区、网格",
     Tag.ORDERS: "需求单：点单、查询、时间线",
+    Tag.MATCHING: "匹配：人选、批量匹配、自动派单规则",
     Tag.MOVES: "办理：派单、接单、办结、评价等每一步",
     Tag.REQUESTS: "申请：退单、延期、挂账、异议、重办等",
+    Tag.PRIVACY: "个人信息：查看留痕、回避、授权同意、导出、更正、注销",
     Tag.SERVICE: "服务状态",
     Tag.GRANTS: "授权与代班",
     Tag.DEMO: "演示：有哪些人可以登录",

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Update, case, exists, select, update
+from sqlalchemy import ColumnElement, Update, case, exists, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, guarded
@@ -23,17 +23,19 @@ from dispatch.domain.life import (
     Dispatch,
     Life,
     Party,
+    Take,
+    Target,
     in_audience,
     named,
     own_take,
     party_of,
     standing,
 )
+from dispatch.domain.moved import Moved
 from dispatch.domain.order import (
     EDGES,
     Mode,
     Move,
-    State,
     TakerKind,
     TakeState,
     TargetState,
@@ -47,14 +49,13 @@ from dispatch.domain.refusal import (
     SlotTaken,
 )
 from dispatch.domain.rules import moved_away, take_refusal
-from dispatch.orders import log
+from dispatch.orders import log, queries
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, looked
 from dispatch.orders.concerned import conflict, homes_column
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
     order_steps,
-    orders,
     take_people,
     takers,
     takes,
@@ -202,7 +203,8 @@ async def _win(
     )
     if slot is None:
         return None
-    return take_id if await _settle(db, actor, seen, party, take_id, slot.slots_taken, at=at) else None
+    made = Take(take_id, held.id, TakerKind(kind), taker_id, TakeState.ACTIVE, at, actor.account_id)
+    return take_id if await _settle(db, actor, seen, made, slot.slots_taken, at=at) else None
 
 
 def _former(seen: Whole, held: Dispatch, party: Party) -> UUID | None:
@@ -283,21 +285,29 @@ def _take(
     return dependents
 
 
-def _accepted(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -> list[Dependent]:
-    """The candidate has taken; in an offer in order the next one is asked while slots are free, for a time of his own."""
+def _following(held: Dispatch, party: Party, slots_taken: int) -> tuple[Target, ...]:
+    """Whom an offer in order asks next, now that this party has taken: somebody while slots are free."""
+    if held.mode is Mode.OPEN or slots_taken >= held.slots_max:
+        return ()
+    return asked_next(
+        tuple(
+            replace(target, state=TargetState.TAKEN) if target.party == party else target
+            for target in held.targets
+        )
+    )
+
+
+def _accepted(
+    tenant_id: int, held: Dispatch, party: Party, following: tuple[Target, ...], moved: Moved
+) -> list[Dependent]:
+    """The candidate has taken, and the next one is asked."""
     if held.mode is Mode.OPEN:
         return []
-    took = tuple(
-        replace(target, state=TargetState.TAKEN) if target.party == party else target
-        for target in held.targets
-    )
-    following = asked_next(took) if held.slots_taken + 1 < held.slots_max else ()
     changes: list[Dependent] = [_line(tenant_id, held, party).values(state=TargetState.TAKEN)]
     changes += [_line(tenant_id, held, target.party).values(state=target.state) for target in following]
-    if following and held.lasts_seconds:
-        until = at + timedelta(seconds=held.lasts_seconds)
+    if moved.dispatch:
         own = (dispatches.c.tenant_id == tenant_id, dispatches.c.id == held.id)
-        changes.append(update(dispatches).where(*own).values(expires_at=until))
+        changes.append(update(dispatches).where(*own).values(**moved.dispatch))
     return changes
 
 
@@ -329,52 +339,44 @@ def _line(tenant_id: int, held: Dispatch, party: Party) -> Update:
 
 
 async def _settle(
-    db: AsyncConnection,
-    actor: Actor,
-    seen: Whole,
-    party: Party,
-    take_id: UUID,
-    slots_taken: int,
-    *,
-    at: datetime,
+    db: AsyncConnection, actor: Actor, seen: Whole, made: Take, slots_taken: int, *, at: datetime
 ) -> bool:
     """Write order, step and fact. The dispatch's lock is held, so only moves that leave the dispatch alone
     (a note, a push) may have come between: look again and write against what stands now. If somebody was
     staffed meanwhile it may have been this taker: then all starts over."""
-    who, tenant_id, held = log.author(actor), actor.tenant.id, seen.life.held
-    assert held is not None  # its slot is won
-    state, version, life = seen.life.state, seen.life.version, seen.life
+    who, tenant_id, first = log.author(actor), actor.tenant.id, seen.life.version
     for _ in range(ATTEMPTS):
-        if (state, Move.TAKE) not in EDGES:
+        held = seen.life.held
+        if held is None or (seen.life.state, Move.TAKE) not in EDGES:
             return False
-        moved = taken(replace(life, state=state, version=version), take_id, slots_taken)
+        moved = taken(seen.life, made.id, slots_taken)
+        following = _following(held, made.party, slots_taken)
+        if following and held.lasts_seconds:  # the next one asked has his own time
+            until = at + timedelta(seconds=held.lasts_seconds)
+            moved = replace(moved, dispatch_id=held.id, dispatch={"expires_at": until})
         if await log.rejoin(
             db,
             seen,
             moved,
             who,
-            state_seen=state,
-            version_seen=version,
+            made,
             at=at,
-            where=_still_asked(tenant_id, held, party),
-            besides=_accepted(tenant_id, held, party, at=at),
+            where=_still_asked(tenant_id, held, made.party),
+            besides=_accepted(tenant_id, held, made.party, following, moved),
         ):
             return True
-        row = (await db.execute(_meanwhile(tenant_id, seen.life))).one()
+        also = {"staffed": _staffed(tenant_id, seen.life.id, since=first)}
+        seen, row = await queries.whole(db, actor, seen.life.id, hidden=True, also=also)
         if row.staffed:
             return False
-        state, version, life = State(row.state), row.version, replace(life, flags=frozenset(row.flags))
     return False
 
 
-def _meanwhile(tenant_id: int, life: Life) -> Select[Any]:
-    """How the order stands now, and whether a body was staffed since it was read."""
-    staffed = exists().where(
+def _staffed(tenant_id: int, order_id: UUID, *, since: int) -> ColumnElement[bool]:
+    """Whether a body was staffed after a version."""
+    return exists().where(
         order_steps.c.tenant_id == tenant_id,
-        order_steps.c.order_id == life.id,
-        order_steps.c.seq > life.version,
+        order_steps.c.order_id == order_id,
+        order_steps.c.seq > since,
         order_steps.c.move == Move.STAFF,
-    )
-    return select(orders.c.state, orders.c.version, orders.c.flags, staffed.label("staffed")).where(
-        orders.c.tenant_id == tenant_id, orders.c.id == life.id
     )

@@ -14,11 +14,13 @@ from dispatch.db.engine import start_over
 from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
+from dispatch.domain.catalog import LONGEST
 from dispatch.domain.facts import Fact
 from dispatch.domain.life import THE_SYSTEM, Life, Standing, own_take, served, standing
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import ASKS, Ask, AskState, Move
 from dispatch.domain.people import Actor
+from dispatch.domain.planning import extended
 from dispatch.domain.refusal import (
     OwnWork,
     RequestDecided,
@@ -27,6 +29,8 @@ from dispatch.domain.refusal import (
     wrong,
 )
 from dispatch.domain.rules import ask_refusal, at_most, by_street, moved_away
+from dispatch.domain.running import Run
+from dispatch.domain.sla import Clock
 from dispatch.domain.step import step
 from dispatch.orders import log, queries
 from dispatch.orders.actions.performing import (
@@ -40,7 +44,9 @@ from dispatch.orders.actions.performing import (
     reason_column,
 )
 from dispatch.orders.tables import orders, requests
-from dispatch.orders.whole import Whole
+from dispatch.orders.whole import Whole, terms_of
+from dispatch.sla.actions import timing
+from dispatch.sla.queries import basis_for
 
 
 async def ask(
@@ -67,7 +73,7 @@ async def ask(
         refusal = ask_refusal(seen.life, kind, who, at=at)
         if refusal:
             raise refusal
-        asked = _row(actor, seen.life, who, kind, data, at=at)
+        asked = _row(actor, seen, who, kind, data, at=at)
         outcome = {"request_id": str(asked["id"])}
         if await claim(db, call.key, status=201, order_id=order_id, outcome=outcome, at=at):
             body = {"order_id": str(order_id), "request_id": str(asked["id"]), "kind": kind.value}
@@ -78,10 +84,14 @@ async def ask(
     raise moved_away(seen.life)
 
 
-def _row(actor: Actor, life: Life, who: Standing, kind: Ask, data: Data, *, at: datetime) -> dict[str, Any]:
-    until = data.get("until")
-    if kind is Ask.EXTENSION and (not isinstance(until, datetime) or until <= at):
-        raise wrong("until", "请填写晚于现在的时间，如 2026-11-25T18:00:00+08:00")
+def _row(actor: Actor, seen: Whole, who: Standing, kind: Ask, data: Data, *, at: datetime) -> dict[str, Any]:
+    life, until = seen.life, data.get("until")
+    if kind is Ask.EXTENSION:
+        due_at = _finish(seen).due_at
+        if due_at is not None and at > due_at:
+            raise TooLate()
+        if not isinstance(until, datetime) or not (due_at or at) < until <= at + LONGEST:
+            raise wrong("until", "请填写晚于现行时限、一年以内的时间，如 2026-11-25T18:00:00+08:00")
     if kind is Ask.PARK and (until is None or isinstance(until, datetime) or until <= today(actor, at)):
         raise wrong("until", "请填写今天以后的日期，如 2026-12-01")
     if kind is Ask.ESCALATION and not data.get("level"):
@@ -112,6 +122,15 @@ def _row(actor: Actor, life: Life, who: Standing, kind: Ask, data: Data, *, at: 
 def today(actor: Actor, at: datetime) -> date:
     """The date where the tenant lives."""
     return at.astimezone(actor.tenant.zone).date()
+
+
+def _finish(seen: Whole) -> Run:
+    """The clock that an extension is about."""
+    running = (run for run in seen.runs if run.clock is Clock.FINISH and run.stopped_at is None)
+    run = next(running, None)
+    if run is None:
+        raise moved_away(seen.life)
+    return run
 
 
 def _party(life: Life, who: Standing) -> tuple[str, UUID] | None:
@@ -181,9 +200,11 @@ async def _decide(
         if done:
             return done
         matched(seen, call)
-        _may_decide(seen.life, actor, asked, status)
-        if asked.status != AskState.PENDING:
-            raise RequestDecided(status=asked.status)
+        # The order was read after the request: what it says of it is the newer word.
+        stands = next((r["status"] for r in seen.lists["requests"] if r["id"] == request_id), asked.status)
+        _may_decide(seen.life, actor, asked, status, stands)
+        if stands != AskState.PENDING:
+            raise RequestDecided(status=stands)
         if status is AskState.APPROVED and at_most(seen.life, Ask(asked.kind)):
             raise TooLate()
         moved = None
@@ -201,14 +222,15 @@ async def _decide(
     raise RequestDecided(status=asked.status)
 
 
-def _may_decide(life: Life, actor: Actor, asked: Any, status: AskState) -> None:
+def _may_decide(life: Life, actor: Actor, asked: Any, status: AskState, stands: str) -> None:
     if status is AskState.WITHDRAWN:
         if asked.asked_by != actor.account_id:
             raise RoleForbidden()
         return
     rule = ASKS[Ask(asked.kind)]
     # Judged again: another of its kind may have been approved since it was asked.
-    right = rule.later if asked.by_street or by_street(life, Ask(asked.kind)) else rule.decider
+    second = stands == AskState.PENDING and by_street(life, Ask(asked.kind))
+    right = rule.later if asked.by_street or second else rule.decider
     who = standing(life, actor)
     # Nobody decides what he asked himself, nor whether his own work was good enough.
     if asked.asked_by == actor.account_id or not who.holds(right):
@@ -230,16 +252,23 @@ async def _written(
 ) -> bool:
     """The decision, and the move it brings. The order's row is locked first, then the request's."""
     tenant_id = actor.tenant.id
+    granted: dict[str, Any] = {}
     if moved is None:
         if await guarded(db, _as_seen(seen, at=at)) is None:
             return False
+        if status is AskState.APPROVED and asked.kind == Ask.EXTENSION:
+            granted = {"until_at": _granted(seen, asked, data, at=at)}
+            if not await _extended(db, seen, granted["until_at"], at=at):
+                return False
     elif not await log.record(db, seen, [(moved, log.author(actor))], at=at):
         return False
     expected = AskState.PENDING if moved is None else status
     decided = (
         update(requests)
         .where(requests.c.tenant_id == tenant_id, requests.c.id == asked.id, requests.c.status == expected)
-        .values(status=status, decided_by=actor.account_id, decided_at=at, decision=data.get("text"))
+        .values(
+            status=status, decided_by=actor.account_id, decided_at=at, decision=data.get("text"), **granted
+        )
         .returning(requests.c.id)
     )
     body = {
@@ -250,6 +279,29 @@ async def _written(
     }
     fact = announce(tenant_id, Fact.REQUEST_DECIDED, body, order_id=seen.life.id, at=at)
     return await guarded(db, decided, [fact]) is not None
+
+
+def _granted(seen: Whole, asked: Any, data: Data, *, at: datetime) -> datetime:
+    """Until when an extension is granted.
+
+    Raises:
+        TooLate: there have been as many as there may be.
+        ValidationFailed: not an instant, not later than the deadline that stands, or more than a year ahead.
+    """
+    if seen.life.asked.get(Ask.EXTENSION, 0) >= (ASKS[Ask.EXTENSION].most or 0):
+        raise TooLate()
+    until, due_at = data.get("until") or asked.until_at, _finish(seen).due_at
+    if not isinstance(until, datetime) or not (due_at or at) < until <= at + LONGEST:
+        raise wrong("until", "请填写晚于现行时限、一年以内的时间，如 2026-11-25T18:00:00+08:00")
+    return until
+
+
+async def _extended(db: AsyncConnection, seen: Whole, until: datetime, *, at: datetime) -> bool:
+    """Move the deadline. False if it has moved meanwhile: of two extensions at once the second looks again."""
+    terms, tenant_id = terms_of(seen), seen.row.tenant_id
+    basis = await basis_for(db, tenant_id, terms, seen.row)
+    change = extended(_finish(seen), until, basis, at)
+    return await timing.remeasure(db, tenant_id, seen.life.id, change, terms, basis, cause="extension", at=at)
 
 
 Effect = Callable[[AsyncConnection, Actor, Whole, Any, Data, datetime], Awaitable[Moved]]
@@ -302,4 +354,4 @@ EFFECTS: Mapping[Ask, Effect] = {
     Ask.OBJECTION: _admitted,
     Ask.REOPEN: _reopened,
 }
-"""What an approved request brings about. An extension moves a deadline and an exclusion a rate: no move."""
+"""What an approved request brings about. An extension moves a deadline (``_extended``) and an exclusion a rate: no move."""

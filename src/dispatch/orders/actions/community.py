@@ -92,9 +92,8 @@ async def resolve(
 def _item_column(actor: Actor, data: Data) -> dict[str, ColumnElement[Any]]:
     if not data.get("item_code"):
         return {}
-    row = select(items.c.code, items.c.urgency, items.c.flags, items.c.retired_at).where(
-        items.c.tenant_id == actor.tenant.id, items.c.code == data["item_code"]
-    )
+    wanted = [items.c[name] for name in ("code", "urgency", "flags", "limits", "retired_at")]
+    row = select(*wanted).where(items.c.tenant_id == actor.tenant.id, items.c.code == data["item_code"])
     return {"new_item": folded(row)}
 
 
@@ -108,7 +107,8 @@ def _fix(data: Data) -> Any:
         item = row.new_item[0]
         if item["retired_at"] is not None and data["item_code"] != seen.row.item_code:
             raise ItemRetired()
-        return {"item_flags": item["flags"], "urgency": data.get("urgency") or item["urgency"]}
+        urgency = data.get("urgency") or item["urgency"]
+        return {"item_flags": item["flags"], "urgency": urgency, "item": item}
 
     return ready
 

@@ -9,15 +9,17 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import items
-from dispatch.db.dialect import Rows, Seen, counting_up, folded, guarded
+from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, folded, guarded
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
 from dispatch.db.sealed import private
+from dispatch.domain.catalog import LONGEST
 from dispatch.domain.geo import Point, gcj02_to_wgs84
 from dispatch.domain.household import address_key
-from dispatch.domain.order import Flag, State
+from dispatch.domain.order import Flag, Level, Move, State
 from dispatch.domain.people import FILING_ROLES, Actor, Role
+from dispatch.domain.planning import plan
 from dispatch.domain.refusal import (
     IdempotencyInProgress,
     ItemNotFound,
@@ -27,6 +29,7 @@ from dispatch.domain.refusal import (
     RoleForbidden,
     wrong,
 )
+from dispatch.domain.running import View
 from dispatch.domain.screening import holds_numbers
 from dispatch.orders import log
 from dispatch.orders.actions.indexing import indexed
@@ -34,7 +37,10 @@ from dispatch.orders.actions.performing import ATTEMPTS, Call, Done
 from dispatch.orders.tables import counters, orders
 from dispatch.people.queries import proof, proven
 from dispatch.people.tables import accounts
+from dispatch.places.queries import ids_of
 from dispatch.places.tables import place_links, places
+from dispatch.sla.actions import timing
+from dispatch.sla.queries import Terms, basis_for, standing
 
 USUAL_CHANNEL = {
     Role.GRID_WORKER: "grid",
@@ -67,7 +73,7 @@ async def submit(
             return Done.replay(kept)
         row = _row(actor, data, found, at=at)
         if await claim(db, call.key, status=201, order_id=row["id"], outcome=None, at=at):
-            await _file(db, actor, row, at=at)
+            await _file(db, actor, row, found, at=at)
             return Done(row["id"])
         await start_over(db)
     raise IdempotencyInProgress()
@@ -82,9 +88,12 @@ async def _context(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], c
         items.c.code.label("item_code"),
         items.c.urgency,
         items.c.flags.label("item_flags"),
+        items.c.limits,
         items.c.form,
         items.c.retired_at.label("item_retired_at"),
         places.c.id.label("place_id"),
+        places.c.path.label("place_path"),
+        *standing(tenant_id),
         places.c.street_id,
         places.c.community_id,
         places.c.grid_id,
@@ -126,7 +135,7 @@ def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> 
     grant = actor.acting
     assert grant is not None
     tenant_id = actor.tenant.id
-    _check(data, found)
+    _check(data, found, at=at)
     linked = [line["grid_id"] for line in found.links]
     flags = [Flag.ABOUT_PERSON] if Flag.ABOUT_PERSON in found.item_flags else []
     if holds_numbers(data["text"]):
@@ -195,7 +204,7 @@ def _beneficiary(actor: Actor, on_behalf: Mapping[str, Any] | None, found: Any) 
     }
 
 
-def _check(data: Mapping[str, Any], found: Any) -> None:
+def _check(data: Mapping[str, Any], found: Any, *, at: datetime) -> None:
     if found.item_code is None:
         raise ItemNotFound()
     if found.item_retired_at is not None:
@@ -204,15 +213,23 @@ def _check(data: Mapping[str, Any], found: Any) -> None:
         raise PlaceNotFound() if data.get("place_id") else PlaceRequired()
     if found.place_retired_at is not None:
         raise PlaceNotFound()
-    start, end = data.get("wanted_from"), data.get("wanted_to")
-    if start and end and end <= start:
-        raise wrong("wanted_to", "应晚于期望开始时间")
+    _check_window(data, at=at)
     if found.form is not None:
         error = next(iter(Draft202012Validator(found.form).iter_errors(data.get("answers") or {})), None)
         if error is not None:
             raise wrong(".".join(["answers", *map(str, error.absolute_path)]), "请按这个服务事项的要求填写")
     elif data.get("answers"):
         raise wrong("answers", "这个服务事项没有需要另外填写的内容")
+
+
+def _check_window(data: Mapping[str, Any], *, at: datetime) -> None:
+    """An agreed window ends after it begins, and within a year: beyond it is a plan, not a deadline."""
+    start, end = data.get("wanted_from"), data.get("wanted_to")
+    if start and end and end <= start:
+        raise wrong("wanted_to", "应晚于期望开始时间")
+    for name in ("wanted_from", "wanted_to"):
+        if data.get(name) and data[name] > at + LONGEST:
+            raise wrong(name, "请填写一年以内的时间")
 
 
 def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -224,8 +241,27 @@ def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {**given, "wgs84": {"lng": round(lng, 7), "lat": round(lat, 7)}}
 
 
-async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], *, at: datetime) -> None:
+async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], found: Any, *, at: datetime) -> None:
     counter = counting_up(db, counters, {"tenant_id": actor.tenant.id, "day": row["day"]}, "value")
     steps = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
     words = indexed(actor.tenant.id, row["id"], row["text"])
-    await guarded(db, counter, [Rows(orders, [row]), *steps, *words])
+    timed = await _timed(db, row, found, at=at)
+    await guarded(db, counter, [Rows(orders, [row]), *steps, *words, *timed])
+
+
+async def _timed(db: AsyncConnection, row: dict[str, Any], found: Any, *, at: datetime) -> list[Dependent]:
+    """The clocks that start with the filing."""
+    terms = Terms(
+        item_code=row["item_code"],
+        limits=found.limits,
+        own=found.urgency,
+        urgency=row["urgency"],
+        round=1,
+        places=ids_of(found.place_path),
+        appointment=row["wanted_to"] or row["wanted_from"],
+    )
+    basis = await basis_for(db, row["tenant_id"], terms, found)
+    places = {Level.COMMUNITY: row["community_id"], Level.STREET: row["street_id"]}
+    filed = View(row["id"], State.SUBMITTED, 1, places)
+    changes = plan(filed, (), basis, [Move.SUBMIT], at=at)
+    return timing.written(row["tenant_id"], row["id"], changes, terms, basis, cause=Move.SUBMIT, at=at)

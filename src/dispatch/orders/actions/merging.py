@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.db.dialect import Dependent, guarded
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import claim
-from dispatch.domain.life import Life, standing
+from dispatch.domain.life import THE_SYSTEM, Life, standing
 from dispatch.domain.moved import Moved
-from dispatch.domain.order import RESTING, AskState, Move, Relation, State
+from dispatch.domain.order import RESTING, AskState, Move, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import MergeImpossible
 from dispatch.domain.rules import moved_away
@@ -32,6 +32,10 @@ from dispatch.orders.actions.performing import (
 )
 from dispatch.orders.tables import dispatches, order_bodies, orders, requests, take_people, takes
 from dispatch.orders.whole import Whole
+from dispatch.sla.tables import clocks, deadline_changes, timers
+
+UNANSWERED = "五个工作日内没有收到补充说明，已自动撤单。需要时可以重新点单。"
+"""What the filer of an unanswered order reads."""
 
 
 async def merge(
@@ -143,22 +147,32 @@ async def cancel(
             return done
         matched(seen, call)
         reason_checked(data.get("reason_code"), row)
-        who = standing(seen.life, actor)
-        moved = step(seen.life, Move.CANCEL, who, data, at=at)
-        heirs: list[Dependent] = []
-        if seen.life.children and who.relations & {Relation.FILER, Relation.BENEFICIARY}:
-            children = await queries.children(db, tenant_id, order_id)
-            if len(children) != seen.life.children:  # one came or went since the order was read
-                await start_over(db)
-                continue
-            heirs = await _hand_over(db, tenant_id, seen, children, at=at)
-            moved = replace(moved, requests=())  # they go to the heir as they are
-        if await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at) and await log.record(
-            db, seen, [(moved, log.author(actor))], at=at, besides=heirs
+        moved = step(seen.life, Move.CANCEL, standing(seen.life, actor), data, at=at)
+        if await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at) and await _leave(
+            db, seen, moved, log.author(actor), at=at
         ):
             return Done(order_id)
         await start_over(db)
     raise moved_away(seen.life)
+
+
+async def withdraw_unanswered(db: AsyncConnection, seen: Whole, *, at: datetime) -> bool:
+    """The system withdraws an order whose filer never answered. False if it is no longer as it was seen."""
+    words = {"reason_code": "no_answer", "text": UNANSWERED}
+    moved = step(seen.life, Move.CANCEL, THE_SYSTEM, words, at=at)
+    return await _leave(db, seen, moved, log.system(seen.row.tenant_id), at=at)
+
+
+async def _leave(db: AsyncConnection, seen: Whole, moved: Moved, who: log.Author, *, at: datetime) -> bool:
+    """Write a withdrawal. What others were merged into only loses its filer: the oldest child takes its place."""
+    tenant_id, heirs = seen.row.tenant_id, list[Dependent]()
+    if seen.life.children:
+        children = await queries.children(db, tenant_id, seen.life.id)
+        if len(children) != seen.life.children:  # one came or went since the order was read
+            return False
+        heirs = await _hand_over(db, tenant_id, seen, children, at=at)
+        moved = replace(moved, requests=())  # they go to the heir as they are
+    return await log.record(db, seen, [(moved, who)], at=at, besides=heirs)
 
 
 async def _hand_over(
@@ -199,7 +213,7 @@ async def _hand_over(
         log.succeeded(tenant_id, heir.id, life.state, inherits | {"children_count": len(others)}, at=at)
     )
     dependents += _follow(tenant_id, others, heir_id, at=at)
-    for table in (dispatches, takes, take_people, order_bodies):
+    for table in (dispatches, takes, take_people, order_bodies, clocks, timers, deadline_changes):
         moved_over = update(table).where(table.c.tenant_id == tenant_id, table.c.order_id == life.id)
         dependents.append(moved_over.values(order_id=heir_id))
     return [*dependents, *await _hand_over_requests(db, tenant_id, life, heir_id, at=at)]

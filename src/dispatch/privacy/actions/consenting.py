@@ -17,7 +17,7 @@ from dispatch.orders.tables import orders
 from dispatch.people.queries import hold, prove
 from dispatch.people.tables import accounts
 from dispatch.privacy import queries
-from dispatch.privacy.tables import consents, policies
+from dispatch.privacy.tables import consents, privacy_policies
 
 
 async def publish(db: AsyncConnection, actor: Actor, title: str, text: str, *, at: datetime) -> None:
@@ -44,7 +44,7 @@ async def publish(db: AsyncConnection, actor: Actor, title: str, text: str, *, a
         "published_at": at,
     }
     # Of two admins at once the second finds the version there, and reads whose words stand.
-    await insert_or_ignore(db, policies, [row])
+    await insert_or_ignore(db, privacy_policies, [row])
 
 
 async def consent(db: AsyncConnection, actor: Actor, purpose: Purpose, version: int, *, at: datetime) -> None:

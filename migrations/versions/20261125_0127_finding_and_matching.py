@@ -1,14 +1,14 @@
 """finding and matching
 
-Follows 20261125_0040. What it locks and whether it can be taken back: NOTES.md.
+Follows 20261125_0118. What it locks and whether it can be taken back: NOTES.md.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0123"
-down_revision = "20261125_0040"
+revision = "20261125_0127"
+down_revision = "20261125_0118"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,1 @@
+"""Writes of calendars, policies, clocks and timers."""
