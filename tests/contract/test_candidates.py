@@ -9,6 +9,7 @@ from sqlalchemy import event, update
 from dispatch.db.engine import Database
 from dispatch.db.sealed import private
 from dispatch.domain.household import address_key
+from dispatch.domain.people import Role
 from dispatch.people.tables import accounts, members
 from tests.town import T0, Hands
 
@@ -170,6 +171,27 @@ async def test_the_one_complained_about_and_who_returned_or_said_no_are_not_offe
     await hands.move("dispatcher-1", order, "dispatch", mode="open")
     await hands.move("member-3", order, "take")
     assert (await line(hands, order, "member-3"))["why_not"] == ["already_on_order"]
+
+
+async def test_a_body_that_an_order_keeps_out_is_no_candidate_nor_are_its_people(hands: Hands):
+    town = hands.town
+    worker = await town.person("worker-1", Role.MEMBER, "community-1", of="unit-1")
+    for login in ("worker-1", "member-1"):
+        await checks_in(hands, login, "elder_care")
+    order = await hands.accepted()
+    await recuse(hands, order, "unit", town.bodies["unit-1"])
+    told = {item["id"]: item["why_not"] for item in await asked(hands, order, limit=50)}
+    for id in (worker.id, town.bodies["unit-1"]):
+        assert told[str(id)][0] == "conflict_of_interest"
+        kind = "member" if id == worker.id else "unit"
+        target = [{"kind": kind, "id": str(id)}]
+        answer = await hands.try_("dispatcher-1", order, "dispatch", mode="offer", targets=target)
+        assert (answer.status_code, answer.json()["why"]) == (422, "recused")
+    assert told[str(town["member-1"].id)] == []
+    ran = await hands.post("dispatcher-1", "/v1/matching/run", {"dry_run": True})
+    assert [taker["id"] for item in ran.json()["items"] for taker in item["takers"]] == [
+        str(town["member-1"].id)
+    ]
 
 
 async def test_what_somebody_has_in_hand_and_behind_counts(hands: Hands):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dispatch.domain.clusters import clusters
 from dispatch.domain.duplicates import Report, likeness
-from tests.unit.test_duplicates import HOUR, REPORTS, T0, report
+from tests.unit.test_likeness import HOUR, REPORTS, T0, report
 
 LAMPS = [
     report(text, nth, at=T0 + nth * HOUR)
