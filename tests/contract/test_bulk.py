@@ -10,6 +10,7 @@ from sqlalchemy import insert, select
 from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import outbox
+from dispatch.db.sealed import Sealed, private
 from dispatch.orders.tables import dispatches, order_steps, orders
 from tests.contract.ledger import assert_books
 from tests.contract.states import States, counted
@@ -23,7 +24,13 @@ async def _accepted(hands: Hands, database: Database, count: int) -> list[str]:
     async with database.writing() as db:
         for table, own in ((orders, orders.c.id), (order_steps, order_steps.c.order_id), (outbox, None)):
             mine = table.c.tenant_id == tenant
-            there = [row._asdict() for row in await db.execute(select(table).where(mine))]
+            there = [
+                {
+                    name: private(tenant, value) if isinstance(table.c[name].type, Sealed) else value
+                    for name, value in row._asdict().items()
+                }
+                for row in await db.execute(select(table).where(mine))
+            ]
             changed = [
                 {
                     **row,
