@@ -24,16 +24,12 @@ async def _accepted(hands: Hands, database: Database, count: int) -> list[str]:
     async with database.writing() as db:
         for table, own in ((orders, orders.c.id), (order_steps, order_steps.c.order_id), (outbox, None)):
             mine = table.c.tenant_id == tenant
-            there = [
-                {
-                    name: private(tenant, value) if isinstance(table.c[name].type, Sealed) else value
-                    for name, value in row._asdict().items()
-                }
-                for row in await db.execute(select(table).where(mine))
-            ]
+            there = [row._asdict() for row in await db.execute(select(table).where(mine))]
+            sealed = [column.name for column in table.c if isinstance(column.type, Sealed)]
             changed = [
                 {
                     **row,
+                    **{name: private(tenant, row[name]) for name in sealed},
                     **({own.name: id} if own is not None else {"id": new_id()}),
                     **({"serial": row["serial"] + nth} if table is orders else {}),
                 }
