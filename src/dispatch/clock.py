@@ -5,5 +5,9 @@ from datetime import UTC, datetime
 
 def now() -> datetime:
     """The present as an aware UTC instant in whole milliseconds: what is stored is what was decided on."""
-    present = datetime.now(UTC)
-    return present.replace(microsecond=present.microsecond // 1000 * 1000)
+    return whole(datetime.now(UTC))
+
+
+def whole(at: datetime) -> datetime:
+    """An instant cut to whole milliseconds."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -38,7 +38,8 @@ async def _assert_clocks(town: Town, order_id: UUID, steps: list[Any]) -> None:
             waits = run.clock in (RunClock.ANSWER, RunClock.PAUSE)
             assert (run.paused_at is not None) == (after.paused and not waits)
             known = [(p.start, p.end) for p in run.pauses if p.reason in ("need_info", "paused")]
-            assert heir or known == [pause for pause in stood if pause[0] >= run.since and not waits]
+            due = [pause for pause in stood if pause[0] >= run.since and not waits]
+            assert heir or known == due, (run, [step.move for step in steps])
     live = {(run.clock, run.subject_id, run.deadline_no) for run in runs if run.paused_at is None}
     assert {(t.clock, t.subject_id, t.deadline_no) for t in armed} <= live
 

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select
 from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import outbox
+from dispatch.db.sealed import Sealed, private
 from dispatch.orders.tables import dispatches, order_steps, orders
 from tests.contract.ledger import assert_books
 from tests.contract.states import States, counted
@@ -24,9 +25,11 @@ async def _accepted(hands: Hands, database: Database, count: int) -> list[str]:
         for table, own in ((orders, orders.c.id), (order_steps, order_steps.c.order_id), (outbox, None)):
             mine = table.c.tenant_id == tenant
             there = [row._asdict() for row in await db.execute(select(table).where(mine))]
+            sealed = [column.name for column in table.c if isinstance(column.type, Sealed)]
             changed = [
                 {
                     **row,
+                    **{name: private(tenant, row[name]) for name in sealed},
                     **({own.name: id} if own is not None else {"id": new_id()}),
                     **({"serial": row["serial"] + nth} if table is orders else {}),
                 }

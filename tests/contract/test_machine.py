@@ -86,7 +86,7 @@ async def test_whatever_people_try_the_log_tells_the_state(
     dice = random.Random(seed)
     orders = [await hands.file(dice.choice(["resident-1", "resident-2"])) for _ in range(2)]
     done, asked = 0, Counter[str]()
-    for _ in range(140):
+    for _ in range(220):
         clock.pass_(minutes=dice.choice([1, 70, 600]))
         if dice.random() < 0.15:
             await time_works(hands.town, clock.now)
@@ -121,6 +121,6 @@ async def test_whatever_people_try_the_log_tells_the_state(
         )
         assert answer.status_code in (200, 404, 409, 422), (move, login, answer.text)
         done += answer.status_code == 200
-    assert done > 20
+    assert done > 10
     assert asked
     assert await assert_books(hands.town) == len(orders)

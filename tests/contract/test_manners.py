@@ -372,7 +372,7 @@ async def test_a_resident_reads_what_was_expected(hands: Hands):
         return await said(await hands.post(login, f"/v1/orders/{order['id']}/requests", ask))
 
     for wrong in ({}, {"until": "2026-12-01"}, {"until": "2026-11-01T09:00:00+08:00"}):
-        assert (await asking("member-1", "extension", **wrong)).startswith("截止时间：请填写晚于现在的时间")
+        assert (await asking("member-1", "extension", **wrong)).startswith("截止时间：请填写晚于现行时限")
     for wrong in ({}, {"until": "2026-11-01"}, {"until": "2026-12-01T09:00:00+08:00"}):
         assert (await asking("member-1", "park", **wrong)).startswith("截止时间：请填写今天以后的日期")
     assert await asking("member-1", "escalation") == "层级：请选择要提请的层级。"

@@ -97,9 +97,10 @@ async def test_of_two_returns_asked_side_by_side_the_street_decides_the_second(h
 async def test_an_order_is_extended_twice_at_most_however_many_asked(hands: Hands):
     order = await hands.taken("member-1", slots_min=1, slots_max=3)
     ids = []
-    for login in ("member-1", "member-2", "member-3"):
+    for day, login in enumerate(("member-1", "member-2", "member-3"), start=28):
         await hands.try_(login, order, "take")
-        ids.append(await asked(hands, login, order, "extension", until="2026-12-30T00:00:00+08:00"))
+        until = f"2026-12-{day}T00:00:00+08:00"
+        ids.append(await asked(hands, login, order, "extension", until=until))
     deciders = ("dispatcher-1", "street-1", "street-1")
     decided = [await decide(hands, login, id) for login, id in zip(deciders, ids, strict=True)]
     assert [answer.status_code for answer in decided] == [200, 200, 409]

@@ -404,10 +404,11 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
         *("/v1/catalog", "/v1/demo/accounts", "/v1/grants", "/v1/healthz", "/v1/me", "/v1/readyz"),
         *("/v1/places", "/v1/places/{place_id}", "/v1/privacy-policies/current", "/v1/me/consents"),
         *("/v1/me/data-requests", "/v1/me/exports/{export_id}", "/v1/me/exports/{export_id}/file"),
-        # of an order that is read whole first (test_reveal, test_recusal, test_keeping)
+        *("/v1/calendar", "/v1/policies", "/v1/policies/choice"),
+        # of an order that is read whole first (test_reveal, test_recusal, test_keeping, test_deadlines, test_duplicates)
         *("/v1/orders/{order_id}/views", "/v1/orders/{order_id}/recusals", "/v1/me/disclosures"),
+        *("/v1/orders/clusters", "/v1/orders/{order_id}/duplicates", "/v1/orders/{order_id}/deadlines"),
         *("/v1/matching/rules", "/v1/matching/waiting"),  # the latter: test_automatic
-        *("/v1/orders/clusters", "/v1/orders/{order_id}/duplicates"),  # test_duplicates
     }
     assert reads == walked | of_no_order
 

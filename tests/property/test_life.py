@@ -157,8 +157,9 @@ class OrderMachine(RuleBasedStateMachine):
         if moved.move is Move.RATE:
             verdict = Verdict(moved.detail["score"], moved.detail["solved"], life.filer_id, self.at, 1)
         changed = {change.id: change.values for change in moved.takes}
+        kept = ("state", "reached_at", "failed_tries", "last_try_at")
         takes = tuple(
-            replace(take, state=changed[take.id].get("state", take.state)) if take.id in changed else take
+            replace(take, **{name: value for name, value in changed.get(take.id, {}).items() if name in kept})
             for take in life.takes
         )
         last = life.last

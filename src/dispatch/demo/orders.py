@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch import clock
 from dispatch.demo import cast
 from dispatch.demo.stories import Act, Story, stories
 from dispatch.dispatching.actions import handing_out, taking
@@ -71,14 +72,14 @@ class _Stage:
 
     async def play(self, story: Story) -> None:
         """One order from its filing to where it stands now."""
-        now = self.at - max(story.age, LATEST)
+        now = clock.whole(self.at - max(story.age, LATEST))
         told = {**story.data, "place_id": self.places[story.place]} if story.place else story.data
         filed = await intake.submit(self.db, await self.actor(story.filer), told, Call(), at=now)
         if story.twin:
             await self._merge_twin(story, told, filed.order_id, at=now)
         request_id: UUID | None = None
         for act in story.acts:
-            now = min(now + timedelta(hours=act.after), self.at - LATEST)
+            now = clock.whole(min(now + timedelta(hours=act.after), self.at - LATEST))
             done = await self._act(act, filed.order_id, request_id, at=now)
             if act.move == "request" and done.outcome:
                 request_id = UUID(done.outcome["request_id"])

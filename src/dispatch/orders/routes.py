@@ -182,7 +182,7 @@ async def get_timeline(db: Reading, caller: Caller, now: Now, order_id: OrderId)
     return told(await queries.timeline(db, caller, order_id), whole, caller, at=now)
 
 
-@router.get("/orders/{order_id}/deadlines", tags=["orders"])
+@router.get("/orders/{order_id}/deadlines", tags=["orders"], summary="时限：每个环节到何时、谁负责、怎么算")
 async def get_deadlines(db: Reading, caller: Caller, now: Now, order_id: OrderId) -> DeadlinesOut:
     """Every clock of the order: until when, whose, and which seconds count."""
     whole, _ = await queries.whole(db, caller, order_id)

@@ -39,8 +39,8 @@ from dispatch.privacy.schemas import (
     DataRequestOut,
     DisclosureOut,
     LookerOut,
-    PolicyIn,
-    PolicyOut,
+    PrivacyPolicyIn,
+    PrivacyPolicyOut,
     PurposeOut,
     RecipientOut,
     RecusalIn,
@@ -123,13 +123,13 @@ async def _recusals(db: AsyncConnection, caller: Actor, order_id: UUID) -> Recus
 
 
 @router.get("/privacy-policies/current", summary="现行隐私政策")
-async def get_policy(db: Reading, caller: Caller) -> PolicyOut:
+async def get_policy(db: Reading, caller: Caller) -> PrivacyPolicyOut:
     """隐私政策: what people are told, in its current words, and what their data is asked for."""
     return await _policy(db, caller)
 
 
 @router.post("/privacy-policies", summary="发布隐私政策", responses=responses(RoleForbidden))
-async def publish_policy(db: Writing, caller: Caller, now: Now, body: PolicyIn) -> PolicyOut:
+async def publish_policy(db: Writing, caller: Caller, now: Now, body: PrivacyPolicyIn) -> PrivacyPolicyOut:
     """Publish the next version; consents to an earlier one are outdated. An admin of the whole tenant."""
     await consenting.publish(db, caller, body.title, body.text, at=now)
     return await _policy(db, caller)
@@ -246,9 +246,9 @@ async def list_disclosures(
     return Page(items=[_disclosure(row, caller) for row in rows], next_cursor=next_cursor)
 
 
-async def _policy(db: AsyncConnection, caller: Actor) -> PolicyOut:
+async def _policy(db: AsyncConnection, caller: Actor) -> PrivacyPolicyOut:
     current = await queries.policy(db, caller.tenant.id)
-    return PolicyOut(
+    return PrivacyPolicyOut(
         version=current.version,
         hash=current.hash,
         title=current.title,

@@ -84,7 +84,7 @@ class PurposeOut(Wire):
     sensitive: bool
 
 
-class PolicyOut(Wire):
+class PrivacyPolicyOut(Wire):
     """What people are told, in its current words."""
 
     version: int = Field(description="0 is the shipped text of a tenant that published none.")
@@ -95,7 +95,7 @@ class PolicyOut(Wire):
     purposes: list[PurposeOut]
 
 
-class PolicyIn(
+class PrivacyPolicyIn(
     Body,
     json_schema_extra=example(
         title="隐私政策（2026年12月版）",

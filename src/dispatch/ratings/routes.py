@@ -38,7 +38,7 @@ async def rate_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post("/redo", summary="重办：再办一轮", responses=moving(ReasonUnknown, TooLate))
+@router.post("/redo", summary="重办：再办一轮", responses=moving(ReasonUnknown, RequestPending, TooLate))
 async def redo_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: RedoIn
 ) -> OrderAnswer:

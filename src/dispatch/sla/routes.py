@@ -58,7 +58,7 @@ async def _asked(key: Keyed, match: Match) -> Asked:
 Replacing = Annotated[Asked, Depends(_asked)]
 
 
-@router.get("/calendar")
+@router.get("/calendar", summary="工作日历")
 async def get_calendar(
     db: Reading,
     caller: Caller,
@@ -69,7 +69,7 @@ async def get_calendar(
     return await _calendar(db, caller, response, year)
 
 
-@router.put("/calendar")
+@router.put("/calendar", summary="更换工作日历")
 async def replace_calendar(
     db: Writing, caller: Caller, now: Now, asked: Replacing, response: Response, body: CalendarIn
 ) -> CalendarOut:
@@ -86,13 +86,13 @@ async def replace_calendar(
     return await _calendar(db, caller, response, None)
 
 
-@router.get("/policies")
+@router.get("/policies", summary="时限规则")
 async def get_policies(db: Reading, caller: Caller, response: Response) -> PoliciesOut:
     """The tenant's own limits, by item, urgency and place."""
     return await _policies(db, caller, response)
 
 
-@router.put("/policies")
+@router.put("/policies", summary="更换时限规则")
 async def replace_policies(
     db: Writing, caller: Caller, now: Now, asked: Replacing, response: Response, body: PoliciesIn
 ) -> PoliciesOut:
@@ -106,7 +106,7 @@ async def replace_policies(
     return await _policies(db, caller, response)
 
 
-@router.post("/policies/preview")
+@router.post("/policies/preview", summary="试算时限规则")
 async def preview_policies(db: Reading, caller: Caller, now: Now, body: PreviewIn) -> PreviewOut:
     """What other policies would do, and nothing of it done: to open orders now, and to the closed ones of a time.
 
@@ -162,7 +162,9 @@ def _moved(moved: Moved, caller: Actor, now: datetime) -> MovedOut:
     )
 
 
-@router.get("/policies/choice", responses=responses(ItemNotFound, PlaceNotFound))
+@router.get(
+    "/policies/choice", summary="一件需求的时限和依据", responses=responses(ItemNotFound, PlaceNotFound)
+)
 async def get_choice(
     db: Reading,
     caller: Caller,

@@ -11,7 +11,7 @@ from dispatch.domain.calendar import DayKind
 from dispatch.domain.calendar_file import Entry, Source, read_span
 from dispatch.domain.catalog import SCALE, Limit, Unit, Urgency
 from dispatch.domain.policy import Policy
-from dispatch.web.wire import Body, Code, DateIn, IdIn, InstantOut, TextRule, Wire
+from dispatch.web.wire import Body, Code, DateIn, IdIn, InstantOut, TextRule, Wire, example
 
 Hours = Annotated[
     str,
@@ -27,6 +27,12 @@ Reach = Annotated[
 ]
 MOST_DAYS = 3000  # a hundred years of holidays
 MOST_POLICIES = 500
+A_POLICY = {
+    "code": "visit-fast",
+    "name": "独居老人走访提速",
+    "item_code": "0101",
+    "limits": {"take": {"unit": "h", "amount": 4}, "finish": {"unit": "wd", "amount": 2}},
+}
 
 
 class DayOut(Wire):
@@ -68,7 +74,18 @@ class DayIn(Body):
         return Entry(self.date, self.kind, self.name, spans, self.source)
 
 
-class CalendarIn(Body):
+class CalendarIn(
+    Body,
+    json_schema_extra=example(
+        known_until="2026-12-31",
+        weekly=[*[["09:00-12:00", "14:00-18:00"]] * 5, [], []],
+        days=[
+            {"date": "2026-10-01", "kind": "holiday", "name": "国庆节", "source": "official"},
+            {"date": "2026-10-10", "kind": "makeup", "name": "国庆节调休", "source": "official"},
+        ],
+        apply_to="future",
+    ),
+):
     """A whole calendar, in place of the one that stands."""
 
     known_until: DateIn
@@ -126,7 +143,7 @@ class ScaleIn(Body):
         return ups | {0: 1.0, 1: self.down_1, 2: self.down_2, 3: self.down_3}
 
 
-class PoliciesIn(Body):
+class PoliciesIn(Body, json_schema_extra=example(items=[A_POLICY], apply_to="future")):
     """All policies, in place of those that stand."""
 
     items: list[PolicyIn] = Field(max_length=MOST_POLICIES)
@@ -186,7 +203,9 @@ def scale_out(scale: dict[int, float] | Any) -> ScaleOut:
     return ScaleOut(**{name: scale[steps] for steps, name in names.items()})
 
 
-class PreviewIn(Body):
+class PreviewIn(
+    Body, json_schema_extra=example(items=[A_POLICY], closed_from="2026-10-01", closed_to="2026-11-01")
+):
     """Policies to try, and the closed orders to try them on."""
 
     items: list[PolicyIn] = Field(max_length=MOST_POLICIES)

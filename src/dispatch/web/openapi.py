@@ -60,6 +60,7 @@ class Tag(StrEnum):
     MATCHING = "matching"
     MOVES = "moves"
     REQUESTS = "requests"
+    CLOCKS = "clocks"
     PRIVACY = "privacy"
     SERVICE = "service"
     GRANTS = "grants"
@@ -75,6 +76,7 @@ TAGS: dict[Tag, str] = {
     Tag.MATCHING: "匹配：人选、批量匹配、自动派单规则",
     Tag.MOVES: "办理：派单、接单、办结、评价等每一步",
     Tag.REQUESTS: "申请：退单、延期、挂账、异议、重办等",
+    Tag.CLOCKS: "时限：工作日历与时限规则",
     Tag.PRIVACY: "个人信息：查看留痕、回避、授权同意、导出、更正、注销",
     Tag.SERVICE: "服务状态",
     Tag.GRANTS: "授权与代班",

@@ -285,11 +285,8 @@ def _granted(seen: Whole, asked: Any, data: Data, *, at: datetime) -> datetime:
     """Until when an extension is granted.
 
     Raises:
-        TooLate: there have been as many as there may be.
         ValidationFailed: not an instant, not later than the deadline that stands, or more than a year ahead.
     """
-    if seen.life.asked.get(Ask.EXTENSION, 0) >= (ASKS[Ask.EXTENSION].most or 0):
-        raise TooLate()
     until, due_at = data.get("until") or asked.until_at, _finish(seen).due_at
     if not isinstance(until, datetime) or not (due_at or at) < until <= at + LONGEST:
         raise wrong("until", "请填写晚于现行时限、一年以内的时间，如 2026-11-25T18:00:00+08:00")
