@@ -92,6 +92,14 @@ def test_only_the_log_writes_the_state_of_an_order():
     assert list(writes_state((SRC / "orders/log.py").read_text()))
 
 
+def test_the_log_is_added_to_and_never_changed():
+    """Peers' 138. Who is forgotten is the one exception: words go, steps stay."""
+    writes = re.compile(r"\b(?:update|delete|insert|Rows)\(\s*order_steps\b|^\s*\(order_steps,", re.MULTILINE)
+    found = {path.relative_to(SRC).as_posix() for path in FILES if writes.search(path.read_text())}
+    assert found == {"orders/log.py", "privacy/actions/erasing.py"}
+    assert not re.search(r"(?:update|delete)\(\s*order_steps", (SRC / "orders/log.py").read_text())
+
+
 def test_orders_are_selected_where_visibility_is_applied():
     """Elsewhere a select of orders needs a reason."""
     reasons = {

@@ -18,7 +18,7 @@ from dispatch.domain.moved import Moved
 from dispatch.domain.order import Move
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import ChangedMeanwhile, OrderNotFound, ReasonUnknown
-from dispatch.domain.rules import moved_away
+from dispatch.domain.rules import judge, moved_away
 from dispatch.domain.step import step
 from dispatch.orders import log, queries
 from dispatch.orders.whole import Whole
@@ -144,8 +144,12 @@ async def perform(
             return done
         matched(seen, call)
         reason_checked(data.get("reason_code"), row)
-        ready = {**data, **(await prepare(db, actor, seen, row) if prepare else {})}
-        moved = step(seen.life, move, standing(seen.life, actor), ready, at=at)
+        who = standing(seen.life, actor)
+        ready = data
+        if prepare:
+            judge(seen.life, move, who, at=at)  # first: nobody learns what exists by a move that is not his
+            ready = {**data, **await prepare(db, actor, seen, row)}
+        moved = step(seen.life, move, who, ready, at=at)
         follows = then(seen, moved, ready) if then else None
         if not await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at):
             await start_over(db)
