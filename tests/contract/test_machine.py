@@ -62,9 +62,10 @@ def _body(move: str, dice: random.Random, hands: Hands, orders: list[dict], orde
 async def _concerned(hands: Hands, dice: random.Random, order: dict) -> str:
     """Somebody who may have something to ask: who holds it, whom it waits for, else its filers."""
     seen = (await hands.get("district-1", f"/v1/orders/{order['id']}")).json()
-    held = [take["taker"]["name"] for take in seen["takes"] if take["state"] == "active"]
-    waits = [t["name"] for line in seen["dispatches"][-1:] for t in line["targets"] if t["state"] == "asked"]
-    known = [name for name in held + waits if name in hands.town.people]
+    held = [take["taker"]["id"] for take in seen["takes"] if take["state"] == "active"]
+    waits = [t["id"] for line in seen["dispatches"][-1:] for t in line["targets"] if t["state"] == "asked"]
+    logins = {str(p.body_id or p.id): login for login, p in hands.town.people.items()}
+    known = [logins[id] for id in held + waits if id in logins]
     return dice.choice(known or ["resident-1", "resident-2", "grid-1", "dispatcher-1"])
 
 
@@ -83,7 +84,7 @@ async def _asks(
             return
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", range(3))
 async def test_whatever_people_try_the_log_tells_the_state(
     hands: Hands, database: Database, clock, seed: int
 ):
@@ -111,7 +112,7 @@ async def test_whatever_people_try_the_log_tells_the_state(
             moves = [move for move in moves if move not in rash]
         if seen.json()["state"] in ("cancelled", "rejected", "closed", "merged") and dice.random() < 0.5:
             orders.append(await hands.file(dice.choice(["resident-1", "resident-2"])))
-        if not moves or dice.random() < 0.35:
+        if not moves or dice.random() < 0.2:
             await _asks(hands, dice, await _concerned(hands, dice, order), order, asked, at=clock.now)
             continue
         move = dice.choice(moves)
