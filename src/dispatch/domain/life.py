@@ -50,13 +50,12 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One named candidate of an offer or assignment. ``match``: {score, parts, reasons}, if matching named it."""
+    """One named candidate of an offer or assignment."""
 
     kind: TakerKind
     id: UUID
     seq: int
     state: TargetState
-    match: Mapping[str, Any] | None = None
 
     @property
     def party(self) -> Party:

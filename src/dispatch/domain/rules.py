@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.life import Life, Standing, Verdict, asked_of, own_take, served
 from dispatch.domain.order import (
     ASKS,
@@ -21,7 +20,6 @@ from dispatch.domain.order import (
     Move,
     Relation,
     State,
-    TakerKind,
 )
 from dispatch.domain.people import STREET_ROLES, Role
 from dispatch.domain.refusal import (
@@ -116,12 +114,7 @@ def take_refusal(life: Life, who: Standing, at: datetime) -> Refusal | None:
 def _take(life: Life, who: Standing, at: datetime) -> Refusal | None:
     if own_take(life, who, staffed=True):
         return NotEligible(why="already_on_order")
-    if who.account_id == life.beneficiary_id and all(kind in _PEOPLE for kind, _ in who.parties):
-        return NotEligible(why=UNTOLD)
     return take_refusal(life, who, at)
-
-
-_PEOPLE = frozenset({TakerKind.MEMBER, TakerKind.STAFF})
 
 
 def _decline(life: Life, who: Standing, at: datetime) -> Refusal | None:

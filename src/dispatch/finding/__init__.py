@@ -1,1 +1,0 @@
-"""Finding what belongs together: duplicates of an order, clusters of open ones."""

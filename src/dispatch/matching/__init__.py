@@ -1,1 +1,0 @@
-"""Bringing demand and hands together: candidates, automatic dispatch, many orders at once."""
