@@ -2,9 +2,15 @@
 
 import sys
 
-from benchmarks import sweep, working_time
+from benchmarks import matching, search, simulation, sweep, working_time
 
-MEASUREMENTS = {"working_time": working_time.run, "sweep": sweep.run}
+MEASUREMENTS = {
+    "working_time": working_time.run,
+    "sweep": sweep.run,
+    "matching": matching.run,
+    "simulation": simulation.run,
+    "search": search.run,
+}
 
 
 def main() -> None:

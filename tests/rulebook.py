@@ -59,8 +59,9 @@ def by_hand(state: State, move: Move, who: Standing) -> bool:
     sources, roles, relations = BY_HAND[move.value]
     if state not in sources.split():
         return False
-    system_too = {"release", "redo", "cancel", "resume", "urge", "supervise"}
+    system_too = {"release", "dispatch", "redo", "cancel", "resume", "urge", "supervise"}
     by_system = Role.SYSTEM in who.roles and (
-        move in SYSTEM_MOVES or (move.value in system_too and not (move is M.RESUME and state is S.ESCALATED))
+        move in SYSTEM_MOVES
+        or (move.value in system_too and not (move in (M.RESUME, M.DISPATCH) and state is S.ESCALATED))
     )
     return by_system or bool(who.scoped & roles) or any(r in relations.split() for r in who.relations)

@@ -1,4 +1,4 @@
-"""The command line: serve, work, migrate, doctor, tenant, user, api-key, calendar, openapi, docs.
+"""The command line: serve, work, match, migrate, index, doctor, tenant, user, api-key, calendar, openapi, docs.
 
 It ends with 2 when it was asked or set wrongly, with 1 when the database cannot be used, and says why in one line.
 """
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 import uvicorn
@@ -25,13 +26,15 @@ from dispatch.db import migrate as migrations
 from dispatch.db import sealed
 from dispatch.db.engine import open_database, start_over
 from dispatch.db.rotation import rotate
-from dispatch.db.tenants import tenants_by_code
+from dispatch.db.tenants import tenant_ids, tenants_by_code
 from dispatch.demo import cast
 from dispatch.demo.seed import seed
 from dispatch.domain.calendar_check import CalendarInvalid
 from dispatch.domain.calendar_file import Entry, Source
 from dispatch.domain.year_view import drawn
 from dispatch.jobs.relay import relay
+from dispatch.matching import actions as matching
+from dispatch.orders.actions.indexing import index_batch
 from dispatch.settings import Settings
 from dispatch.sla import queries as sla
 from dispatch.sla.actions import calendars
@@ -149,6 +152,33 @@ async def _work(settings: Settings) -> None:
         await database.close()
 
 
+@cli.command(name="match")
+def match_orders(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    tenant: Annotated[str | None, typer.Option(help="Code of one tenant; else all of them.")] = None,
+) -> None:
+    """Match every order that waits to be handed out; one line of JSON for each."""
+    settings = Settings()
+    log.configure(settings)
+    asyncio.run(_match(settings, dry_run=dry_run, tenant=tenant))
+
+
+async def _match(settings: Settings, *, dry_run: bool, tenant: str | None) -> None:
+    database = open_database(settings)
+    try:
+        services = await matching.services(database, code=tenant)
+        if tenant and not services:
+            sys.exit(f"no tenant has the code {tenant}")
+        for service in services:
+            ran = await matching.match(database, service, dry_run=dry_run, at=clock.now())
+            for line in matching.told(ran):
+                sys.stdout.write(
+                    json.dumps({"tenant": service.tenant.code, **line}, ensure_ascii=False) + "\n"
+                )
+    finally:
+        await database.close()
+
+
 @cli.command()
 def migrate(
     revision: Annotated[str, typer.Argument(help="Up to which revision.")] = "head",
@@ -173,6 +203,28 @@ def examine(
             typer.echo(f"{check.health:<5} {check.name:<11} {check.said}")
     if any(check.health is doctor.Health.FAIL for check in checks):
         raise typer.Exit(1)
+
+
+@cli.command()
+def index() -> None:
+    """Put the words of all orders into the search index; those that are there stay. May run beside the service."""
+    asyncio.run(_index(Settings()))
+
+
+async def _index(settings: Settings) -> None:
+    database = open_database(settings)
+    try:
+        async with database.reading() as db:
+            tenants = await tenant_ids(db)
+        for tenant_id in tenants:
+            after: UUID | None = None
+            while True:
+                async with database.writing() as db:
+                    after = await index_batch(db, tenant_id, after)
+                if after is None:
+                    break
+    finally:
+        await database.close()
 
 
 @cli.command()

@@ -17,11 +17,14 @@ from dispatch.db.engine import Database
 from dispatch.demo import routes as demo
 from dispatch.dispatching import routes as dispatching
 from dispatch.domain.facts import Fact
+from dispatch.finding import routes as finding
 from dispatch.grants import routes as grants
 from dispatch.home import routes as home
 from dispatch.jobs import housekeeping, relay, sweep
 from dispatch.jobs.relay import Reaction
 from dispatch.jobs.schedule import Every
+from dispatch.matching import automatic
+from dispatch.matching import routes as matching
 from dispatch.notices import reactions as notices
 from dispatch.notices import routes as notice_routes
 from dispatch.orders import reactions as order_reactions
@@ -51,8 +54,10 @@ ROUTERS: Sequence[APIRouter] = (
     catalog.router,
     sla.router,
     bulk.router,
+    finding.router,
     orders.router,
     dispatching.router,
+    matching.router,
     ratings.router,
     notice_routes.router,
     privacy.router,
@@ -87,6 +92,7 @@ async def _sweep(database: Database, at: datetime) -> None:
 
 JOBS: Sequence[Every] = (
     Every("outbox.relay", 1.0, _relay),
+    Every("matching.dispatch", 5.0, automatic.look_again),
     Every("timers.sweep", 5.0, _sweep),
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("privacy.exports", 5.0, privacy_timers.make_exports),
@@ -94,6 +100,7 @@ JOBS: Sequence[Every] = (
     Every("privacy.keeping", 21_600.0, privacy_timers.keep_no_longer),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
     Every("auth.forget", 3600.0, auth_timers.forget),
+    Every("database.statistics", 3600.0, housekeeping.refresh_statistics),
     Every("calendar.keep", 3600.0, sla_timers.keep_calendars),
 )
 

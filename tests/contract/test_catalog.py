@@ -101,3 +101,37 @@ async def test_only_a_reason_of_this_act_that_is_in_use_may_be_given(town: Town,
         for act, code in (("cancel", "mistake"), ("cancel", "unavailable"), ("accept", "other")):
             with pytest.raises(ReasonUnknown):
                 await queries.check_reason(db, town.tenant_id, act, code)
+
+
+async def test_a_text_suggests_items_of_this_tenant_with_the_words_found(hands: Hands, database: Database):
+    body = {"text": "五楼楼道灯不亮，电梯也老是停。"}
+    told = (await hands.post("resident-1", "/v1/catalog/suggest", body)).json()
+    assert told["emergency"] is None
+    first = told["items"][0]
+    assert (first["code"], first["name"]) == ("0904", "楼道灯/门禁/电梯故障")
+    assert set(first["words"]) == {"楼道灯", "电梯"}
+    assert 0.5 < first["score"] < 1
+    assert len(told["items"]) <= 5
+    async with database.writing() as db:
+        mine = (items.c.tenant_id == hands.town.tenant_id) & (items.c.code == "0904")
+        await db.execute(update(items).where(mine).values(retired_at=T0))
+    later = (await hands.post("resident-1", "/v1/catalog/suggest", body)).json()
+    assert "0904" not in [item["code"] for item in later["items"]]
+
+
+async def test_an_emergency_shows_whom_to_call(hands: Hands):
+    told = (await hands.post("resident-1", "/v1/catalog/suggest", {"text": "三楼着火了，快来人"})).json()
+    assert told["emergency"] == {
+        "kind": "fire",
+        "name": "火情",
+        "phones": ["119"],
+        "message": "请马上离开现场，拨打119报火警，有人受伤拨120。不要乘电梯，不要返回取物。",
+    }
+
+
+async def test_words_that_nobody_knows_suggest_nothing(hands: Hands):
+    told = (await hands.post("resident-1", "/v1/catalog/suggest", {"text": "嗯嗯"})).json()
+    assert told == {"items": [], "emergency": None}
+    for body in ({}, {"text": ""}, {"text": 7}, {"text": "灯", "more": 1}):
+        refused = await hands.post("resident-1", "/v1/catalog/suggest", body)
+        assert (refused.status_code, refused.json()["code"]) == (422, "VALIDATION_FAILED")

@@ -54,6 +54,9 @@ def test_a_migrator_that_died_is_succeeded(tmp_path: Path) -> None:
     assert migrate.current(url) == migrate.head()
 
 
+FIRST = "20261123_0126"
+
+
 def test_postgresql_waits_four_seconds_for_a_lock_and_rolls_back(backends: Backends) -> None:
     url = backends.fresh("psycopg", "locked")
     with psycopg.connect(url.replace("+psycopg", "")) as other:

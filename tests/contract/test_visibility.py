@@ -305,6 +305,18 @@ async def the_timelines(world: World, login: str) -> None:
                 assert first == "匿名居民", (login, name)
 
 
+async def the_candidates(world: World, login: str) -> None:
+    """Who could take an order is read by those who hand it out, and by nobody else who sees it."""
+    for name, order in world.orders.items():
+        answer = await world.hands.get(login, f"/v1/orders/{order.id}/candidates", limit=1)
+        hands_out = looks_after(login, order) and login.split("-")[0] in DISPATCHES
+        expected = 404 if not sees(login, order) else 200 if hands_out else 403
+        assert answer.status_code == expected, (login, name)
+
+
+DISPATCHES = ("dispatcher", "secretary", "street", "district")
+
+
 async def the_requests(world: World, login: str) -> None:
     items = (await world.hands.get(login, "/v1/requests", limit=50)).json()["items"]
     order = world.orders["a member's"]
@@ -349,6 +361,7 @@ READS: tuple[Callable[[World, str], Awaitable[None]], ...] = (
     below_a_place,
     one_by_one,
     the_timelines,
+    the_candidates,
     the_requests,
     home_and_badges,
     the_notices,
@@ -384,6 +397,7 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
     reads = {path for path, methods in described().openapi()["paths"].items() if "get" in methods}
     walked = {
         *("/v1/orders", "/v1/orders/{order_id}", "/v1/orders/{order_id}/timeline"),
+        *("/v1/orders/{order_id}/candidates",),
         *("/v1/requests", "/v1/home", "/v1/me/badges", "/v1/me/notices"),
     }
     of_no_order = {
@@ -391,9 +405,10 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
         *("/v1/places", "/v1/places/{place_id}", "/v1/privacy-policies/current", "/v1/me/consents"),
         *("/v1/me/data-requests", "/v1/me/exports/{export_id}", "/v1/me/exports/{export_id}/file"),
         *("/v1/calendar", "/v1/policies", "/v1/policies/choice"),
-        # of an order that is read whole first (test_reveal, test_recusal, test_keeping, test_deadlines)
+        # of an order that is read whole first (test_reveal, test_recusal, test_keeping, test_deadlines, test_duplicates)
         *("/v1/orders/{order_id}/views", "/v1/orders/{order_id}/recusals", "/v1/me/disclosures"),
-        "/v1/orders/{order_id}/deadlines",
+        *("/v1/orders/clusters", "/v1/orders/{order_id}/duplicates", "/v1/orders/{order_id}/deadlines"),
+        *("/v1/matching/rules", "/v1/matching/waiting"),  # the latter: test_automatic
     }
     assert reads == walked | of_no_order
 

@@ -29,12 +29,15 @@ KEYLESS = {
     "correct_data": "safe to repeat",
     "delete_me": "the pending one is found",
     "login_with_wechat": "signing in takes no key",
+    "run_matching": "safe to repeat: an order is handed out once",
+    "put_rule": "a full replacement, guarded by If-Match",
     "login_with_password": "signing in takes no key",
     "start_oidc": "signing in takes no key",
     "finish_oidc": "signing in takes no key",
     "refresh_session": "the token is the key",
     "logout": "safe to repeat",
     "give_phone": "WeChat's code is good once, and is the key",
+    "suggest_items": "keeps nothing",
     "preview_policies": "changes nothing",
 }
 
@@ -102,10 +105,14 @@ def test_orders_are_selected_where_visibility_is_applied():
     reasons = {
         "orders/queries.py": "its branches, paged one by one; children and steps for the service itself",
         "orders/whole.py": "the columns that queries restricts",
+        "orders/alike.py": "the service compares; whether the filer may see an order is a column",
+        "orders/actions/indexing.py": "the service keeps the words of every order",
         "notices/reactions.py": "the service tells whoever is concerned",
         "privacy/actions/erasing.py": "what is about a person who asked to be forgotten",
         "privacy/actions/exporting.py": "what is the person's own, for the file",
         "privacy/queries.py": "what keeps a person from being forgotten, and whose time is over",
+        "matching/automatic.py": "the queue of a scope, and which of it is settled",
+        "matching/queries.py": "how often who helped whom: counts, no order's content",
     }
     found = {path.relative_to(SRC).as_posix() for path in FILES if list(selects_orders(path.read_text()))}
     assert found == set(reasons)

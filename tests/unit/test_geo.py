@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from dispatch.domain.geo import Point, gcj02_to_wgs84, outside_china, wgs84_to_gcj02
+from dispatch.domain.geo import (
+    Point,
+    gcj02_to_wgs84,
+    metres_between,
+    outside_china,
+    wgs84_to_gcj02,
+)
 
 TIANANMEN = Point(116.397477, 39.908692)
 PLACES = [TIANANMEN, Point(112.938882, 28.228304), Point(87.6, 43.8), Point(110.3, 20.0), Point(126.6, 45.8)]
@@ -37,3 +43,11 @@ def test_the_shift_is_some_hundred_metres(place):
 def test_outside_china_nothing_is_shifted(place):
     assert outside_china(place)
     assert gcj02_to_wgs84(place) == place == wgs84_to_gcj02(place)
+
+
+def test_ways_over_the_ground_are_those_of_the_flat_map_nearby_and_known_ones_far_away():
+    near = Point(TIANANMEN.lng + 0.001, TIANANMEN.lat + 0.001)
+    assert metres_between(TIANANMEN, near) == pytest.approx(metres(TIANANMEN, near), rel=0.005)
+    assert metres_between(TIANANMEN, Point(121.473667, 31.230525)) == pytest.approx(1_067_000, rel=0.005)
+    assert metres_between(TIANANMEN, TIANANMEN) == 0
+    assert metres_between(Point(0, 0), Point(180, 0)) == pytest.approx(math.pi * 6371008.8)

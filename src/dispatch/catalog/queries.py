@@ -1,7 +1,10 @@
 """Reads of the catalogue."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from typing import Any
 
 from sqlalchemy import Row, Select, select
@@ -11,6 +14,7 @@ from dispatch.catalog.tables import categories, checkin_items, items, reasons
 from dispatch.db.dialect import folded
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import ItemNotFound, ReasonUnknown
+from dispatch.domain.suggestion import Doubt, Emergency
 from dispatch.people.queries import proof, proven
 
 Record = dict[str, Any]
@@ -88,6 +92,48 @@ def _reasons(tenant_id: int) -> Select[Any]:
         .where(reasons.c.tenant_id == tenant_id, reasons.c.retired_at.is_(None))
         .order_by(reasons.c.act, reasons.c.position, reasons.c.code)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Keywords:
+    """The rules that turn words into items and alarms."""
+
+    items: Mapping[str, Mapping[str, int]]
+    emergencies: Sequence[Emergency]
+    doubt: Doubt
+
+
+@cache
+def keywords() -> Keywords:
+    """The shipped rules: the items of domain research §7.2, each with the words people use for it. The words are ours."""
+    text = resources.files("dispatch.catalog").joinpath("default/keywords.json").read_text("utf-8")
+    given = json.loads(text)
+    kinds = [
+        Emergency(
+            kind["kind"],
+            kind["name"],
+            tuple(kind["phones"]),
+            kind["message"],
+            tuple(kind["words"]),
+            tuple(kind["unless"]),
+        )
+        for kind in given["emergencies"]
+    ]
+    doubt = Doubt(**{name: tuple(value) for name, value in given["doubt"].items()})
+    return Keywords(given["items"], kinds, doubt)
+
+
+async def offered(db: AsyncConnection, actor: Actor, codes: Sequence[str]) -> dict[str, str]:
+    """Code and name of those of the items that the actor's tenant offers now."""
+    rows = await db.execute(
+        select(items.c.code, items.c.name, proof(actor).label("proof")).where(
+            items.c.tenant_id == actor.tenant.id, items.c.code.in_(codes), items.c.retired_at.is_(None)
+        )
+    )
+    found = rows.all()
+    if found:
+        proven(actor, found[0].proof)
+    return {row.code: row.name for row in found}
 
 
 async def item(db: AsyncConnection, tenant_id: int, code: str) -> Row[Any]:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dispatch.domain.catalog import ItemFlag, Urgency
-from dispatch.web.wire import Wire
+from dispatch.web.wire import Body, Text, Wire, example
 
 
 class DurationOut(Wire):
@@ -79,3 +79,34 @@ class CatalogOut(Wire):
     categories: list[CategoryOut]
     checkin_items: list[CheckinItemOut]
     reasons: dict[str, list[ReasonOut]]
+
+
+class SuggestIn(Body, json_schema_extra=example(text="五楼楼道灯不亮，晚上老人上下楼看不见。")):
+    """What somebody would write into a new order; nothing is kept of it."""
+
+    text: Text = Field(examples=["三楼过道灯不亮，晚上老人上下楼看不见。"])
+
+
+class SuggestionOut(Wire):
+    """An item that the words speak for."""
+
+    code: str = Field(examples=["0904"])
+    name: str = Field(examples=["楼道灯/门禁/电梯故障"])
+    score: float = Field(examples=[0.6], description="0 to 1.")
+    words: list[str] = Field(description="The words found, the weightiest first.", examples=[["过道灯"]])
+
+
+class EmergencyOut(Wire):
+    """Stop the form and show the numbers: this is nothing to wait for."""
+
+    kind: Literal["fire", "gas", "electric", "medical", "water", "life", "crime", "missing", "trapped"]
+    name: str = Field(examples=["火情"])
+    phones: list[str] = Field(examples=[["119"]], description="To be dialled, the first first.")
+    message: str = Field(examples=["请马上离开现场，拨打119报火警，有人受伤拨120。"])
+
+
+class SuggestOut(Wire):
+    """At most five items, the likeliest first; none if no word is known."""
+
+    items: list[SuggestionOut]
+    emergency: EmergencyOut | None

@@ -48,6 +48,23 @@ def tenant_table(name: str, *items: SchemaItem, key: Iterable[str] = ("id",)) ->
     )
 
 
+def derived_table(name: str, *items: SchemaItem, key: Iterable[str]) -> Table:
+    """A tenant's rows that are made from other rows and can be made again, many for each.
+
+    Without foreign keys: every one would be looked up at every write. Nothing but the key is read, so
+    SQLite keeps the rows in it.
+    """
+    return Table(
+        name,
+        metadata,
+        Column("tenant_id", Integer, nullable=False, autoincrement=False),
+        *items,
+        PrimaryKeyConstraint("tenant_id", *key),
+        info={"citus": ("distributed", "tenant_id")},
+        sqlite_with_rowid=False,
+    )
+
+
 def reference_table(name: str, *items: SchemaItem) -> Table:
     """A small, rarely written table that every node may hold whole."""
     return Table(name, metadata, *items, info={"citus": ("reference",)})

@@ -84,6 +84,20 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
 
 
+ANALYSED_ROWS = 1000
+"""Entries of every index that SQLite looks at for its statistics: milliseconds, however large the table."""
+
+
+async def refresh_statistics(db: AsyncConnection) -> None:
+    """Tell the planner what is in the tables. PostgreSQL does so by itself; SQLite guesses until it is told.
+
+    Guessing, it reads a whole community's orders to find the ten that have a rare word.
+    """
+    if db.dialect.name == "sqlite":
+        await db.exec_driver_sql(f"PRAGMA analysis_limit = {ANALYSED_ROWS}")
+        await db.exec_driver_sql("ANALYZE")
+
+
 # --- a guarded write ------------------------------------------------------------------------
 
 
@@ -95,8 +109,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """Stands for a column that takes each of these values, one row for each; one parameter on PostgreSQL."""
+
+    values: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows to insert if the guard hit. Values may be ``Seen``; all rows name the same columns.
+    """Rows to insert if the guard hit. Values may be ``Seen``, one of them ``Each``; all rows name the same columns.
 
     ``skip`` yields to a row that is there already; ``update`` writes these columns over it.
     """
@@ -151,9 +172,15 @@ def _filled(rows: Rows, hit: Row[Any], db: AsyncConnection) -> tuple[Insert, lis
             name: getattr(hit, value.column) if isinstance(value, Seen) else value
             for name, value in line.items()
         }
-        for line in rows.rows
+        for told in rows.rows
+        for line in _each(told)
     ]
     return _yielding(db.dialect.name, rows, insert_for(db.dialect.name, rows.table)), lines
+
+
+def _each(line: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    spread = next((name for name, value in line.items() if isinstance(value, Each)), None)
+    return [line] if spread is None else ({**line, spread: value} for value in line[spread].values)
 
 
 def _as_one(guard: Update | Insert, then: Sequence[Dependent]) -> Select[Any]:
@@ -181,6 +208,9 @@ def _as_one(guard: Update | Insert, then: Sequence[Dependent]) -> Select[Any]:
 def _typed(column: Column[Any], value: Any, seen: Any) -> ColumnElement[Any]:
     if isinstance(value, Seen):
         return seen.c[value.column]  # type: ignore[no-any-return]
+    if isinstance(value, Each):
+        many = postgresql.ARRAY(column.type)
+        return func.unnest(cast(literal(list(value.values), many), many), type_=column.type)
     if value is None:
         return cast(null(), column.type)
     return cast(literal(value, column.type), column.type)
@@ -351,3 +381,37 @@ def _fold_on_sqlite(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(_JsonRows, "postgresql")
 def _fold_on_postgresql(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
     return f"CAST(json_agg(json_build_object({compiler.process(element.clauses, **kw)})) AS text)"
+
+
+# --- rows by a list of ids ------------------------------------------------------------------
+
+
+class _Among(GenericFunction[Any]):
+    """Marker for a column that is looked up in the ids of a subquery.
+
+    Of no type: to a Boolean SQLAlchemy adds ``= 1`` on SQLite, and SQLite then looks nothing up by the index.
+    """
+
+    inherit_cache = True
+    name = "among"
+
+
+def among(column: ColumnElement[Any], ids: Select[Any]) -> ColumnElement[bool]:
+    """Whether a column is one of the ids that a select finds, which is run first and once.
+
+    PostgreSQL would take ``IN`` for a join and put it last when the statement joins as many tables as an
+    order's row does: it then reads every order there is (measured: 70 ms over 40,000 orders, 1 ms this way).
+    """
+    return func.among(column, ids.correlate(None).scalar_subquery())
+
+
+@compiles(_Among, "sqlite")
+def _among_on_sqlite(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    column, ids = (compiler.process(part, **kw) for part in element.clauses)
+    return f"{column} IN {ids}"
+
+
+@compiles(_Among, "postgresql")
+def _among_on_postgresql(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    column, ids = (compiler.process(part, **kw) for part in element.clauses)
+    return f"{column} = ANY (ARRAY{ids})"

@@ -29,7 +29,9 @@ def sealings() -> list[Sealing]:
     for table in metadata.sorted_tables:
         sealed = tuple(c.name for c in table.c if isinstance(c.type, Sealed))
         of = {c.type.column: c.name for c in table.c if isinstance(c.type, Sealed)}
-        hashed = tuple((c.name, of[c.type.column]) for c in table.c if isinstance(c.type, Hashed))
+        hashed = tuple(
+            (c.name, of[c.type.column]) for c in table.c if isinstance(c.type, Hashed) and c.type.column in of
+        )
         if sealed:
             found.append(Sealing(table, sealed, hashed))
     return found

@@ -4,11 +4,12 @@ Maps and place pickers in China give GCJ-02, receivers give WGS-84, some 50 to 7
 the formula that all open converters share; GCJ-02 has no official one.
 """
 
-from math import cos, pi, sin, sqrt
+from math import asin, cos, pi, radians, sin, sqrt
 from typing import NamedTuple
 
 SEMI_MAJOR_AXIS = 6378245.0  # Krasovsky 1940, metres
 ECCENTRICITY_SQUARED = 0.00669342162296594323
+EARTH_RADIUS = 6371008.8  # mean, metres (IUGG)
 SMALLEST_STEP = 1e-9  # degrees, about 0.1 mm
 MOST_ROUNDS = 10  # three are enough anywhere in China
 
@@ -18,6 +19,13 @@ class Point(NamedTuple):
 
     lng: float
     lat: float
+
+
+def metres_between(one: Point, other: Point) -> float:
+    """The way between two WGS-84 points over the ground, in metres (haversine; off by 0.5 % at most)."""
+    north, east = radians(other.lat - one.lat), radians(other.lng - one.lng)
+    half = sin(north / 2) ** 2 + cos(radians(one.lat)) * cos(radians(other.lat)) * sin(east / 2) ** 2
+    return 2 * EARTH_RADIUS * asin(min(1.0, sqrt(half)))
 
 
 def outside_china(point: Point) -> bool:

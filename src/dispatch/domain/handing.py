@@ -87,6 +87,7 @@ def _targets(life: Life, mode: Mode, data: Data) -> tuple[Target, ...]:
     if not named:
         raise TargetNotAllowed(why="nobody_named")
     at_once = mode is Mode.ASSIGN or bool(data.get("parallel"))
+    matches = {(TakerKind(line["kind"]), line["id"]): line.get("match") for line in named}
     targets = []
     for seq, line in enumerate(
         dict.fromkeys((TakerKind(line["kind"]), line["id"]) for line in named), start=1
@@ -99,7 +100,7 @@ def _targets(life: Life, mode: Mode, data: Data) -> tuple[Target, ...]:
         if any(take.party == line for take in life.active):
             raise TargetNotAllowed(why="already_on_order", target=str(id))
         state = TargetState.ASKED if at_once or seq == 1 else TargetState.WAITING
-        targets.append(Target(kind, id, seq, state))
+        targets.append(Target(kind, id, seq, state, matches[line]))
     return tuple(targets)
 
 

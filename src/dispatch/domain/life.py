@@ -50,12 +50,13 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One named candidate of an offer or assignment."""
+    """One named candidate of an offer or assignment. ``match``: {score, parts, reasons}, if matching named it."""
 
     kind: TakerKind
     id: UUID
     seq: int
     state: TargetState
+    match: Mapping[str, Any] | None = None
 
     @property
     def party(self) -> Party:

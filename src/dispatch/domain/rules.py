@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.life import Life, Standing, Verdict, asked_of, own_take, served
 from dispatch.domain.order import (
     ASKS,
@@ -20,6 +21,7 @@ from dispatch.domain.order import (
     Move,
     Relation,
     State,
+    TakerKind,
 )
 from dispatch.domain.people import STREET_ROLES, Role
 from dispatch.domain.refusal import (
@@ -114,7 +116,12 @@ def take_refusal(life: Life, who: Standing, at: datetime) -> Refusal | None:
 def _take(life: Life, who: Standing, at: datetime) -> Refusal | None:
     if own_take(life, who, staffed=True):
         return NotEligible(why="already_on_order")
+    if who.account_id == life.beneficiary_id and all(kind in _PEOPLE for kind, _ in who.parties):
+        return NotEligible(why=UNTOLD)
     return take_refusal(life, who, at)
+
+
+_PEOPLE = frozenset({TakerKind.MEMBER, TakerKind.STAFF})
 
 
 def _decline(life: Life, who: Standing, at: datetime) -> Refusal | None:

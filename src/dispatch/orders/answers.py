@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OrderMoved, Refusal
-from dispatch.orders import queries
+from dispatch.orders import alike, queries
 from dispatch.orders.actions.performing import Call, Done
 from dispatch.orders.rendering import shown
-from dispatch.orders.schemas import GoneOut, OrderOut
+from dispatch.orders.schemas import FiledOut, GoneOut, OrderOut
 from dispatch.web.deps import Keyed, Match
 from dispatch.web.etag import order_etag
 from dispatch.web.problems import responses
@@ -20,6 +20,7 @@ from dispatch.web.wire import Body, IdIn
 
 OrderId = IdIn
 OrderAnswer = OrderOut | GoneOut
+FiledAnswer = FiledOut | GoneOut
 
 
 async def _called(key: Keyed, match: Match) -> Call:
@@ -62,6 +63,20 @@ async def answered(
     order = await seen_now(db, actor, done.order_id, at=at)
     stamp(response, order, done)
     return order
+
+
+async def filed(
+    db: AsyncConnection, actor: Actor, done: Done, response: Response, *, at: datetime
+) -> FiledAnswer:
+    """Render an order that was filed, with the orders it may repeat, in the same statement."""
+    also = {"alike": alike.earlier(actor, done.order_id, at=at)}
+    whole, row = await queries.whole(db, actor, done.order_id, hidden=True, also=also)
+    if not row.visible:
+        return GoneOut(id=whole.life.id, number=whole.number, state=whole.life.state)
+    order = shown(whole, actor, at=at)
+    stamp(response, order, done)
+    told = {name: getattr(order, name) for name in OrderOut.model_fields}
+    return FiledOut(**told, possible_duplicates=alike.hints(done.order_id, row.alike))
 
 
 async def seen_now(db: AsyncConnection, actor: Actor, order_id: UUID, *, at: datetime) -> OrderAnswer:

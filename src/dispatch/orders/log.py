@@ -50,6 +50,8 @@ class Author:
 
 def author(actor: Actor) -> Author:
     """The actor of a write, under the grant it acts with."""
+    if actor.is_service:
+        return system(actor.tenant.id)
     grant = actor.acting
     return Author(
         actor.tenant.id, actor.account_id, grant.id if grant else None, grant.role if grant else Role.SYSTEM
@@ -344,6 +346,7 @@ def _opened(whole: Whole, opened: Dispatch, moved: Moved, who: Author, *, at: da
             "target_id": target.id,
             "seq": target.seq,
             "state": target.state,
+            "match": target.match,
         }
         for target in opened.targets
     ]

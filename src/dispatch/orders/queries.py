@@ -12,6 +12,7 @@ from sqlalchemy import (
     and_,
     case,
     exists,
+    false,
     func,
     literal,
     or_,
@@ -21,16 +22,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.db.dialect import among
 from dispatch.domain.order import LIVE, UNDERWAY, AskState, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OrderNotFound, RequestNotFound
 from dispatch.domain.sla import WAITS
 from dispatch.orders import visibility
+from dispatch.orders.search import found_by
 from dispatch.orders.tables import order_recusals, order_steps, orders, requests
-from dispatch.orders.visibility import below, visible_to
+from dispatch.orders.visibility import visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
 from dispatch.people.queries import proof, prove, proven
-from dispatch.people.tables import accounts
+from dispatch.people.tables import accounts, body_people, grants
 from dispatch.sla.queries import standing
 from dispatch.sla.tables import clocks
 
@@ -97,6 +100,16 @@ class Wanted:
     created_to: datetime | None = None
     updated_since: datetime | None = None
     overdue: bool | None = None
+    q: str | None = None
+
+    @property
+    def newest_first(self) -> bool:
+        """Whether the list begins with the newest."""
+        return self.view != "queue" and self.updated_since is None
+
+    def place_of(self, row: Any) -> tuple[datetime, UUID]:
+        """Where a row stands in the list."""
+        return (row.updated_at if self.updated_since else row.created_at), row.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,25 +135,20 @@ def _view(
     return visibility.branches(actor), []
 
 
-def _filters(wanted: Wanted, at: datetime) -> list[ColumnElement[bool]]:
+def _filters(actor: Actor, wanted: Wanted, at: datetime) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.states:
         found.append(orders.c.state.in_(wanted.states))
     if wanted.place_id:
-        found.append(
-            or_(
-                orders.c.community_id == wanted.place_id,
-                orders.c.street_id == wanted.place_id,
-                orders.c.grid_id == wanted.place_id,
-                orders.c.place_id.in_(below(wanted.place_id)),
-            )
-        )
+        found.append(visibility.within(wanted.place_id))
     if wanted.item_code:
         found.append(orders.c.item_code == wanted.item_code)
     if wanted.created_from:
         found.append(orders.c.created_at >= wanted.created_from)
     if wanted.created_to:
         found.append(orders.c.created_at < wanted.created_to)
+    if wanted.q is not None:
+        found.append(found_by(actor.tenant.id, wanted.q))
     if wanted.overdue is not None:
         late = overdue(at)
         found.append(late if wanted.overdue else ~late)
@@ -176,7 +184,7 @@ async def page(
         if wanted.updated_since
         else _list(actor, wanted, after, limit, at)
     )
-    rows = (await db.execute(found)).all()
+    rows = sorted((await db.execute(found)).all(), key=wanted.place_of, reverse=wanted.newest_first)
     if not rows:
         return []
     proven(actor, rows[0].proof)
@@ -193,24 +201,24 @@ def _list(
     actor: Actor, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int, at: datetime
 ) -> Select[Any]:
     ways, conditions = _view(actor, wanted.view, at)
+    conditions = [*conditions, *_filters(actor, wanted, at)]
     by = (orders.c.created_at, orders.c.id)
-    oldest_first = wanted.view == "queue"
-    order = by if oldest_first else tuple(column.desc() for column in by)
+    newest_first = wanted.newest_first
+    order = tuple(column.desc() for column in by) if newest_first else by
     keyset = (
         []
         if after is None
-        else [tuple_(*by) > tuple_(*after) if oldest_first else tuple_(*by) < tuple_(*after)]
+        else [tuple_(*by) < tuple_(*after) if newest_first else tuple_(*by) > tuple_(*after)]
     )
     pages = [
-        select(orders.c.id)
-        .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *_filters(wanted, at), *keyset)
+        select(*by)
+        .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *keyset)
         .order_by(*order)
         .limit(limit + 1)
         for way in ways
     ]
-    return (
-        _rows(actor, literal(True)).where(orders.c.id.in_(_merged(pages))).order_by(*order).limit(limit + 1)
-    )
+    ids = _merged(pages, limit, newest_first=newest_first)
+    return _rows(actor, literal(True)).where(among(orders.c.id, ids))
 
 
 def _harvest(
@@ -218,18 +226,19 @@ def _harvest(
 ) -> Select[Any]:
     """Everything that changed since, seen or once seen; what is not (or no longer) in the list comes as gone."""
     ways, conditions = _view(actor, wanted.view, at)
-    matches = and_(or_(*ways), *conditions, *_filters(wanted, at)) if ways else literal(False)
+    matches = and_(or_(*ways), *conditions, *_filters(actor, wanted, at)) if ways else literal(False)
     by = (orders.c.updated_at, orders.c.id)
     changed = [orders.c.updated_at >= wanted.updated_since, orders.c.updated_at <= at - LAG]
     keyset = [] if after is None else [tuple_(*by) > tuple_(*after)]
     pages = [
-        select(orders.c.id)
+        select(*by)
         .where(orders.c.tenant_id == actor.tenant.id, way, *changed, *keyset)
         .order_by(*by)
         .limit(limit + 1)
         for way in visibility.ever(actor)
     ]
-    return _rows(actor, matches).where(orders.c.id.in_(_merged(pages))).order_by(*by).limit(limit + 1)
+    ids = _merged(pages, limit, newest_first=False)
+    return _rows(actor, matches).where(among(orders.c.id, ids))
 
 
 def _rows(actor: Actor, matches: ColumnElement[bool]) -> Select[Any]:
@@ -240,13 +249,39 @@ def _rows(actor: Actor, matches: ColumnElement[bool]) -> Select[Any]:
 _ROWS: Select[Any] = select(*ROW).select_from(SOURCE)
 
 
-def _merged(pages: Sequence[Select[Any]]) -> Select[Any]:
-    """The ids of several branches' pages; each keeps its own order and limit, and so its own index."""
+def _merged(pages: Sequence[Select[Any]], limit: int, *, newest_first: bool) -> Select[Any]:
+    """The ids of one page out of several branches' pages; each keeps its own order and limit, and so its own index.
+
+    Cut here and put in order by whoever reads them: asked for an order outside, SQLite would walk all orders in it.
+    """
     if not pages:
         return select(orders.c.id).where(literal(False))
-    if len(pages) == 1:
-        return select(pages[0].subquery().c.id)
-    return select(union(*(select(part.subquery().c.id) for part in pages)).subquery().c.id)
+    merged = union(*(select(*part.subquery().c) for part in pages)).subquery()
+    at, id = merged.c[0], merged.c[1]
+    order = (at.desc(), id.desc()) if newest_first else (at, id)
+    return select(id).order_by(*order).limit(limit + 1)
+
+
+async def backlog(
+    db: AsyncConnection, actor: Actor, *, place_id: UUID | None = None, limit: int, at: datetime
+) -> list[Whole]:
+    """Orders in the actor's scope that wait to be handed out, the most urgent and then the oldest first."""
+    wanted = Wanted(states=(State.ACCEPTED, State.REDO), place_id=place_id)
+    rows = (
+        await db.execute(
+            _ROWS.where(
+                orders.c.tenant_id == actor.tenant.id,
+                or_(false(), *visibility.scoped(actor)),
+                *_filters(actor, wanted, at),
+            )
+            .order_by(orders.c.urgency, orders.c.created_at, orders.c.id)
+            .limit(limit)
+        )
+    ).all()
+    if not rows:
+        return []
+    parameters = {"tenant_id": actor.tenant.id, "order_ids": [row.id for row in rows]}
+    return wholes(rows, (await db.execute(HUNG, parameters)).one())
 
 
 async def timeline(db: AsyncConnection, actor: Actor, order_id: UUID) -> list[Any]:
@@ -285,16 +320,29 @@ async def steps(db: AsyncConnection, tenant_id: int, order_id: UUID) -> list[Any
     return list((await db.execute(rows.order_by(order_steps.c.seq))).all())
 
 
+def kept(tenant_id: int, order_ids: Collection[UUID]) -> Select[Any]:
+    """Who is kept from these orders: (order_id, id) of every party named, and of the people of every body named."""
+    these = (order_recusals.c.tenant_id == tenant_id, order_recusals.c.order_id.in_(order_ids))
+    named = select(order_recusals.c.order_id, order_recusals.c.party_id.label("id")).where(*these)
+    people = [
+        select(order_recusals.c.order_id, of.c.account_id.label("id"))
+        .join(
+            of,
+            and_(of.c.tenant_id == order_recusals.c.tenant_id, of.c.body_id == order_recusals.c.party_id),
+        )
+        .where(*these)
+        for of in (body_people, grants)
+    ]
+    found = union(named, *people).subquery()
+    return select(found.c.order_id, found.c.id)
+
+
 async def recused(db: AsyncConnection, seen: Whole, among: Collection[UUID]) -> set[UUID]:
     """Which of these parties are kept from an order; no statement where nobody is."""
     if not seen.row.recused or not among:
         return set()
-    rows = select(order_recusals.c.party_id).where(
-        order_recusals.c.tenant_id == seen.row.tenant_id,
-        order_recusals.c.order_id == seen.life.id,
-        order_recusals.c.party_id.in_(among),
-    )
-    return set((await db.execute(rows)).scalars())
+    rows = await db.execute(kept(seen.row.tenant_id, [seen.life.id]))
+    return {row.id for row in rows} & set(among)
 
 
 async def children(db: AsyncConnection, tenant_id: int, parent_id: UUID) -> list[Any]:

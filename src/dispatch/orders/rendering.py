@@ -17,7 +17,7 @@ from dispatch.domain.order import (
     Move,
     State,
 )
-from dispatch.domain.people import ROLE_LABELS, Actor, Role
+from dispatch.domain.people import DISPATCHING_ROLES, ROLE_LABELS, Actor, Role
 from dispatch.domain.planning import HANDED_OVER, allowance, explain, remaining
 from dispatch.domain.privacy import KNOWS, Sight, View, masked_name, masked_phone, view
 from dispatch.domain.rules import moves_for
@@ -33,6 +33,7 @@ from dispatch.orders.schemas import (
     DispatchOut,
     ExplainedOut,
     ItemRef,
+    MatchOut,
     MoveOut,
     OrderOut,
     OrderRef,
@@ -100,7 +101,10 @@ def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
         result=_words(row.result, seen),
         closing=row.closing,
         exit=row.exit,
-        dispatches=[_dispatch(line, whole, seen, zoned) for line in whole.lists["dispatches"][-NEWEST:]],
+        dispatches=[
+            _dispatch(line, whole, seen, zoned, weighs=bool(who.scoped & DISPATCHING_ROLES))
+            for line in whole.lists["dispatches"][-NEWEST:]
+        ],
         takes=[_take(line, whole, seen, zoned, actor) for line in whole.lists["takes"][-NEWEST:]],
         requests=[
             AskedOut(**_asked(line, _asker(line, whole, seen), seen, zoned))
@@ -354,7 +358,8 @@ def _party(line: Line, id: UUID, seen: Sight) -> PartyOut:
     )
 
 
-def _dispatch(line: Line, whole: Whole, seen: View, zoned: Zoned) -> DispatchOut:
+def _dispatch(line: Line, whole: Whole, seen: View, zoned: Zoned, *, weighs: bool) -> DispatchOut:
+    """``weighs``: whether the viewer hands orders out, and so reads why matching named whom."""
     targets = [t for t in whole.lists["targets"] if t["dispatch_id"] == line["id"]][:NEWEST]
     return DispatchOut(
         id=line["id"],
@@ -368,7 +373,12 @@ def _dispatch(line: Line, whole: Whole, seen: View, zoned: Zoned) -> DispatchOut
         ring_place_id=line["ring_id"],
         expires_at=zoned(line["expires_at"]),
         targets=[
-            TargetOut(**_party(t, t["target_id"], seen.sight).model_dump(), seq=t["seq"], state=t["state"])
+            TargetOut(
+                **_party(t, t["target_id"], seen.sight).model_dump(),
+                seq=t["seq"],
+                state=t["state"],
+                match=MatchOut(**t["match"]) if weighs and t["match"] else None,
+            )
             for t in targets
         ],
         note=_words(line["note"], seen),

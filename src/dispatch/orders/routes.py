@@ -28,7 +28,17 @@ from dispatch.domain.refusal import (
 from dispatch.orders import queries
 from dispatch.orders.actions import asking, community, intake, merging, viewing
 from dispatch.orders.actions.performing import Call, Done
-from dispatch.orders.answers import Called, OrderAnswer, OrderId, answered, given, moving, stamp
+from dispatch.orders.answers import (
+    Called,
+    FiledAnswer,
+    OrderAnswer,
+    OrderId,
+    answered,
+    filed,
+    given,
+    moving,
+    stamp,
+)
 from dispatch.orders.queries import Gone, Wanted
 from dispatch.orders.rendering import explained, listed, shown, summed_up, told
 from dispatch.orders.schemas import (
@@ -51,6 +61,7 @@ from dispatch.orders.schemas import (
     TextIn,
     TimelineOut,
     TombstoneOut,
+    Words,
 )
 from dispatch.sla.queries import calendar_at
 from dispatch.web.deps import Caller, KeyedAlways, Now, Reading, Store, Writing
@@ -79,10 +90,10 @@ router = APIRouter(prefix="/v1")
 )
 async def create_order(
     db: Writing, caller: Caller, now: Now, key: KeyedAlways, response: Response, body: OrderIn
-) -> OrderAnswer:
-    """点单: file an order, for oneself or on behalf of another."""
+) -> FiledAnswer:
+    """点单: file an order, for oneself or on behalf of another. Says which orders it may repeat."""
     done = await intake.submit(db, caller, given(body), Call(key=key), at=now)
-    return await answered(db, caller, done, response, at=now)
+    return await filed(db, caller, done, response, at=now)
 
 
 @router.get("/orders", tags=["orders"], summary="需求单列表：我的、待办、可接、已接或全部")
@@ -97,6 +108,7 @@ async def list_orders(
     overdue: Annotated[bool | None, Query(description="Only those overdue; false: none of them.")] = None,
     created_from: Annotated[InstantIn | None, Query(description="Included.")] = None,
     created_to: Annotated[InstantIn | None, Query(description="Excluded.")] = None,
+    q: Annotated[Words | None, Query(description="Words of its text, all of them; or its number.")] = None,
     updated_since: Annotated[
         InstantIn | None, Query(description="Harvest: by change, 2 s behind, with tombstones.")
     ] = None,
@@ -105,7 +117,15 @@ async def list_orders(
 ) -> Page[SummaryOut | TombstoneOut]:
     """Orders the caller may see; ``queue`` oldest first, ``updated_since`` by change, all else newest first."""
     wanted = Wanted(
-        view, tuple(state or ()), place_id, item_code, created_from, created_to, updated_since, overdue
+        view=view,
+        states=tuple(state or ()),
+        place_id=place_id,
+        item_code=item_code,
+        created_from=created_from,
+        created_to=created_to,
+        updated_since=updated_since,
+        overdue=overdue,
+        q=q,
     )
     query = fingerprint(
         f"orders.{view}",
@@ -114,6 +134,7 @@ async def list_orders(
         item=item_code,
         first=created_from,
         last=created_to,
+        words=q,
         since=updated_since,
         overdue=overdue,
     )

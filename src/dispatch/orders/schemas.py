@@ -36,6 +36,10 @@ Attachments = Annotated[
 """Ids as they are kept, within a JSON column."""
 
 
+Words = Annotated[str, TextRule(1, 50, lines=False)]
+"""What is typed into a search box."""
+
+
 class ConsentIn(Body):
     """How the beneficiary agreed that another files."""
 
@@ -258,11 +262,20 @@ class PartyOut(Wire):
     name: str
 
 
+class MatchOut(Wire):
+    """Why matching named somebody; told to those who dispatch."""
+
+    score: float
+    parts: dict[str, float]
+    reasons: list[str]
+
+
 class TargetOut(PartyOut):
     """One named candidate of an offer or assignment."""
 
     seq: int
     state: str
+    match: MatchOut | None = None
 
 
 class DispatchOut(Wire):
@@ -436,6 +449,21 @@ class OrderOut(Wire):
     deadlines: list[DeadlineOut]
     rating: RatingOut | None
     moves: list[MoveOut]
+
+
+class HintOut(Wire):
+    """An order that may ask for the same thing. Only a hint; one that the filer may not see has no number."""
+
+    id: UUID | None
+    number: str | None
+    why: list[str] = Field(examples=[["同一事项", "相距约40米", "相隔3小时", "描述相近（43%）"]])
+    score: float = Field(examples=[0.81])
+
+
+class FiledOut(OrderOut):
+    """An order that was just filed, and what it may repeat."""
+
+    possible_duplicates: list[HintOut]
 
 
 class GoneOut(Wire):

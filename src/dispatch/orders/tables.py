@@ -4,6 +4,7 @@ from sqlalchemy import Boolean, Column, Date, Index, Integer, SmallInteger, Stri
 
 from dispatch.db.base import (
     code_column,
+    derived_table,
     one_of,
     tally,
     tenant_fk,
@@ -11,8 +12,9 @@ from dispatch.db.base import (
     tenant_table,
     tenant_unique,
 )
-from dispatch.db.sealed import Sealed
-from dispatch.db.types import Id, Instant, Json
+from dispatch.db.sealed import Hashed, Sealed
+from dispatch.db.types import Id, Instant, Json, sorted_by_code_point
+from dispatch.domain.grams import LONGEST
 from dispatch.domain.order import (
     Ask,
     AskState,
@@ -55,6 +57,8 @@ orders = tenant_table(
     Column("community_id", Id),
     Column("grid_id", Id),
     Column("address", Sealed("orders.address")),
+    # Tells whether a helper lives behind the same door (domain.household).
+    Column("address_key", Hashed("address_key")),
     Column("location", Json),
     Column("text", Text, nullable=False),
     Column("answers", Json),
@@ -109,6 +113,16 @@ orders = tenant_table(
     tenant_index("ix_orders_children", "parent_id", "created_at"),
 )
 
+Index(
+    "ix_orders_waiting",
+    orders.c.tenant_id,
+    orders.c.urgency,
+    orders.c.created_at,
+    orders.c.id,
+    postgresql_where=orders.c.state.in_(("accepted", "redo")),
+    sqlite_where=orders.c.state.in_(("accepted", "redo")),
+)
+
 order_steps = tenant_table(
     "order_steps",
     # Append-only. Who as which grant, when, from where to where; ids and codes, the words in ``text``.
@@ -126,6 +140,14 @@ order_steps = tenant_table(
     tenant_fk("order_id", "orders"),
     tenant_index("ix_order_steps_at", "at"),
     key=("order_id", "seq"),
+)
+
+order_grams = derived_table(
+    "order_grams",
+    # The words of the order's own text and of what was added to it (ADR 0028); no name, phone or address.
+    Column("gram", sorted_by_code_point(LONGEST), nullable=False),
+    Column("order_id", Id, nullable=False),
+    key=("gram", "order_id"),
 )
 
 dispatches = tenant_table(
@@ -175,6 +197,8 @@ dispatch_targets = tenant_table(
     Column("target_id", Id, nullable=False),
     Column("seq", SmallInteger, nullable=False),
     code_column("state", TargetState),
+    # {score, parts, reasons}: why matching named this one.
+    Column("match", Json),
     one_of("state", TargetState),
     tenant_fk("dispatch_id", "dispatches"),
     tenant_index("ix_dispatch_targets_target", "kind", "target_id", "state"),

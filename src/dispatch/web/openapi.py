@@ -57,6 +57,7 @@ class Tag(StrEnum):
     CATALOG = "catalog"
     PLACES = "places"
     ORDERS = "orders"
+    MATCHING = "matching"
     MOVES = "moves"
     REQUESTS = "requests"
     CLOCKS = "clocks"
@@ -72,6 +73,7 @@ TAGS: dict[Tag, str] = {
     Tag.CATALOG: "服务事项目录",
     Tag.PLACES: "区域：街道、社区、网格",
     Tag.ORDERS: "需求单：点单、查询、时间线",
+    Tag.MATCHING: "匹配：人选、批量匹配、自动派单规则",
     Tag.MOVES: "办理：派单、接单、办结、评价等每一步",
     Tag.REQUESTS: "申请：退单、延期、挂账、异议、重办等",
     Tag.CLOCKS: "时限：工作日历与时限规则",

@@ -1,5 +1,6 @@
 """派单: open, offer, assign; recall, decline, proceed; a unit staffs what it took."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,15 +10,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Dependent, Rows
 from dispatch.db.ids import new_id
+from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.life import own_take, standing
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import Move, TakerKind
 from dispatch.domain.people import STAFF_ROLES, Actor
 from dispatch.domain.refusal import TargetNotAllowed
 from dispatch.orders.actions.performing import Call, Data, Done, perform
+from dispatch.orders.concerned import conflict, homes_column
 from dispatch.orders.queries import recused
 from dispatch.orders.tables import take_people
 from dispatch.orders.whole import Whole
+from dispatch.people.queries import PEOPLE
 from dispatch.people.tables import accounts, bodies, body_people, grants, members
 
 
@@ -27,20 +31,32 @@ async def dispatch(
     """Hand an order out.
 
     Raises:
-        TargetNotAllowed: a named target is unknown, not of its kind or no longer there, or the ring lies elsewhere.
+        TargetNotAllowed: a named target is unknown, not of its kind, no longer there or too close to the order, or
+            the ring lies elsewhere.
         ModeNotAllowed: an emergency is never left to whoever comes.
         SlotsInvalid: least and most do not fit each other or the takes that are kept.
     """
+
+    people = [line["id"] for line in data.get("targets") or () if line["kind"] in PEOPLE]
 
     async def ready(db: AsyncConnection, actor: Actor, seen: Whole, row: Any) -> Data:
         targets = data.get("targets") or ()
         await _known_targets(db, actor, targets, at=at)
         if kept := await recused(db, seen, {line["id"] for line in targets}):
             raise TargetNotAllowed(why="recused", target=str(min(kept)))
+        _not_too_close(seen, row, people)
         ring = data.get("ring_place_id") or seen.row.community_id or seen.row.street_id or seen.row.place_id
         return {"dispatch_id": new_id(), "ring_id": ring}
 
-    return await perform(db, actor, order_id, Move.DISPATCH, data, call, at=at, prepare=ready)
+    also = homes_column(actor.tenant.id, people) if people else None
+    return await perform(db, actor, order_id, Move.DISPATCH, data, call, at=at, also=also, prepare=ready)
+
+
+def _not_too_close(seen: Whole, row: Any, people: Iterable[UUID]) -> None:
+    """Nobody is sent to the own household (peers.md §5.3, 77)."""
+    for account_id in people:
+        if conflict(seen, row.homes, account_id):
+            raise TargetNotAllowed(why=UNTOLD, target=str(account_id))
 
 
 async def _known_targets(db: AsyncConnection, actor: Actor, named: Any, *, at: datetime) -> None:
@@ -121,8 +137,9 @@ async def staff(
     """A unit or team says who of its people does the work; it stays answerable itself.
 
     Raises:
-        TargetNotAllowed: one named is not of this body.
+        TargetNotAllowed: one named is not of this body, or too close to the order.
     """
+    people = data["member_ids"]
 
     async def ready(db: AsyncConnection, actor: Actor, seen: Whole, row: Any) -> Data:
         take = own_take(seen.life, standing(seen.life, actor))
@@ -140,6 +157,7 @@ async def staff(
         strangers = (wanted - {row.account_id for row in rows}) | await recused(db, seen, wanted)
         if strangers:
             raise TargetNotAllowed(why="not_of_this_body", target=str(min(strangers)))
+        _not_too_close(seen, row, people)
         elsewhere = {person for other in seen.life.active if other.id != take.id for person in other.people}
         if twice := wanted & elsewhere:
             raise TargetNotAllowed(why="already_on_order", target=str(min(twice)))
@@ -167,7 +185,10 @@ async def staff(
             dependents.append(delete(take_people).where(*mine, take_people.c.account_id.in_(gone)))
         return dependents
 
-    return await perform(db, actor, order_id, Move.STAFF, data, call, at=at, prepare=ready, besides=put_on)
+    also = homes_column(actor.tenant.id, people)
+    return await perform(
+        db, actor, order_id, Move.STAFF, data, call, at=at, also=also, prepare=ready, besides=put_on
+    )
 
 
 async def served(

@@ -17,6 +17,7 @@ from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, guarded
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
+from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.handing import asked_next, taken
 from dispatch.domain.life import (
     Dispatch,
@@ -50,6 +51,7 @@ from dispatch.domain.refusal import (
 from dispatch.domain.rules import moved_away, take_refusal
 from dispatch.orders import log, queries
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, looked
+from dispatch.orders.concerned import conflict, homes_column
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
@@ -61,6 +63,7 @@ from dispatch.orders.tables import (
 from dispatch.orders.visibility import kept_from
 from dispatch.orders.whole import Whole
 from dispatch.people import queries as people
+from dispatch.people.queries import PEOPLE
 from dispatch.people.serving import not_serving, serving
 
 TAKEN, ALREADY_YOURS = "taken", "already_yours"
@@ -81,8 +84,9 @@ async def take(
         RoleForbidden: visible, but not the actor's to take.
         SlotTaken, OrderClosed, NotEligible: why not, for whoever is or was in the audience.
     """
+    homes = homes_column(actor.tenant.id, [actor.account_id])
+    also = serving(actor) | homes | {"kept_from": kept_from(actor)}
     for _ in range(ATTEMPTS):
-        also = serving(actor) | {"kept_from": kept_from(actor)}
         seen, row, done = await looked(db, actor, order_id, call, also=also, hidden=True)
         if done:
             return done
@@ -160,6 +164,8 @@ async def _refusal(
             return NotEligible(why="not_asked")
     if own_take(life, who, staffed=True):
         return NotEligible(why="already_on_order")
+    if party[0] in PEOPLE and conflict(seen, row.homes, actor.account_id):
+        return NotEligible(why=UNTOLD)
     why = not_serving(row)
     return NotEligible(why=why) if why else None
 
@@ -266,7 +272,7 @@ def _take(
     }
     renewed = tuple(name for name in row if name not in ("tenant_id", "id", "order_id", "dispatch_id", "nth"))
     dependents: list[Dependent] = [Rows(takes, [row], update=renewed)]
-    if kind in (TakerKind.MEMBER, TakerKind.STAFF):
+    if kind in PEOPLE:
         person = {
             "tenant_id": tenant_id,
             "order_id": life.id,

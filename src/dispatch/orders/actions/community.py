@@ -13,6 +13,7 @@ from dispatch.domain.moved import Moved
 from dispatch.domain.order import Move
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import BodyNotFound, ItemNotFound, ItemRetired
+from dispatch.orders.actions.indexing import indexed
 from dispatch.orders.actions.performing import Call, Data, Done, perform
 from dispatch.orders.tables import order_bodies
 from dispatch.orders.whole import Whole
@@ -37,7 +38,12 @@ async def simple(
     db: AsyncConnection, actor: Actor, order_id: UUID, move: Move, data: Data, call: Call, *, at: datetime
 ) -> Done:
     """A move that needs nothing but the rulebook. Raises: see ``perform``."""
-    return await perform(db, actor, order_id, move, data, call, at=at)
+
+    def found_by(seen: Whole, moved: Moved, data: Data) -> list[Dependent]:
+        return indexed(actor.tenant.id, order_id, data["text"])
+
+    besides = found_by if move is Move.SUPPLEMENT else None
+    return await perform(db, actor, order_id, move, data, call, at=at, besides=besides)
 
 
 async def accept(

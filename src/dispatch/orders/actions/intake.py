@@ -16,6 +16,7 @@ from dispatch.db.ids import new_id
 from dispatch.db.sealed import private
 from dispatch.domain.catalog import LONGEST
 from dispatch.domain.geo import Point, gcj02_to_wgs84
+from dispatch.domain.household import address_key
 from dispatch.domain.order import Flag, Level, Move, State
 from dispatch.domain.people import FILING_ROLES, Actor, Role
 from dispatch.domain.planning import plan
@@ -31,6 +32,7 @@ from dispatch.domain.refusal import (
 from dispatch.domain.running import View
 from dispatch.domain.screening import holds_numbers
 from dispatch.orders import log
+from dispatch.orders.actions.indexing import indexed
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Done
 from dispatch.orders.tables import counters, orders
 from dispatch.people.queries import proof, proven
@@ -156,6 +158,7 @@ def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> 
         # A compound that lies in exactly one grid belongs to it; in several, a human says which.
         "grid_id": found.grid_id or (linked[0] if len(linked) == 1 else None),
         "address": private(tenant_id, data.get("address")),
+        "address_key": private(tenant_id, address_key(found.community_id, data.get("address"))),
         "location": _location(data.get("location")),
         "text": data["text"],
         "answers": data.get("answers"),
@@ -241,7 +244,9 @@ def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
 async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], found: Any, *, at: datetime) -> None:
     counter = counting_up(db, counters, {"tenant_id": actor.tenant.id, "day": row["day"]}, "value")
     steps = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
-    await guarded(db, counter, [Rows(orders, [row]), *steps, *await _timed(db, row, found, at=at)])
+    words = indexed(actor.tenant.id, row["id"], row["text"])
+    timed = await _timed(db, row, found, at=at)
+    await guarded(db, counter, [Rows(orders, [row]), *steps, *words, *timed])
 
 
 async def _timed(db: AsyncConnection, row: dict[str, Any], found: Any, *, at: datetime) -> list[Dependent]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.auth.tables import credentials, refresh_tokens, usernames
@@ -16,8 +16,10 @@ from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
 from dispatch.domain.keeping import CLEARED, GONE
+from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
-from dispatch.orders.tables import dispatches, order_steps, orders, ratings, requests
+from dispatch.orders.actions.indexing import forget_words, index_orders
+from dispatch.orders.tables import dispatch_targets, dispatches, order_steps, orders, ratings, requests
 from dispatch.people.actions import end_grants
 from dispatch.people.tables import accounts, api_keys, body_people, identities, members, sessions
 from dispatch.privacy.tables import consents
@@ -40,6 +42,7 @@ async def clear_contact(
             contact_phone=None,
             beneficiary_phone=None,
             address=None,
+            address_key=None,
             location=None,
             cleared=CONTACT_GONE,
             updated_at=at,  # mirrors that harvest by change hear of it
@@ -53,6 +56,7 @@ async def clear_content(
     """Forget whom the orders were about: words in the order, its history, requests, verdicts, notices and facts."""
     if not order_ids:
         return
+    await forget_words(db, tenant_id, order_ids)
     await db.execute(
         update(orders)
         .where(orders.c.tenant_id == tenant_id, orders.c.id.in_(order_ids))
@@ -61,6 +65,7 @@ async def clear_content(
             beneficiary_phone=None,
             beneficiary_name=private(tenant_id, GONE),
             address=None,
+            address_key=None,
             location=None,
             relation=None,
             consent=None,
@@ -118,13 +123,23 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
             phone_hash=None,
             login=f"gone-{account_id.hex}",
             home_place_id=None,
+            address_key=None,
             disabled_at=func.coalesce(accounts.c.disabled_at, at),
         )
     )
     await db.execute(
         update(members)
         .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
-        .values(state="ended", ended_at=at, items=[], skills=[], free_times=[])
+        .values(
+            state="ended",
+            ended_at=at,
+            items=[],
+            skills=[],
+            free_times=[],
+            location=None,
+            born_on=None,
+            guardian_consent_on=None,
+        )
     )
     for table in (*SIGN_INS, body_people, idempotency_keys, notices):
         await db.execute(
@@ -138,6 +153,11 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
             consents.c.withdrawn_at.is_(None),
         )
         .values(withdrawn_at=at)
+    )
+    await db.execute(
+        update(dispatch_targets)
+        .where(dispatch_targets.c.tenant_id == tenant_id, dispatch_targets.c.target_id == account_id)
+        .values(match=null())
     )
     await _words_of(db, tenant_id, account_id)
     await clear_content(db, tenant_id, await own_orders(db, tenant_id, account_id), at=at)
@@ -155,6 +175,13 @@ async def own_orders(db: AsyncConnection, tenant_id: int, account_id: UUID) -> l
 
 async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
     """Forget what the person wrote in orders of others."""
+    supplemented = select(order_steps.c.order_id).where(
+        order_steps.c.tenant_id == tenant_id,
+        order_steps.c.account_id == account_id,
+        order_steps.c.move == Move.SUPPLEMENT,
+    )
+    added_to = list((await db.execute(supplemented.distinct())).scalars())
+    await forget_words(db, tenant_id, added_to)
     wordy: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
         (order_steps, "account_id", ("text",)),
         (requests, "asked_by", ("text", "suggestion")),
@@ -166,3 +193,4 @@ async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> No
             .where(table.c.tenant_id == tenant_id, table.c[by] == account_id)
             .values(dict.fromkeys(columns))
         )
+    await index_orders(db, tenant_id, added_to)

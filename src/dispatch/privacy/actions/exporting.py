@@ -71,9 +71,9 @@ async def _account(db: AsyncConnection, actor: Actor, person: people.Person) -> 
     ).one()
     member = (
         await db.execute(
-            select(members.c.state, members.c["items"], members.c.skills, members.c.free_times).where(
-                members.c.tenant_id == tenant_id, members.c.account_id == account_id
-            )
+            select(members.c.state, members.c["items"], members.c.skills, members.c.free_times)
+            .add_columns(members.c.location, members.c.born_on, members.c.guardian_consent_on)
+            .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
         )
     ).one_or_none()
     return {

@@ -1,0 +1,1 @@
+"""Finding what belongs together: duplicates of an order, clusters of open ones."""

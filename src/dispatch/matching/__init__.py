@@ -1,0 +1,1 @@
+"""Bringing demand and hands together: candidates, automatic dispatch, many orders at once."""

@@ -1,0 +1,39 @@
+"""What tenants set about matching."""
+
+from sqlalchemy import Boolean, Column, Integer, SmallInteger, String
+
+from dispatch.db.base import tenant_fk, tenant_index, tenant_table
+from dispatch.db.types import Id, Instant, Json
+
+matching_rules = tenant_table(
+    "matching_rules",
+    # An item's code, or "*" for all; what is null is left to the tenant's "*" and then to domain.matchrule.
+    Column("item_code", String(16), nullable=False),
+    Column("weights", Json),
+    Column("qualifications", Json),
+    Column("auto", Boolean),
+    Column("capacity", SmallInteger),
+    Column("offers", SmallInteger),
+    Column("offer_seconds", Integer),
+    Column("open_seconds", Integer),
+    Column("unit_seconds", Integer),
+    Column("staff_seconds", Integer),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    key=("item_code",),
+)
+
+matching_waits = tenant_table(
+    "matching_waits",
+    # Orders that were to dispatch themselves and found nobody: the queue that dispatchers see.
+    Column("order_id", Id, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("tried_at", Instant, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("opened", Boolean, nullable=False),
+    # How many in the street each reason kept back, at the last try.
+    Column("why_not", Json, nullable=False),
+    tenant_fk("order_id", "orders"),
+    tenant_index("ix_matching_waits_since", "since", "order_id"),
+    key=("order_id",),
+)
