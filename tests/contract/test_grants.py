@@ -210,8 +210,10 @@ async def test_who_worked_on_an_order_does_not_accept_the_work(hands: Hands):
     assert (await hands.move("secretary-1", order, "close", exit="solved"))["state"] == "closed"
 
 
-async def test_a_filer_who_serves_his_own_order_is_flagged(hands: Hands):
-    order = await hands.open_("member-1")
+async def test_a_filer_who_serves_the_order_he_filed_for_another_is_flagged(hands: Hands):
+    behalf = {"name": "赵小五", "relation": "邻居", "consent": {"how": "oral"}}
+    order = await hands.accepted("member-1", on_behalf_of=behalf)
+    await hands.move("dispatcher-1", order, "dispatch", mode="open")
     taken = (await hands.move("member-1", order, "take"))["order"]
     assert "own_take" in taken["flags"]
     assert "own_take" not in (await hands.taken("member-2"))["flags"]

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0144"
+revision = "20261125_0118"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -64,19 +64,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("state_hash", name=op.f("pk_oidc_attempts")),
     )
     op.distribute("oidc_attempts", "state_hash")
-    op.create_table(
-        "order_grams",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column(
-            "gram",
-            sa.String(length=24).with_variant(sa.String(length=24, collation="C"), "postgresql"),
-            nullable=False,
-        ),
-        sa.Column("order_id", sa.Uuid(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "gram", "order_id", name=op.f("pk_order_grams")),
-        sqlite_with_rowid=False,
-    )
-    op.distribute("order_grams", "tenant_id")
     op.create_table(
         "refresh_tokens",
         sa.Column("token_hash", sa.String(length=64), nullable=False),
@@ -209,25 +196,6 @@ def upgrade() -> None:
     with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
         batch_op.create_index("ix_idempotency_keys_created", ["tenant_id", "created_at"], unique=False)
 
-    op.create_table(
-        "matching_rules",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("item_code", sa.String(length=16), nullable=False),
-        sa.Column("weights", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
-        sa.Column("qualifications", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
-        sa.Column("auto", sa.Boolean(), nullable=True),
-        sa.Column("capacity", sa.SmallInteger(), nullable=True),
-        sa.Column("offers", sa.SmallInteger(), nullable=True),
-        sa.Column("offer_seconds", sa.Integer(), nullable=True),
-        sa.Column("open_seconds", sa.Integer(), nullable=True),
-        sa.Column("unit_seconds", sa.Integer(), nullable=True),
-        sa.Column("staff_seconds", sa.Integer(), nullable=True),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_matching_rules_tenant_id")),
-        sa.PrimaryKeyConstraint("tenant_id", "item_code", name=op.f("pk_matching_rules")),
-    )
-    op.distribute("matching_rules", "tenant_id")
     op.create_table(
         "outbox",
         sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
@@ -365,7 +333,6 @@ def upgrade() -> None:
         sa.Column("phone", sa.Text(), nullable=True),
         sa.Column("phone_hash", sa.String(length=64), nullable=True),
         sa.Column("home_place_id", sa.Uuid(), nullable=True),
-        sa.Column("address_key", sa.String(length=64), nullable=True),
         sa.Column("grants_version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -634,9 +601,6 @@ def upgrade() -> None:
             server_default="[]",
             nullable=False,
         ),
-        sa.Column("location", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
-        sa.Column("born_on", sa.Date(), nullable=True),
-        sa.Column("guardian_consent_on", sa.Date(), nullable=True),
         sa.Column("checked_in_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("state IN ('active', 'ended', 'suspended')", name=op.f("ck_members_state")),
@@ -687,7 +651,6 @@ def upgrade() -> None:
         sa.Column("community_id", sa.Uuid(), nullable=True),
         sa.Column("grid_id", sa.Uuid(), nullable=True),
         sa.Column("address", sa.Text(), nullable=True),
-        sa.Column("address_key", sa.String(length=64), nullable=True),
         sa.Column("location", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("answers", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
@@ -770,13 +733,6 @@ def upgrade() -> None:
             "ix_orders_street", ["tenant_id", "street_id", "created_at", "id"], unique=False
         )
         batch_op.create_index("ix_orders_updated", ["tenant_id", "updated_at", "id"], unique=False)
-        batch_op.create_index(
-            "ix_orders_waiting",
-            ["tenant_id", "urgency", "created_at", "id"],
-            unique=False,
-            postgresql_where=sa.text("state IN ('accepted', 'redo')"),
-            sqlite_where=sa.text("state IN ('accepted', 'redo')"),
-        )
 
     op.create_table(
         "reveal_tallies",
@@ -940,27 +896,6 @@ def upgrade() -> None:
             postgresql_where=sa.text("state IN ('running', 'filled')"),
             sqlite_where=sa.text("state IN ('running', 'filled')"),
         )
-
-    op.create_table(
-        "matching_waits",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("order_id", sa.Uuid(), nullable=False),
-        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("tried_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("opened", sa.Boolean(), nullable=False),
-        sa.Column("why_not", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id", "order_id"],
-            ["orders.tenant_id", "orders.id"],
-            name=op.f("fk_matching_waits_tenant_id_order_id"),
-        ),
-        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_matching_waits_tenant_id")),
-        sa.PrimaryKeyConstraint("tenant_id", "order_id", name=op.f("pk_matching_waits")),
-    )
-    op.distribute("matching_waits", "tenant_id")
-    with op.batch_alter_table("matching_waits", schema=None) as batch_op:
-        batch_op.create_index("ix_matching_waits_since", ["tenant_id", "since", "order_id"], unique=False)
 
     op.create_table(
         "notices",
@@ -1179,7 +1114,6 @@ def upgrade() -> None:
         sa.Column("target_id", sa.Uuid(), nullable=False),
         sa.Column("seq", sa.SmallInteger(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("match", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.CheckConstraint(
             "state IN ('asked', 'declined', 'lapsed', 'taken', 'waiting')",
             name=op.f("ck_dispatch_targets_state"),
@@ -1318,10 +1252,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_notices_account")
 
     op.drop_table("notices")
-    with op.batch_alter_table("matching_waits", schema=None) as batch_op:
-        batch_op.drop_index("ix_matching_waits_since")
-
-    op.drop_table("matching_waits")
     with op.batch_alter_table("dispatches", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_dispatches_held",
@@ -1351,11 +1281,6 @@ def downgrade() -> None:
     op.drop_table("sessions")
     op.drop_table("reveal_tallies")
     with op.batch_alter_table("orders", schema=None) as batch_op:
-        batch_op.drop_index(
-            "ix_orders_waiting",
-            postgresql_where=sa.text("state IN ('accepted', 'redo')"),
-            sqlite_where=sa.text("state IN ('accepted', 'redo')"),
-        )
         batch_op.drop_index("ix_orders_updated")
         batch_op.drop_index("ix_orders_street")
         batch_op.drop_index("ix_orders_queue")
@@ -1435,7 +1360,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_outbox_due")
 
     op.drop_table("outbox")
-    op.drop_table("matching_rules")
     with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
         batch_op.drop_index("ix_idempotency_keys_created")
 
@@ -1450,7 +1374,6 @@ def downgrade() -> None:
     op.drop_table("tries")
     op.drop_table("tenants")
     op.drop_table("refresh_tokens")
-    op.drop_table("order_grams")
     op.drop_table("oidc_attempts")
     op.drop_table("login_codes")
     with op.batch_alter_table("identities", schema=None) as batch_op:
