@@ -150,6 +150,7 @@ FACT_WORDS = {
     Fact.IDENTITY_ENDED: ("微信注销", "a person ended the account at WeChat"),
     Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),
     Fact.CALENDAR_CHANGED: ("工作日历有变化", "another version of the working calendar stands"),
+    Fact.CHECKIN_MOVED: ("报到有变化", "a check-in or a registration was filed, approved or returned"),
     Fact.POLICIES_CHANGED: ("时限策略有变化", "other limits hold for orders that are open, too"),
 }
 

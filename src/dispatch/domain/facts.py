@@ -16,3 +16,5 @@ class Fact(StrEnum):
     CLOCK_STEP = "clock.step"
     CALENDAR_CHANGED = "calendar.changed"
     POLICIES_CHANGED = "policies.changed"
+    CHECKIN_MOVED = "checkin.moved"
+    """A check-in or a registration was filed, approved or returned; body ``kind``, ``id``, ``state``."""

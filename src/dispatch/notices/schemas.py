@@ -9,7 +9,7 @@ class NoticeOut(Wire):
     """One thing an account is told."""
 
     id: UUID
-    order_id: UUID
+    order_id: UUID | None
     event: str
     text: str
     created_at: InstantOut

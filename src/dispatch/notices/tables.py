@@ -9,8 +9,9 @@ notices = tenant_table(
     "notices",
     Column("id", Id, nullable=False),
     Column("account_id", Id, nullable=False),
-    Column("order_id", Id, nullable=False),
-    # Which step of which order, or which request, was told: the same is told once.
+    # None where no order is meant: a check-in, a registration.
+    Column("order_id", Id),
+    # Which step of which order, which request or check-in was told: the same is told once.
     Column("cause", String(96), nullable=False),
     Column("event", String(32), nullable=False),
     Column("text", String(256), nullable=False),

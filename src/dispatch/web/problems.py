@@ -109,6 +109,8 @@ ABSENT: dict[str, type[Refusal]] = {
     "account_id": refusals.AccountNotFound,
     "body_id": refusals.BodyNotFound,
     "grant_id": refusals.GrantNotFound,
+    "checkin_id": refusals.CheckinNotFound,
+    "registration_id": refusals.RegistrationNotFound,
     "export_id": refusals.ExportNotFound,
 }
 """Path parameter to refusal: an id that cannot be is answered like an id that is not."""
