@@ -247,13 +247,17 @@ def upgrade() -> None:
 
     # ### end Alembic commands ###
     # Members of before belong to their community since they checked in: then everybody has a past.
-    zone = "+00" if op.get_bind().dialect.name == "postgresql" else ".000000"
-    op.execute(
-        "INSERT INTO belongings (tenant_id, party_kind, party_id, kind, from_at, until_at, of_id) "
-        "SELECT tenant_id, 'member', account_id, 'checkin', checked_in_at, "
-        f"COALESCE(ended_at, '9999-12-31 00:00:00{zone}'), community_id FROM members "
-        "WHERE ended_at IS NULL OR ended_at > checked_in_at"
-    )
+    old = "ended_at IS NULL OR ended_at > checked_in_at"
+    forever = "9999-12-31 00:00:00" + ("+00" if op.get_bind().dialect.name == "postgresql" else ".000000")
+    member, checkin = sa.literal("member"), sa.literal("checkin")
+    names = ("tenant_id", "account_id", "community_id", "checked_in_at")
+    members = sa.table("members", *(sa.column(name) for name in names))
+    tenant_id, account_id, community_id, checked_in_at = members.c
+    until = sa.literal_column(f"COALESCE(ended_at, '{forever}')")
+    past = sa.select(tenant_id, member, account_id, checkin, checked_in_at, until, community_id)
+    columns = ("tenant_id", "party_kind", "party_id", "kind", "from_at", "until_at", "of_id")
+    belongings = sa.table("belongings", *(sa.column(name) for name in columns))
+    op.execute(belongings.insert().from_select(columns, past.select_from(members).where(sa.text(old))))
 
 
 def downgrade() -> None:
