@@ -1,13 +1,18 @@
 """报到: a member fills the form, the community answers, and what follows from it."""
 
+import io
+import json
+import zipfile
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 from sqlalchemy import select, update
 
 from dispatch.checkin import timers
+from dispatch.checkin.tables import checkins
 from dispatch.db.engine import Database
 from dispatch.db.sealed import private
 from dispatch.domain.household import address_key
@@ -15,6 +20,7 @@ from dispatch.domain.people import Role
 from dispatch.jobs.relay import relay
 from dispatch.notices.tables import notices
 from dispatch.people.tables import accounts, grants, members
+from dispatch.privacy.timers import make_exports
 from dispatch.wiring import REACTIONS
 from tests.town import T0, Clock, Hands
 
@@ -315,10 +321,7 @@ async def test_hours_and_limits_are_the_members_own_and_hold_at_once(hands: Hand
 
 async def passed(hands: Hands, database: Database, clock: Clock, day: date) -> None:
     clock.now = datetime.combine(day, T0.timetz())
-    zone_name = "Asia/Shanghai"
-    from zoneinfo import ZoneInfo
-
-    zone = ZoneInfo(zone_name)
+    zone = ZoneInfo("Asia/Shanghai")
     async with database.writing() as db:
         await timers.remind(db, hands.town.tenant_id, zone, at=clock.now, limit=200)
     async with database.writing() as db:
@@ -393,3 +396,41 @@ async def test_withdrawing_leaves_what_stands_alone(hands: Hands):
         "state"
     ] == "withdrawn"
     assert await problem(hands, "resident-2", "POST", "/me/checkin/withdraw") == (404, "CHECKIN_NOT_FOUND")
+
+
+async def test_who_is_forgotten_leaves_no_form_and_the_counts_of_the_past_stay(
+    hands: Hands, database: Database, clock: Clock
+):
+    town = hands.town
+    await enrolled(hands, address="3栋2单元501", most_a_day=1)
+    clock.pass_(days=3)
+    asked = await call(hands, "resident-1", "POST", "/me/deletion")
+    assert asked.json()["status"] == "done", asked.text
+    mine = checkins.c.tenant_id == town.tenant_id, checkins.c.account_id == town["resident-1"].id
+    assert [(row.form, row.state) for row in await town.rows(select(checkins).where(*mine))] == [
+        (None, "approved")
+    ]
+    row = (
+        await town.rows(
+            select(members.c.leaves, members.c.languages, members.c.most_a_day, members.c.state).where(
+                members.c.tenant_id == town.tenant_id, members.c.account_id == town["resident-1"].id
+            )
+        )
+    )[0]
+    assert tuple(row) == ([], [], None, "ended")
+    for on, count in (("2026-11-23", 1), ("2026-11-25", 0)):
+        path = f"/belongings?place_id={town.places['community-1']}&on={on}"
+        assert len((await good(hands, "dispatcher-1", "GET", path))["items"]) == count
+
+
+async def test_the_file_of_ones_own_data_holds_the_forms_and_the_periods(
+    hands: Hands, database: Database, clock: Clock
+):
+    await enrolled(hands, address="3栋2单元501")
+    export = await good(hands, "resident-1", "POST", "/me/exports")
+    await make_exports(database, clock.now)
+    answer = await call(hands, "resident-1", "GET", f"/me/exports/{export['id']}/file")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+        account = json.loads(packed.read("account.json"))
+    assert account["checkins"][0]["form"]["address"] == "3栋2单元501"
+    assert [line["of"] for line in account["belongings"]] == ["community-1"]

@@ -131,6 +131,12 @@ async def latest(db: AsyncConnection, tenant_id: int, account_id: UUID) -> Any:
     return (await db.execute(newest)).one_or_none()
 
 
+async def filed_by(db: AsyncConnection, tenant_id: int, account_id: UUID) -> list[Any]:
+    """All that a person ever filed, the oldest first."""
+    rows = _checkins(tenant_id).where(checkins.c.account_id == account_id)
+    return list((await db.execute(rows.order_by(checkins.c.filed_at, checkins.c.id))).all())
+
+
 async def checkin(db: AsyncConnection, actor: Actor, checkin_id: UUID) -> Any:
     """One check-in: one's own, or one of a community that the actor registers for.
 
