@@ -227,7 +227,7 @@ async def test_another_community_is_a_transfer_and_the_past_stays(hands: Hands, 
     assert await there("dispatcher-1", "community-1", "2026-12-31") == ["resident-1"]
     assert await there("dispatcher-1", "community-1", "2027-01-01") == []
     assert await there("dispatcher-2", "community-2", "2027-01-01") == ["resident-1"]
-    assert await there("street-1", "street-1", "2027-01-01") == ["resident-1"]
+    assert await there("street-1", "street-1", "2027-01-01") == ["r********1"], "masked"
     assert await there("street-1", "street-1", "2026-11-21") == []
     forbidden = f"/belongings?place_id={hands.town.places['community-2']}"
     assert await problem(hands, "dispatcher-1", "GET", forbidden) == (403, "ROLE_FORBIDDEN")
@@ -385,6 +385,16 @@ async def test_approving_twice_with_a_key_answers_again_and_gives_one_receipt(ha
     answer = await call(hands, "dispatcher-1", "POST", path, **key)
     assert (answer.status_code, answer.headers["Idempotency-Replayed"]) == (200, "true")
     assert answer.json()["receipt"] == first["receipt"]
+
+
+async def test_what_changes_neither_place_nor_grid_ends_no_session(hands: Hands):
+    await enrolled(hands)
+    token = await headers(hands, "resident-1")
+    await enrolled(hands, items=["tutoring"])
+    assert (await hands.client.get("/v1/me/checkin", headers=token)).status_code == 200
+    await enrolled(hands, home_place_id=str(hands.town.places["grid-11"]))
+    refused = await hands.client.get("/v1/me/checkin", headers=token)
+    assert refused.json()["code"] == "AUTH_TOKEN_REVOKED"
 
 
 async def test_withdrawing_leaves_what_stands_alone(hands: Hands):

@@ -29,7 +29,7 @@ from dispatch.checkin.schemas import (
 )
 from dispatch.domain.checkin import receipt
 from dispatch.domain.people import ROLE_LABELS, SCOPED_ROLES, Actor, Role
-from dispatch.domain.privacy import masked_phone
+from dispatch.domain.privacy import KNOWS, masked_name, masked_phone
 from dispatch.domain.refusal import (
     BodyNotFound,
     CheckinDecided,
@@ -229,7 +229,8 @@ async def list_belongings(
         limit=limit,
     )
     rows, next_cursor = cut(found, limit, query, lambda row: Key(row.from_at, row.party_id))
-    return Page(items=[_belonged(row, caller) for row in rows], next_cursor=next_cursor)
+    named = queries.covers(caller, there, KNOWS)
+    return Page(items=[_belonged(row, caller, named=named) for row in rows], next_cursor=next_cursor)
 
 
 def _day_ends(day: date, caller: Actor) -> datetime:
@@ -325,9 +326,11 @@ def _shown(row: Any, caller: Actor, *, whole: bool = False) -> CheckinOut:
     )
 
 
-def _belonged(row: Any, caller: Actor) -> BelongedOut:
+def _belonged(row: Any, caller: Actor, *, named: bool) -> BelongedOut:
+    name = row.account_name or row.body_name or ""
+    shown = name if named or row.party_kind != "member" else masked_name(name)
     return BelongedOut(
-        party=PartyOut(kind=row.party_kind, id=row.party_id, name=row.account_name or row.body_name or ""),
+        party=PartyOut(kind=row.party_kind, id=row.party_id, name=shown),
         kind=row.kind,
         of=NamedOut(id=row.of_id, name=row.place_name or ""),
         from_at=_zoned(row.from_at, caller),

@@ -296,13 +296,17 @@ async def add_member(
         await db.execute(members.insert().values(row))
     else:
         await _change_member(db, tenant_id, account_id, values)
-        await _end_member_grants(db, tenant_id, account_id, at=at)
     where = {"checkin": community_id, "work": work_community_id, "unit": unit_id}
     for kind, of_id in where.items():
         if of_id is None:
             await belonging.leave(db, tenant_id, "member", account_id, (kind,), at=since or at)
         else:
             await belonging.enter(db, tenant_id, "member", account_id, kind, of_id, at=since or at)
+    standing = await _member_grants(db, tenant_id, account_id, at=at)
+    if [row.place_id for row in standing] == [grid_id or community_id]:
+        return standing[0].id  # type: ignore[no-any-return]
+    if standing:
+        await _end_member_grants(db, tenant_id, account_id, at=at)
     return await grant(db, tenant_id, account_id, Role.MEMBER, place_id=grid_id or community_id, at=at)
 
 
@@ -360,6 +364,20 @@ async def _change_member(
     )
     if changed is None:
         raise AccountNotFound()
+
+
+async def _member_grants(
+    db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime
+) -> Sequence[Any]:
+    """The grants that make the account a member now."""
+    running = or_(grants.c.valid_to.is_(None), grants.c.valid_to > at)
+    rows = select(grants.c.id, grants.c.place_id).where(
+        grants.c.tenant_id == tenant_id,
+        grants.c.account_id == account_id,
+        grants.c.role == Role.MEMBER,
+        running,
+    )
+    return (await db.execute(rows)).all()
 
 
 async def _end_member_grants(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Response
 
 from dispatch.domain.refusal import PlaceNotFound, RosterInvalid, wrong
-from dispatch.domain.roster import read
+from dispatch.domain.roster import Line, Problem, read
 from dispatch.rosters import actions, spreadsheets
 from dispatch.rosters.planning import Does
 from dispatch.rosters.schemas import RosterAskIn, RosterIn, RosterOut, RosterProblemOut
@@ -35,10 +35,9 @@ async def import_roster(db: Writing, caller: Caller, now: Now, body: RosterIn) -
     except binascii.Error:
         raise wrong("content", "应为Base64编码") from None
     try:
-        rows = await asyncio.to_thread(spreadsheets.rows_of, body.filename, data)
+        lines, problems = await asyncio.to_thread(_read, body.filename, data)
     except CannotRead as error:
         raise RosterInvalid(errors=actions.errors([error.problem])) from None
-    lines, problems = read(rows, phone=normal_phone, name=normal_name)
     made = await actions.take_in(db, caller, lines, problems, dry=body.dry_run, at=now)
     return RosterOut(
         dry_run=body.dry_run,
@@ -51,6 +50,10 @@ async def import_roster(db: Writing, caller: Caller, now: Now, body: RosterIn) -
             for one in made.problems[:MOST_PROBLEMS]
         ],
     )
+
+
+def _read(filename: str, data: bytes) -> tuple[list[Line], list[Problem]]:
+    return read(spreadsheets.rows_of(filename, data), phone=normal_phone, name=normal_name)
 
 
 @router.post(
