@@ -84,11 +84,22 @@ async def _ids(hands: Hands) -> dict[str, str]:
     request = await hands.post("member-1", f"/v1/orders/{order['id']}/requests", ask)
     export = await hands.post("resident-1", "/v1/me/exports")
     await timers.make_exports(hands.town.database, hands.town.made)
+    place_id = str(hands.town.places["community-1"])
+    form = {"community_id": place_id, "items": ["elder_care"]}
+    headers = hands.town["resident-2"].headers
+    checkin = await hands.client.put("/v1/me/checkin", json=form, headers=headers)
+    agreement = {"kind": "unit", "name": "图书馆", "place_id": place_id}
+    liaison = {"name": "李敏", "phone": "13800001111"}
+    registration = await hands.post("resident-2", "/v1/registrations", {**agreement, "liaisons": [liaison]})
     return {
+        "checkin_id": checkin.json()["checkin"]["id"],
+        "registration_id": registration.json()["id"],
+        "account_id": str(hands.town["member-1"].id),
+        "body_id": str(hands.town.bodies["unit-1"]),
         "order_id": order["id"],
         "request_id": request.json()["id"],
         "export_id": export.json()["id"],
-        "place_id": str(hands.town.places["community-1"]),
+        "place_id": place_id,
         "grant_id": str(hands.town["dispatcher-1"].grant_id),
     }
 
