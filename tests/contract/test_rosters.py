@@ -268,3 +268,16 @@ async def test_who_filed_himself_is_found_by_a_roster(hands: Hands):
     mine = await good(hands, "resident-1", "GET", "/me/checkin")
     assert mine["member"]["state"] == "active"
     assert await enrolled(hands) is not None
+
+
+async def test_what_is_no_file_is_refused_and_nothing_breaks(hands: Hands):
+    for filename, content, code in (
+        ("名册.csv", "名册", "VALIDATION_FAILED"),
+        ("名册.csv", "%%%", "VALIDATION_FAILED"),
+        ("名册.doc", "5aeT", "ROSTER_INVALID"),
+        ("名册.xlsx", "5aeT", "ROSTER_INVALID"),
+        ("名册.csv", "5aeT", "ROSTER_INVALID"),
+    ):
+        body = {"filename": filename, "content": content, "dry_run": False}
+        answer = await call(hands, "dispatcher-1", "POST", "/rosters/import", body)
+        assert (answer.status_code, answer.json()["code"]) == (422, code), (filename, content)

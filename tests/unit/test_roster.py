@@ -1,8 +1,13 @@
 """Rosters: what a line may say, what is wrong with it, and cells that no spreadsheet computes."""
 
+import contextlib
+import io
+import zipfile
 from datetime import date
+from random import Random
 
 import pytest
+import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,9 +157,6 @@ def test_what_is_no_table_is_refused(name: str, data: bytes):
 
 
 def test_a_small_file_that_unpacks_to_a_very_large_one_is_refused():
-    import io
-    import zipfile
-
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("xl/worksheets/sheet1.xml", b"0" * (65 * 1024 * 1024))
@@ -164,3 +166,25 @@ def test_a_small_file_that_unpacks_to_a_very_large_one_is_refused():
 
 def test_every_column_has_one_heading():
     assert len(set(HEADINGS.values())) == len(HEADINGS)
+
+
+def test_two_cells_far_apart_are_no_table():
+    for cell, said in (((0, 16_000), "列数"), ((900_000, 1), "最多导入")):
+        out = io.BytesIO()
+        with xlsxwriter.Workbook(out) as book:
+            sheet = book.add_worksheet()
+            sheet.write_string(0, 0, "姓名")
+            sheet.write_string(*cell, "x")
+        with pytest.raises(CannotRead, match=said):
+            rows_of("a.xlsx", out.getvalue())
+
+
+def test_a_damaged_file_is_refused_or_read_and_never_breaks():
+    dice = Random(20261125)
+    whole = as_xlsx([HEAD, *([f"张{n}", "13800001111", "春晓社区", "1"] for n in range(20))], "名册")
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(dice.randint(1, 6)):
+            damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+        with contextlib.suppress(CannotRead):
+            rows_of("a.xlsx", bytes(damaged))

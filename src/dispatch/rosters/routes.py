@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 from urllib.parse import quote
 
 from fastapi import APIRouter, Response
@@ -32,7 +31,7 @@ async def import_roster(db: Writing, caller: Caller, now: Now, body: RosterIn) -
     """导入名册: all lines or none. The same file again changes nothing; who is there already is found, not doubled."""
     try:
         data = base64.b64decode(body.content, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise wrong("content", "应为Base64编码") from None
     try:
         lines, problems = await asyncio.to_thread(_read, body.filename, data)
