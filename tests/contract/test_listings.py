@@ -2,21 +2,27 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.domain.listings import HOLDS, ClaimState
-from dispatch.domain.people import Role
+from dispatch.domain.listings import HOLDS, Act, ClaimState
+from dispatch.domain.people import Actor, Role
+from dispatch.domain.refusal import ClaimMoved, VenueTaken
 from dispatch.jobs.relay import relay
+from dispatch.people import queries as people
+from dispatch.resources import actions
 from dispatch.resources.tables import claims, listings
 from dispatch.wiring import REACTIONS
 from tests.town import T0, Clock, Hands
 
+Verb = Callable[[AsyncConnection], Awaitable[Any]]
 WEEK = [{"weekday": day, "from": "09:00", "to": "18:00"} for day in range(1, 8)]
 HALL = {"kind": "venue", "title": "图书馆报告厅", "text": "可容纳八十人。", "opening_hours": WEEK}
 RICE = {"kind": "goods", "title": "大米", "text": "五公斤装。", "quantity": 10, "measure": "袋"}
@@ -358,6 +364,56 @@ async def test_a_claim_moved_from_two_sides_at_once_goes_one_way(hands: Hands, r
         state = (await hands.get("unit-1", f"/v1/claims/{claim['id']}")).json()["state"]
         assert state in ("confirmed", "declined", "cancelled")
         await assert_held_is_what_claims_hold(hands, rice)
+
+
+async def _actor(hands: Hands, login: str) -> Actor:
+    async with hands.town.database.reading() as db:
+        person = await people.person(db, hands.town.tenant_id, hands.town[login].id)
+    assert person is not None
+    return Actor(person.account_id, login, person.tenant, person.grants, person.grants[0], person.version)
+
+
+async def _while_open(hands: Hands, first: Verb, second: Verb) -> None:
+    """The second verb runs while the first one's transaction is open, and ends after that was committed."""
+
+    async def follow() -> None:
+        async with hands.town.database.writing() as db:
+            await second(db)
+
+    async with hands.town.database.writing() as db:
+        await first(db)
+        follower = asyncio.create_task(follow())
+        _, waiting = await asyncio.wait({follower}, timeout=0.3)
+        assert waiting, "it did not wait for its turn"
+    await follower
+
+
+async def test_a_booking_that_waited_for_another_sees_it(hands: Hands):
+    """Two real connections: looking before one's turn, or as of then, would book twice."""
+    hall = await _publish(hands, **HALL)
+    rivals = [await _actor(hands, login) for login in ("dispatcher-1", "team-1")]
+    times = {name: datetime.fromisoformat(at) for name, at in _hours(9, 11).items()}
+
+    def book(actor: Actor) -> Verb:
+        said = {"purpose": "社区活动。", **times}
+        return lambda db: actions.claim(db, actor, UUID(hall["id"]), said, None, at=T0)
+
+    with pytest.raises(VenueTaken):
+        await _while_open(hands, book(rivals[0]), book(rivals[1]))
+    await assert_no_double_booking(hands, hall)
+
+
+async def test_a_claim_that_was_moved_while_another_waited_gives_back_once(hands: Hands):
+    rice = await _publish(hands, **RICE)
+    claim = await _claim(hands, "dispatcher-1", rice, quantity=4)
+    unit, community = [await _actor(hands, login) for login in ("unit-1", "dispatcher-1")]
+
+    def move(actor: Actor, act: Act) -> Verb:
+        return lambda db: actions.move(db, actor, UUID(claim["id"]), act, {"reason": "不便。"}, None, at=T0)
+
+    with pytest.raises(ClaimMoved):
+        await _while_open(hands, move(unit, Act.DECLINE), move(community, Act.CANCEL))
+    await assert_held_is_what_claims_hold(hands, rice)
 
 
 async def assert_no_double_booking(hands: Hands, listing: dict[str, Any]) -> None:
