@@ -42,6 +42,8 @@ from dispatch.ratings import routes as ratings
 from dispatch.registering import reactions as registering_reactions
 from dispatch.registering import routes as registering
 from dispatch.registering import timers as registering_timers
+from dispatch.resources import reactions as resource_reactions
+from dispatch.resources import routes as resources
 from dispatch.rosters import routes as rosters
 from dispatch.settings import Settings, WechatApp
 from dispatch.sla import reactions as sla_reactions
@@ -64,6 +66,7 @@ ROUTERS: Sequence[APIRouter] = (
     finding.router,
     orders.router,
     dispatching.router,
+    dispatching.units,
     matching.router,
     ratings.router,
     notice_routes.router,
@@ -71,6 +74,7 @@ ROUTERS: Sequence[APIRouter] = (
     registering.router,
     rosters.router,
     privacy.router,
+    resources.router,
 )
 
 DEMO_ROUTERS: Sequence[APIRouter] = (demo.router,)
@@ -92,6 +96,7 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     ),
     Fact.CALENDAR_CHANGED: (sla_reactions.follow_calendar,),
     Fact.POLICIES_CHANGED: (sla_reactions.follow_policies,),
+    Fact.CLAIM_MOVED: (resource_reactions.tell_of_claim,),
 }
 """What follows from a fact. Each may be told twice and must then do nothing."""
 

@@ -133,6 +133,8 @@ async def test_the_demonstration_starts_from_nothing_serves_the_four_acts(
             assert checked.count("'created': 1, 'unchanged': 0, 'problems': []") == 2
             assert checked.count("'created': 0, 'unchanged': 1, 'problems': []") == 1
             assert "2 人" in checked
+            booked = await asyncio.to_thread(act_out, f"http://127.0.0.1:{port}/v1", "book_a_venue.sh")
+            assert booked == "已确认\n"
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

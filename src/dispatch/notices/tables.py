@@ -9,8 +9,9 @@ notices = tenant_table(
     "notices",
     Column("id", Id, nullable=False),
     Column("account_id", Id, nullable=False),
-    # None where no order is meant: a check-in, a registration.
+    # What it is about: an order, a claim on a listing (resources.claims), or neither (a check-in).
     Column("order_id", Id),
+    Column("claim_id", Id),
     # Which step of which order, which request or check-in was told: the same is told once.
     Column("cause", String(96), nullable=False),
     Column("event", String(32), nullable=False),

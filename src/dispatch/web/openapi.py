@@ -62,6 +62,7 @@ class Tag(StrEnum):
     REQUESTS = "requests"
     CHECKIN = "checkin"
     CLOCKS = "clocks"
+    RESOURCES = "resources"
     PRIVACY = "privacy"
     SERVICE = "service"
     GRANTS = "grants"
@@ -79,6 +80,7 @@ TAGS: dict[Tag, str] = {
     Tag.REQUESTS: "申请：退单、延期、挂账、异议、重办等",
     Tag.CHECKIN: "双报到：党员、单位和志愿队的报到、续报、请假、转移、退出，名册",
     Tag.CLOCKS: "时限：工作日历与时限规则",
+    Tag.RESOURCES: "资源清单、需求清单与双向认领、场地预订",
     Tag.PRIVACY: "个人信息：查看留痕、回避、授权同意、导出、更正、注销",
     Tag.SERVICE: "服务状态",
     Tag.GRANTS: "授权与代班",
