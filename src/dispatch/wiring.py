@@ -73,6 +73,8 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.ORDER_MOVED: (notices.tell_of_move,),
     Fact.REQUEST_ASKED: (notices.tell_deciders,),
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
+    Fact.REVEAL_ASKED: (notices.tell_second,),
+    Fact.REVEAL_DECIDED: (notices.tell_revealed,),
     Fact.PHONE_WITHDRAWN: (auth_reactions.forget_phone, privacy_reactions.phone_withdrawn),
     Fact.IDENTITY_ENDED: (auth_reactions.forget_identity, privacy_reactions.phone_withdrawn),
     Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),

@@ -407,6 +407,7 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
         *("/v1/calendar", "/v1/policies", "/v1/policies/choice"),
         # of an order that is read whole first (test_reveal, test_recusal, test_keeping, test_deadlines, test_duplicates)
         *("/v1/orders/{order_id}/views", "/v1/orders/{order_id}/recusals", "/v1/me/disclosures"),
+        *("/v1/orders/{order_id}/reveal-requests", "/v1/reveal-requests"),  # test_break_glass
         *("/v1/orders/clusters", "/v1/orders/{order_id}/duplicates", "/v1/orders/{order_id}/deadlines"),
         *("/v1/matching/rules", "/v1/matching/waiting"),  # the latter: test_automatic
     }

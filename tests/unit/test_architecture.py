@@ -20,6 +20,9 @@ FILES = sorted(SRC.rglob("*.py"))
 KEYLESS = {
     "read_notices": "safe to repeat",
     "reveal_order": "each look is recorded",
+    "ask_reveal": "one waits at most",
+    "approve_reveal": "decided once",
+    "refuse_reveal": "decided once",
     "recuse": "safe to repeat",
     "end_recusal": "safe to repeat",
     "publish_policy": "the same words publish nothing",

@@ -238,6 +238,13 @@ class RoleForbidden(Forbidden):
     message = "您没有权限进行这项操作。"
 
 
+class SecondPersonRequired(Forbidden):
+    """Contact data opens to the district only when another person has confirmed it (domain.md §4.1)."""
+
+    code = "SECOND_PERSON_REQUIRED"
+    message = "查看联系方式须先提出申请，由另一位工作人员核准。"
+
+
 class GrantRequired(Invalid):
     """Several grants and none named: a write must say as whom it acts."""
 

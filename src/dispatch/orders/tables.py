@@ -335,10 +335,14 @@ order_views = tenant_table(
     code_column("kind", VIEWS),
     Column("purpose", String(200)),
     Column("fields", Json, nullable=False),
+    # The second person, of a look by break-glass.
+    Column("second_id", Id),
+    code_column("second_role", Role, nullable=True),
     Column("at", Instant, nullable=False),
     one_of("kind", VIEWS),
     tenant_fk("order_id", "orders"),
     tenant_fk("account_id", "accounts"),
+    tenant_fk("second_id", "accounts"),
     tenant_index("ix_order_views_order", "order_id", "at", "id"),
     tenant_index("ix_order_views_account", "account_id", "at"),
 )

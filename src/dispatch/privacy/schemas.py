@@ -18,6 +18,24 @@ class RevealIn(Body, json_schema_extra=example(purpose="上门前与居民约定
     purpose: Annotated[str, TextRule(2, 200, lines=False)]
 
 
+class RevealAskIn(
+    Body,
+    json_schema_extra=example(
+        purpose="核实督办件办理情况", text="市里转来的督办件，需要当面向居民核实办理结果。"
+    ),
+):
+    """What the district needs contact data for, and why it cannot do without."""
+
+    purpose: Annotated[str, TextRule(2, 200, lines=False)]
+    text: Annotated[str, TextRule(2, 1000)]
+
+
+class RevealDecisionIn(Body, json_schema_extra=example(text="已核对督办件，同意。")):
+    """The second person's word."""
+
+    text: Annotated[str, TextRule(1, 1000)] | None = None
+
+
 class ContactOut(Wire):
     """An order's contact data, shown once and on record."""
 
@@ -37,6 +55,30 @@ class LookerOut(Wire):
     role: Role | None
     role_label: str | None
     name: str
+
+
+class RevealRequestOut(Wire):
+    """A request of the district for contact data, and the second person's answer."""
+
+    id: UUID
+    order: OrderRef
+    status: Literal["pending", "approved", "refused", "lapsed"] = Field(
+        description="lapsed: nobody answered within a day."
+    )
+    who: LookerOut
+    purpose: str
+    text: str | None
+    asked_at: InstantOut
+    decided_by: LookerOut | None
+    decision: str | None
+    decided_at: InstantOut | None
+    open_until: InstantOut | None = Field(description="Until when the one who asked may look.")
+
+
+class RevealRequestsOut(Wire):
+    """Every request for one order's contact data, newest first."""
+
+    items: list[RevealRequestOut]
 
 
 class RecusalIn(Body, json_schema_extra=example(kind="person", id="01a20ffe-4782-743f-957a-09f909921a8f")):
@@ -72,6 +114,7 @@ class ViewOut(Wire):
     who: LookerOut
     purpose: str | None
     fields: list[str]
+    confirmed_by: LookerOut | None = Field(description="The second person, where one is needed.")
 
 
 class PurposeOut(Wire):

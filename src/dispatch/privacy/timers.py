@@ -12,7 +12,7 @@ from dispatch.domain.keeping import CONTACT_DAYS, CONTENT_DAYS, RECORD_DAYS
 from dispatch.orders.tables import order_views
 from dispatch.privacy import queries
 from dispatch.privacy.actions import asking, erasing, exporting
-from dispatch.privacy.tables import data_requests, reveal_tallies
+from dispatch.privacy.tables import data_requests, reveal_requests, reveal_tallies
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +87,10 @@ async def _records(db: AsyncConnection, tenant_id: int, *, at: datetime) -> None
     )
     await db.execute(
         delete(order_views).where(order_views.c.tenant_id == tenant_id, order_views.c.at < at - RECORD_DAYS)
+    )
+    asked = reveal_requests.c
+    await db.execute(
+        delete(reveal_requests).where(asked.tenant_id == tenant_id, asked.asked_at < at - RECORD_DAYS)
     )
     today = f"{at:%Y%m%d}"
     await db.execute(

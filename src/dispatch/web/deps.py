@@ -115,6 +115,12 @@ async def _writing(request: Request, actor: Caller, database: Store) -> AsyncIte
         await _proven(request, db, actor)
 
 
+async def _writing_own(request: Request, actor: Known, database: Store) -> AsyncIterator[AsyncConnection]:
+    async with database.writing() as db:
+        yield db
+        await _proven(request, db, actor)
+
+
 async def _proven(request: Request, db: AsyncConnection, actor: Actor) -> None:
     """Hot verbs prove the grants within their first statement; for all others it is done here."""
     if not actor.proven:
@@ -125,6 +131,8 @@ async def _proven(request: Request, db: AsyncConnection, actor: Actor) -> None:
 Reading = Annotated[AsyncConnection, Depends(_reading, scope="function")]
 Writing = Annotated[AsyncConnection, Depends(_writing, scope="function")]
 """One transaction, committed before the first byte of the answer (``scope="function"``: ADR 0002)."""
+WritingOwn = Annotated[AsyncConnection, Depends(_writing_own, scope="function")]
+"""The same for what concerns the account itself: it needs no grant, and none that is named."""
 
 
 async def _key(

@@ -22,7 +22,7 @@ from dispatch.orders.actions.indexing import forget_words, index_orders
 from dispatch.orders.tables import dispatch_targets, dispatches, order_steps, orders, ratings, requests
 from dispatch.people.actions import end_grants
 from dispatch.people.tables import accounts, api_keys, body_people, identities, members, sessions
-from dispatch.privacy.tables import consents
+from dispatch.privacy.tables import consents, reveal_requests
 
 SIGN_INS = (identities, usernames, credentials, refresh_tokens, api_keys, sessions)
 """By what an account is signed in to."""
@@ -81,6 +81,7 @@ async def clear_content(
         (requests, ("text", "suggestion", "decision")),
         (ratings, ("text", "follow_up")),
         (dispatches, ("note",)),
+        (reveal_requests, ("text", "decision")),
     )
     for table, columns in wordy:
         for column in columns:
@@ -186,6 +187,8 @@ async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> No
         (order_steps, "account_id", ("text",)),
         (requests, "asked_by", ("text", "suggestion")),
         (ratings, "rated_by", ("text",)),
+        (reveal_requests, "account_id", ("text",)),
+        (reveal_requests, "decided_by", ("decision",)),
     )
     for table, by, columns in wordy:
         await db.execute(

@@ -114,6 +114,7 @@ async def _order(db: AsyncConnection, actor: Actor, order_id: UUID, *, at: datet
         "timeline": told(steps, whole, actor, at=at).model_dump(mode="json")["items"],
         "views": [
             {"at": look.at, "kind": look.kind, "by": look.account_name, "purpose": look.purpose}
+            | ({"confirmed_by": look.second_name} if look.second_id else {})
             for look in looks
         ],
     }
