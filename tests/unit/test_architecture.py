@@ -111,6 +111,7 @@ def test_orders_are_selected_where_visibility_is_applied():
         "orders/alike.py": "the service compares; whether the filer may see an order is a column",
         "orders/actions/indexing.py": "the service keeps the words of every order",
         "notices/reactions.py": "the service tells whoever is concerned",
+        "audit.py": "the operator checks every log; no order's content but to hash it",
         "privacy/actions/erasing.py": "what is about a person who asked to be forgotten",
         "privacy/actions/exporting.py": "what is the person's own, for the file",
         "privacy/queries.py": "what keeps a person from being forgotten, and whose time is over",

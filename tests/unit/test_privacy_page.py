@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs/privacy.md").read_text(encoding="utf-8
 CLASSES = {"contact", "name", "words", "trait", "record", "secret"}
 SEALED_CLASSES = {"contact", "name", "words"}
 CODES = re.compile(
-    r"^(kind|state|status|move|mode|role|level|closing|exit|channel|fact|urgency)$|_(from|to|state|kind)$"
+    r"^(kind|state|status|move|mode|role|level|closing|exit|channel|fact|urgency)$|_(from|to|state|kind|role)$"
 )
 """Columns of closed sets of codes."""
 

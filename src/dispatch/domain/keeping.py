@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from dispatch.domain.people import BODY_ROLES, STAFF_ROLES, Role
 
@@ -20,10 +21,17 @@ ANSWER_DAYS = timedelta(days=15)
 ASK_AGAIN = timedelta(days=30)
 """Who refused or withdrew is not asked again sooner (网络数据安全管理条例 Art. 22(5): no frequent asking)."""
 
+CONTACT_GONE, ALL_GONE = 1, 2
+"""``orders.cleared``: contact data is gone; all that names or describes a person is."""
 CLEARED = "（内容已按规定清除）"
 """Stands where a text was."""
 GONE = "已注销用户"
 """The name of an account whose person asked for deletion."""
+
+
+def gone_login(account_id: UUID | None) -> str:
+    """What a deleted account is called: nobody signs in as it, and its words were erased lawfully."""
+    return f"gone-{account_id.hex}" if account_id else ""
 
 
 class Purpose(StrEnum):

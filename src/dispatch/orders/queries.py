@@ -349,7 +349,7 @@ async def children(db: AsyncConnection, tenant_id: int, parent_id: UUID) -> list
     """The orders merged into one, oldest first; for verbs and notices, not for viewers."""
     rows = (
         select(orders.c.id, orders.c.version, orders.c.state, orders.c.created_at, orders.c.filer_id)
-        .add_columns(orders.c.beneficiary_id, orders.c.round, orders.c.flags)
+        .add_columns(orders.c.beneficiary_id, orders.c.round, orders.c.flags, orders.c.head)
         .where(orders.c.tenant_id == tenant_id, orders.c.parent_id == parent_id)
         .order_by(orders.c.created_at, orders.c.id)
     )

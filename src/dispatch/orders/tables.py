@@ -44,6 +44,8 @@ orders = tenant_table(
     code_column("state", State),
     # Grows by one with every step; equals the newest step's seq.
     Column("version", Integer, nullable=False),
+    # The newest step's hash: what the next one is chained to.
+    Column("head", String(64)),
     tally("round", 1),
     Column("flags", Json, nullable=False, default=list, server_default="[]"),
     code_column("level", Level, nullable=True),
@@ -137,6 +139,11 @@ order_steps = tenant_table(
     code_column("role", Role),
     Column("text", Text),
     Column("detail", Json, nullable=False, default=dict, server_default="{}"),
+    # Of the words, salted; text and salt go when somebody is forgotten, their hash stays (domain.chain).
+    Column("salt", String(32)),
+    Column("text_hash", String(64)),
+    # Over the entry and the hash of the one before it; none in a log from before it was chained.
+    Column("hash", String(64)),
     tenant_fk("order_id", "orders"),
     tenant_index("ix_order_steps_at", "at"),
     key=("order_id", "seq"),

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.engine import Database
 from dispatch.db.tenants import tenant_ids
-from dispatch.domain.keeping import CONTACT_DAYS, CONTENT_DAYS, RECORD_DAYS
+from dispatch.domain.keeping import ALL_GONE, CONTACT_DAYS, CONTACT_GONE, CONTENT_DAYS, RECORD_DAYS
 from dispatch.orders.tables import order_views
 from dispatch.privacy import queries
 from dispatch.privacy.actions import asking, erasing, exporting
@@ -51,7 +51,7 @@ async def keep_no_longer(database: Database, at: datetime) -> None:
         while True:
             async with database.writing() as db:
                 ids = await queries.due_to_clear(
-                    db, tenant_id, level=erasing.ALL_GONE, before=at - CONTENT_DAYS, limit=BATCH
+                    db, tenant_id, level=ALL_GONE, before=at - CONTENT_DAYS, limit=BATCH
                 )
                 await erasing.clear_content(db, tenant_id, ids, at=at)
             content += len(ids)
@@ -60,7 +60,7 @@ async def keep_no_longer(database: Database, at: datetime) -> None:
         while True:
             async with database.writing() as db:
                 ids = await queries.due_to_clear(
-                    db, tenant_id, level=erasing.CONTACT_GONE, before=at - CONTACT_DAYS, limit=BATCH
+                    db, tenant_id, level=CONTACT_GONE, before=at - CONTACT_DAYS, limit=BATCH
                 )
                 await erasing.clear_contact(db, tenant_id, ids, at=at)
             contact += len(ids)

@@ -141,6 +141,7 @@ LABELS: dict[str, str] = {
     "note": "备注",
     "kind": "类别",
     "purpose": "用途",
+    "reveal_request_id": "查看申请",
     "consent": "授权",
     "how": "授权方式",
     "on_behalf_of": "代办信息",

@@ -243,7 +243,7 @@ def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], found: Any, *, at: datetime) -> None:
     counter = counting_up(db, counters, {"tenant_id": actor.tenant.id, "day": row["day"]}, "value")
-    steps = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
+    steps, row["head"] = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
     words = indexed(actor.tenant.id, row["id"], row["text"])
     timed = await _timed(db, row, found, at=at)
     await guarded(db, counter, [Rows(orders, [row]), *steps, *words, *timed])

@@ -15,7 +15,7 @@ from dispatch.auth.tables import credentials, refresh_tokens, usernames
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
-from dispatch.domain.keeping import CLEARED, GONE
+from dispatch.domain.keeping import ALL_GONE, CLEARED, CONTACT_GONE, GONE, gone_login
 from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
 from dispatch.orders.actions.indexing import forget_words, index_orders
@@ -26,9 +26,6 @@ from dispatch.privacy.tables import consents, reveal_requests
 
 SIGN_INS = (identities, usernames, credentials, refresh_tokens, api_keys, sessions)
 """By what an account is signed in to."""
-
-CONTACT_GONE, ALL_GONE = 1, 2
-"""``orders.cleared``: contact data is gone; all that names or describes a person is."""
 
 
 async def clear_contact(
@@ -77,7 +74,7 @@ async def clear_content(
         )
     )
     wordy: tuple[tuple[Any, tuple[str, ...]], ...] = (
-        (order_steps, ("text",)),
+        (order_steps, ("text", "salt")),
         (requests, ("text", "suggestion", "decision")),
         (ratings, ("text", "follow_up")),
         (dispatches, ("note",)),
@@ -122,7 +119,7 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
             name=private(tenant_id, GONE),
             phone=None,
             phone_hash=None,
-            login=f"gone-{account_id.hex}",
+            login=gone_login(account_id),
             home_place_id=None,
             address_key=None,
             disabled_at=func.coalesce(accounts.c.disabled_at, at),
@@ -184,7 +181,7 @@ async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> No
     added_to = list((await db.execute(supplemented.distinct())).scalars())
     await forget_words(db, tenant_id, added_to)
     wordy: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
-        (order_steps, "account_id", ("text",)),
+        (order_steps, "account_id", ("text", "salt")),
         (requests, "asked_by", ("text", "suggestion")),
         (ratings, "rated_by", ("text",)),
         (reveal_requests, "account_id", ("text",)),
