@@ -22,6 +22,7 @@ from dispatch.people.tables import (
     accounts,
     bodies,
     body_people,
+    former_names,
     grants,
     identities,
     members,
@@ -86,6 +87,22 @@ async def set_phone(db: AsyncConnection, tenant_id: int, account_id: UUID, phone
         .where(accounts.c.tenant_id == tenant_id, accounts.c.id == account_id)
         .values(phone=private(tenant_id, phone), phone_hash=private(tenant_id, phone))
     )
+
+
+async def rename(db: AsyncConnection, tenant_id: int, account_id: UUID, name: str, *, at: datetime) -> None:
+    """Change an account's name; history keeps the one from before (``queries.name_at``). Safe to repeat."""
+    mine = accounts.c.tenant_id == tenant_id, accounts.c.id == account_id
+    former = await db.scalar(select(accounts.c.name).where(*mine).with_for_update())
+    if former is None or former == name:
+        return
+    row = {
+        "tenant_id": tenant_id,
+        "account_id": account_id,
+        "until_at": at,
+        "name": private(tenant_id, former),
+    }
+    await insert_or_ignore(db, former_names, [row])
+    await db.execute(update(accounts).where(*mine).values(name=private(tenant_id, name)))
 
 
 async def revoke_sessions(

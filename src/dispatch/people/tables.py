@@ -38,6 +38,16 @@ accounts = tenant_table(
     tenant_fk("home_place_id", "places"),
 )
 
+former_names = tenant_table(
+    "former_names",
+    # What an account was called until then: history names people as they were called at the time.
+    Column("account_id", Id, nullable=False),
+    Column("until_at", Instant, nullable=False),
+    Column("name", Sealed("former_names.name"), nullable=False),
+    tenant_fk("account_id", "accounts"),
+    key=("account_id", "until_at"),
+)
+
 bodies = tenant_table(
     "bodies",
     Column("id", Id, nullable=False),

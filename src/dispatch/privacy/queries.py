@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, false, or_, select, tuple_
+from sqlalchemy import Select, and_, false, or_, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.keeping import DEFAULT_TEXT, DEFAULT_TITLE, Purpose
@@ -20,6 +20,7 @@ from dispatch.orders import visibility
 from dispatch.orders.queries import whole
 from dispatch.orders.tables import order_views, orders, requests, take_people, takes
 from dispatch.orders.visibility import visible_to
+from dispatch.people import queries as people
 from dispatch.people.tables import accounts, bodies, grants
 from dispatch.privacy.tables import consents, data_requests, privacy_policies, reveal_requests
 
@@ -37,9 +38,17 @@ async def views(db: AsyncConnection, actor: Actor, order_id: UUID, *, after: Pla
     seen, _ = await whole(db, actor, order_id)
     if not reads_views(standing(seen.life, actor)):
         raise RoleForbidden()
-    by, second = (order_views.c.at, order_views.c.id), accounts.alias("second")
+    by, second, looks = (
+        (order_views.c.at, order_views.c.id),
+        accounts.alias("second"),
+        order_views.alias("looks"),
+    )
+    these = looks.c.tenant_id == actor.tenant.id, looks.c.order_id == order_id
+    named = union_all(select(looks.c.account_id).where(*these), select(looks.c.second_id).where(*these))
+    former = people.former_names_of(actor.tenant.id, select(named.subquery().c[0]))
     rows = (
         select(order_views, accounts.c.name.label("account_name"), second.c.name.label("second_name"))
+        .add_columns(former.label("former"))
         .join(
             accounts,
             and_(accounts.c.tenant_id == order_views.c.tenant_id, accounts.c.id == order_views.c.account_id),

@@ -10,6 +10,7 @@ from dispatch.domain.screening import screened
 from dispatch.orders.rendering import NAMELESS
 from dispatch.orders.schemas import BeneficiaryOut, OrderRef
 from dispatch.orders.whole import number
+from dispatch.people.queries import name_at
 from dispatch.privacy.actions.revealing import Revealed
 from dispatch.privacy.schemas import (
     ConsentOut,
@@ -96,10 +97,12 @@ def look(row: Any, caller: Actor) -> ViewOut:
         id=row.id,
         at=row.at.astimezone(caller.tenant.zone),
         kind=row.kind,
-        who=_looker(row.role, row.account_name),
+        who=_looker(row.role, name_at(row.former, row.account_id, row.at, row.account_name)),
         purpose=row.purpose,
         fields=row.fields,
-        confirmed_by=_looker(row.second_role, row.second_name) if row.second_id else None,
+        confirmed_by=_looker(row.second_role, name_at(row.former, row.second_id, row.at, row.second_name))
+        if row.second_id
+        else None,
     )
 
 

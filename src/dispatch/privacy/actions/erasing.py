@@ -21,7 +21,15 @@ from dispatch.notices.tables import notices
 from dispatch.orders.actions.indexing import forget_words, index_orders
 from dispatch.orders.tables import dispatch_targets, dispatches, order_steps, orders, ratings, requests
 from dispatch.people.actions import end_grants
-from dispatch.people.tables import accounts, api_keys, body_people, identities, members, sessions
+from dispatch.people.tables import (
+    accounts,
+    api_keys,
+    body_people,
+    former_names,
+    identities,
+    members,
+    sessions,
+)
 from dispatch.privacy.tables import consents, reveal_requests
 
 SIGN_INS = (identities, usernames, credentials, refresh_tokens, api_keys, sessions)
@@ -139,7 +147,7 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
             guardian_consent_on=None,
         )
     )
-    for table in (*SIGN_INS, body_people, idempotency_keys, notices):
+    for table in (*SIGN_INS, body_people, former_names, idempotency_keys, notices):
         await db.execute(
             delete(table).where(table.c.tenant_id == tenant_id, table.c.account_id == account_id)
         )
