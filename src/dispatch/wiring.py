@@ -99,6 +99,7 @@ JOBS: Sequence[Every] = (
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("privacy.exports", 5.0, privacy_timers.make_exports),
     Every("privacy.deletions", 600.0, privacy_timers.finish_deletions),
+    Every("privacy.memberships", 600.0, privacy_timers.end_memberships),
     Every("privacy.keeping", 21_600.0, privacy_timers.keep_no_longer),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
     Every("auth.forget", 3600.0, auth_timers.forget),

@@ -401,7 +401,15 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
         *("/v1/requests", "/v1/home", "/v1/me/badges", "/v1/me/notices"),
     }
     of_no_order = {
-        *("/v1/catalog", "/v1/demo/accounts", "/v1/grants", "/v1/healthz", "/v1/me", "/v1/readyz"),
+        *(
+            "/v1/catalog",
+            "/v1/demo/accounts",
+            "/v1/api-keys",
+            "/v1/grants",
+            "/v1/healthz",
+            "/v1/me",
+            "/v1/readyz",
+        ),
         *("/v1/places", "/v1/places/{place_id}", "/v1/privacy-policies/current", "/v1/me/consents"),
         *("/v1/me/data-requests", "/v1/me/exports/{export_id}", "/v1/me/exports/{export_id}/file"),
         *("/v1/calendar", "/v1/policies", "/v1/policies/choice"),

@@ -12,7 +12,7 @@ from dispatch.orders.actions.viewing import CONTACT
 
 PAGE = (Path(__file__).parents[2] / "docs/privacy.md").read_text(encoding="utf-8")
 CLASSES = {"contact", "name", "words", "trait", "record", "secret"}
-SEALED_CLASSES = {"contact", "name", "words"}
+SEALED_CLASSES = {"contact", "name", "words", "secret"}
 CODES = re.compile(
     r"^(kind|state|status|move|mode|role|level|closing|exit|channel|fact|urgency)$|_(from|to|state|kind|role)$"
 )

@@ -41,7 +41,6 @@ class Purpose(StrEnum):
     PHONE = "phone"
     LOCATION = "location"
     PARTY = "party"
-    NOTICES = "notices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,9 @@ PURPOSES: Mapping[Purpose, Asked] = {
     Purpose.SERVICE: Asked("办理需求", "登记、派单、办理、评价您提交的需求所必需的信息。", basis="duty"),
     Purpose.PHONE: Asked("联系电话", "接单人员与您联系；撤回后电话从已办结的需求中清除。"),
     Purpose.LOCATION: Asked("位置", "上门服务时确定地点；撤回后位置从已办结的需求中清除。", sensitive=True),
-    Purpose.PARTY: Asked("党员身份", "在职党员报到与接单；居民默认看不到。", sensitive=True),
-    Purpose.NOTICES: Asked("消息提醒", "办理进展的提醒。"),
+    Purpose.PARTY: Asked(
+        "党员身份", "在职党员报到与接单；居民默认看不到；撤回后报到结束，报到内容清除。", sensitive=True
+    ),
 }
 
 DEFAULT_TITLE = "个人信息保护政策"

@@ -267,7 +267,7 @@ class OwnWork(Forbidden):
 
 
 class GrantImpossible(Invalid):
-    """The role cannot be given or lent so: ``why`` says own, role, body, place, ended or period."""
+    """The role cannot be given or lent so: ``why`` says own, role, person, body, place, ended or period."""
 
     code = "GRANT_IMPOSSIBLE"
     message = "不能这样授权，请检查人员、角色和时间。"
@@ -310,6 +310,13 @@ class RequestNotFound(Missing):
 
     code = "REQUEST_NOT_FOUND"
     message = "没有找到这条申请。"
+
+
+class KeyNotFound(Missing):
+    """Unknown API key, or not one that the caller administers."""
+
+    code = "KEY_NOT_FOUND"
+    message = "没有找到这个接口密钥。"
 
 
 class BodyNotFound(Missing):

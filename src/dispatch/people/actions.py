@@ -327,6 +327,16 @@ async def end_membership(db: AsyncConnection, tenant_id: int, account_id: UUID, 
     await _end_member_grants(db, tenant_id, account_id, at=at)
 
 
+async def forget_member(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
+    """Clear what a member told about himself at the check-in. Safe to repeat."""
+    told: dict[str, Any] = {"items": [], "skills": [], "free_times": [], "location": None}
+    await db.execute(
+        update(members)
+        .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
+        .values(**told, born_on=None, guardian_consent_on=None)
+    )
+
+
 async def _change_member(
     db: AsyncConnection, tenant_id: int, account_id: UUID, values: Mapping[str, Any]
 ) -> None:

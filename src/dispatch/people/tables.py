@@ -169,6 +169,11 @@ api_keys = directory_table(
     Column("name", String(64), nullable=False),
     Column("scopes", Json, nullable=False),
     Column("created_at", Instant, nullable=False),
+    # Who of the tenant made it and called it back; nobody where an operator did.
+    Column("created_by", Id),
     Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Column("revoked_by", Id),
+    Index("ix_api_keys_tenant", "tenant_id", "created_at", "session_id"),
     by="key_id",
 )

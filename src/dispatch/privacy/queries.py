@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, false, or_, select, tuple_, union_all
+from sqlalchemy import Select, and_, exists, false, or_, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.keeping import DEFAULT_TEXT, DEFAULT_TITLE, Purpose
@@ -21,7 +21,8 @@ from dispatch.orders.queries import whole
 from dispatch.orders.tables import order_views, orders, requests, take_people, takes
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
-from dispatch.people.tables import accounts, bodies, grants
+from dispatch.people.tables import accounts, bodies, grants, members
+from dispatch.places.tables import places
 from dispatch.privacy.tables import consents, data_requests, privacy_policies, reveal_requests
 
 Place = tuple[datetime, UUID] | None
@@ -216,7 +217,11 @@ async def standing_consent(db: AsyncConnection, tenant_id: int, account_id: UUID
 async def consents_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> Sequence[Any]:
     """Every consent an account gave, oldest first."""
     rows = (
-        select(consents)
+        select(consents, accounts.c.name.label("recorder_name"))
+        .outerjoin(
+            accounts,
+            and_(accounts.c.tenant_id == consents.c.tenant_id, accounts.c.id == consents.c.recorded_by),
+        )
         .where(consents.c.tenant_id == tenant_id, consents.c.account_id == account_id)
         .order_by(consents.c.given_at, consents.c.id)
     )
@@ -310,6 +315,11 @@ async def why_not_yet(db: AsyncConnection, tenant_id: int, account_id: UUID) -> 
     )
     if await db.scalar(open_.limit(1)) is not None:
         return "order_open"
+    return "take_active" if await take_active(db, tenant_id, account_id) else None
+
+
+async def take_active(db: AsyncConnection, tenant_id: int, account_id: UUID) -> bool:
+    """Whether an account works on an order, for itself or put there by a body."""
     held = select(takes.c.id).where(
         takes.c.tenant_id == tenant_id, takes.c.account_id == account_id, takes.c.state == TakeState.ACTIVE
     )
@@ -327,8 +337,63 @@ async def why_not_yet(db: AsyncConnection, tenant_id: int, account_id: UUID) -> 
     )
     for rows in (held, staffed):
         if await db.scalar(rows.limit(1)) is not None:
-            return "take_active"
-    return None
+            return True
+    return False
+
+
+async def is_member(db: AsyncConnection, tenant_id: int, account_id: UUID) -> bool:
+    """Whether an account is checked in as a member, active or suspended."""
+    rows = select(members.c.account_id).where(
+        members.c.tenant_id == tenant_id, members.c.account_id == account_id, members.c.state != "ended"
+    )
+    return await db.scalar(rows) is not None
+
+
+async def unwilling_members(db: AsyncConnection, tenant_id: int, *, limit: int) -> list[UUID]:
+    """Members who took back that they agree to be known as such: last heard, and not agreed again since."""
+    party = and_(
+        consents.c.tenant_id == members.c.tenant_id,
+        consents.c.account_id == members.c.account_id,
+        consents.c.purpose == Purpose.PARTY,
+    )
+    rows = (
+        select(members.c.account_id)
+        .where(
+            members.c.tenant_id == tenant_id,
+            members.c.state != "ended",
+            exists().where(party, consents.c.withdrawn_at >= members.c.checked_in_at),
+            ~exists().where(party, consents.c.withdrawn_at.is_(None)),
+        )
+        .limit(limit)
+    )
+    return list((await db.execute(rows)).scalars())
+
+
+async def known_there(db: AsyncConnection, actor: Actor, account_id: UUID) -> bool:
+    """Whether an account lives where the actor serves, or is filer or beneficiary of an order there."""
+    assert actor.acting is not None  # writes have one
+    above = "/" + "".join(f"{id.hex}/" for id in actor.acting.path)
+    home = (
+        select(accounts.c.id)
+        .join(
+            places, and_(places.c.tenant_id == accounts.c.tenant_id, places.c.id == accounts.c.home_place_id)
+        )
+        .where(
+            accounts.c.tenant_id == actor.tenant.id,
+            accounts.c.id == account_id,
+            places.c.path >= above,
+            places.c.path < above + "~",
+        )
+    )
+    concerned = select(orders.c.id).where(
+        orders.c.tenant_id == actor.tenant.id,
+        or_(orders.c.filer_id == account_id, orders.c.beneficiary_id == account_id),
+        or_(false(), *visibility.scoped(actor)),
+    )
+    for rows in (home, concerned):
+        if await db.scalar(rows.limit(1)) is not None:
+            return True
+    return False
 
 
 async def disclosures(db: AsyncConnection, actor: Actor, *, after: Place, limit: int) -> list[Any]:

@@ -19,6 +19,7 @@ from dispatch.privacy.schemas import (
     DisclosureOut,
     LookerOut,
     RecipientOut,
+    RecordedOut,
     RevealRequestOut,
     ViewOut,
 )
@@ -37,6 +38,7 @@ def consent(purpose: Purpose, row: Any, version: int, caller: Actor) -> ConsentO
         version=row.version if row else None,
         given_at=zoned(row.given_at if row else None, caller),
         withdrawn_at=zoned(row.withdrawn_at if row else None, caller),
+        recorded=_recorded(row) if row and row.evidence else None,
         ask_again_at=zoned(row.withdrawn_at + ASK_AGAIN if row and row.withdrawn_at else None, caller),
     )
 
@@ -122,6 +124,12 @@ def reveal_request(row: Any, caller: Actor, *, at: datetime) -> RevealRequestOut
         decided_at=zoned(row.decided_at, caller),
         open_until=zoned(row.open_until, caller),
     )
+
+
+def _recorded(row: Any) -> RecordedOut:
+    told = row.evidence
+    by = _looker(told["role"], row.recorder_name)
+    return RecordedOut(by=by, how=told["how"], note=told.get("note"), verified=told["verified"])
 
 
 def _looker(role: str | None, name: str) -> LookerOut:

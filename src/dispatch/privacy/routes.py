@@ -48,6 +48,7 @@ from dispatch.privacy.schemas import (
     RevealIn,
     RevealRequestOut,
     RevealRequestsOut,
+    StaffPhoneIn,
     ViewOut,
 )
 from dispatch.web.deps import Caller, Known, Now, Reading, Writing, WritingOwn
@@ -228,8 +229,9 @@ async def give_consent(
 ) -> ConsentOut:
     """同意: agree to a purpose, as the current policy words it; safe to repeat."""
     await consenting.consent(db, caller, purpose, body.version, at=now)
-    row = await queries.standing_consent(db, caller.tenant.id, caller.account_id, purpose)
-    return rendering.consent(purpose, row, body.version, caller)
+    given = await queries.consents_of(db, caller.tenant.id, caller.account_id)
+    latest = next(row for row in reversed(given) if row.purpose == purpose)
+    return rendering.consent(purpose, latest, body.version, caller)
 
 
 @router.delete(
@@ -241,6 +243,17 @@ async def give_consent(
 async def withdraw_consent(db: WritingOwn, caller: Known, now: Now, purpose: Purpose) -> None:
     """撤回同意: what rested on it alone is erased where no open order needs it; safe to repeat."""
     await consenting.withdraw(db, caller, purpose, at=now)
+
+
+@router.post(
+    "/accounts/{account_id}/phone",
+    summary="代录联系电话（留痕）",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(RoleForbidden, AccountNotFound),
+)
+async def enter_phone(db: Writing, caller: Caller, now: Now, account_id: IdIn, body: StaffPhoneIn) -> None:
+    """代录: write down the phone that somebody without WeChat gave to staff, with who, how verified and the consent."""
+    await consenting.record_phone(db, caller, account_id, body.model_dump(exclude_none=True), at=now)
 
 
 @router.get("/me/data-requests", summary="我的个人信息申请")

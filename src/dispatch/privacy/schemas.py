@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from dispatch.domain.keeping import Purpose
 from dispatch.domain.people import Role
 from dispatch.orders.schemas import BeneficiaryOut, OrderRef
+from dispatch.orders.schemas import ConsentIn as ConsentEvidence
 from dispatch.web.wire import Body, IdIn, InstantOut, LocationOut, PersonName, Phone, TextRule, Wire, example
 
 
@@ -157,6 +158,30 @@ class ConsentIn(Body, json_schema_extra=example(version=0)):
     version: Annotated[int, Field(ge=0)]
 
 
+class StaffPhoneIn(
+    Body,
+    json_schema_extra=example(
+        phone="0731-82345678", verified="call_back", consent={"how": "oral", "note": "本人电话中同意"}
+    ),
+):
+    """A phone that a person gave to staff, how it was verified, and that the person agreed."""
+
+    phone: Phone
+    verified: Literal["call_back", "in_person", "document"] = Field(
+        description="call_back: it was rung and the person answered. in_person: told face to face. document: seen in writing."
+    )
+    consent: ConsentEvidence
+
+
+class RecordedOut(Wire):
+    """Who of the staff wrote a consent down, and on what evidence."""
+
+    by: LookerOut
+    how: str
+    note: str | None
+    verified: str
+
+
 class ConsentOut(Wire):
     """How the caller stands to a purpose."""
 
@@ -168,6 +193,7 @@ class ConsentOut(Wire):
     given_at: InstantOut | None
     withdrawn_at: InstantOut | None
     ask_again_at: InstantOut | None = Field(description="Clients do not ask before this.")
+    recorded: RecordedOut | None = Field(description="Where it was given to staff and not here.")
 
 
 class ConsentsOut(Wire):

@@ -75,6 +75,9 @@ consents = tenant_table(
     Column("version", Integer, nullable=False),
     Column("given_at", Instant, nullable=False),
     Column("withdrawn_at", Instant),
+    # Given to staff, who wrote it down: by whom, and {how, note?, verified, role}.
+    Column("recorded_by", Id),
+    Column("evidence", Json),
     one_of("purpose", Purpose),
     tenant_fk("account_id", "accounts"),
     tenant_index("ix_consents_account", "account_id", "purpose", "given_at"),

@@ -11,7 +11,7 @@ from dispatch.db.tenants import tenant_ids
 from dispatch.domain.keeping import ALL_GONE, CONTACT_DAYS, CONTACT_GONE, CONTENT_DAYS, RECORD_DAYS
 from dispatch.orders.tables import order_views
 from dispatch.privacy import queries
-from dispatch.privacy.actions import asking, erasing, exporting
+from dispatch.privacy.actions import asking, consenting, erasing, exporting
 from dispatch.privacy.tables import data_requests, reveal_requests, reveal_tallies
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,14 @@ async def finish_deletions(database: Database, at: datetime) -> None:
             for row in await queries.unanswered(db, tenant_id, "deletion", "waiting", limit=BATCH):
                 if await queries.why_not_yet(db, tenant_id, row.account_id) is None:
                     await asking.finish_deletion(db, tenant_id, row.id, row.account_id, at=at)
+
+
+async def end_memberships(database: Database, at: datetime) -> None:
+    """End memberships of those who withdrew while a take of theirs was active, once it is not."""
+    for tenant_id in await _tenants(database):
+        async with database.writing() as db:
+            for account_id in await queries.unwilling_members(db, tenant_id, limit=BATCH):
+                await consenting.leave(db, tenant_id, account_id, at=at)
 
 
 async def keep_no_longer(database: Database, at: datetime) -> None:

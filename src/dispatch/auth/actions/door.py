@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dispatch.auth.actions.hashing import Hasher, Seal
+from dispatch.auth.actions.hashing import Hasher
 from dispatch.auth.actions.oidc import Oidc
 from dispatch.auth.actions.opening import Signing
 from dispatch.db.engine import Database
@@ -20,7 +20,6 @@ class Door:
     gateway: Gateway
     signing: Signing
     hasher: Hasher
-    seal: Seal
     oidc: Oidc
 
     def push_secrets(self, appid: str) -> tuple[str, str | None]:
@@ -48,6 +47,5 @@ def door(settings: Settings, database: Database, gateway: Gateway | None = None)
         gateway or Gateway(settings, database),
         Signing(Keys(settings.session_keys), settings.access_token_seconds),
         Hasher(settings),
-        Seal(settings.session_keys),
         Oidc(settings),
     )

@@ -20,7 +20,7 @@ from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
 from dispatch.orders.actions.indexing import forget_words, index_orders
 from dispatch.orders.tables import dispatch_targets, dispatches, order_steps, orders, ratings, requests
-from dispatch.people.actions import end_grants
+from dispatch.people.actions import end_grants, forget_member
 from dispatch.people.tables import (
     accounts,
     api_keys,
@@ -136,17 +136,9 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
     await db.execute(
         update(members)
         .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
-        .values(
-            state="ended",
-            ended_at=at,
-            items=[],
-            skills=[],
-            free_times=[],
-            location=None,
-            born_on=None,
-            guardian_consent_on=None,
-        )
+        .values(state="ended", ended_at=at)
     )
+    await forget_member(db, tenant_id, account_id)
     for table in (*SIGN_INS, body_people, former_names, idempotency_keys, notices):
         await db.execute(
             delete(table).where(table.c.tenant_id == tenant_id, table.c.account_id == account_id)
@@ -159,6 +151,11 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
             consents.c.withdrawn_at.is_(None),
         )
         .values(withdrawn_at=at)
+    )
+    await db.execute(
+        update(consents)
+        .where(consents.c.tenant_id == tenant_id, consents.c.account_id == account_id)
+        .values(evidence=null())
     )
     await db.execute(
         update(dispatch_targets)

@@ -83,7 +83,10 @@ async def _account(db: AsyncConnection, actor: Actor, person: people.Person) -> 
         "grants": [grant.model_dump(mode="json") for grant in shown_grants(person.grants)],
         "member": member._asdict() if member else None,
         "consents": [
-            {name: getattr(line, name) for name in ("purpose", "version", "given_at", "withdrawn_at")}
+            {
+                name: getattr(line, name)
+                for name in ("purpose", "version", "given_at", "withdrawn_at", "evidence")
+            }
             for line in await queries.consents_of(db, tenant_id, account_id)
         ],
     }
