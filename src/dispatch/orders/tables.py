@@ -12,7 +12,7 @@ from dispatch.db.base import (
     tenant_table,
     tenant_unique,
 )
-from dispatch.db.sealed import Hashed, Sealed
+from dispatch.db.sealed import Hashed, Sealed, SealedJson
 from dispatch.db.types import Id, Instant, Json, sorted_by_code_point
 from dispatch.domain.grams import LONGEST
 from dispatch.domain.order import (
@@ -61,7 +61,7 @@ orders = tenant_table(
     Column("address", Sealed("orders.address")),
     # Tells whether a helper lives behind the same door (domain.household).
     Column("address_key", Hashed("address_key")),
-    Column("location", Json),
+    Column("location", SealedJson("orders.location")),
     Column("text", Text, nullable=False),
     Column("answers", Json),
     Column("attachment_ids", Json),

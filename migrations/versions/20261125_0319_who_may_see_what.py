@@ -7,10 +7,12 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0310"
+revision = "20261125_0319"
 down_revision = "20261125_0229"
 branch_labels = None
 depends_on = None
+
+JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
@@ -108,6 +110,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("orders", schema=None) as batch_op:
         batch_op.add_column(sa.Column("head", sa.String(length=64), nullable=True))
+        batch_op.alter_column("location", existing_type=JSON, type_=sa.Text(), existing_nullable=True)
 
     with op.batch_alter_table("wechat_pushes", schema=None) as batch_op:
         batch_op.alter_column("raw", existing_type=sa.TEXT(), nullable=True)
@@ -120,7 +123,15 @@ def downgrade() -> None:
     with op.batch_alter_table("wechat_pushes", schema=None) as batch_op:
         batch_op.alter_column("raw", existing_type=sa.TEXT(), nullable=False)
 
+    op.execute("UPDATE orders SET location = NULL")  # sealed: the version before cannot open it
     with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.alter_column(
+            "location",
+            existing_type=sa.Text(),
+            type_=JSON,
+            existing_nullable=True,
+            postgresql_using="location::jsonb",
+        )
         batch_op.drop_column("head")
 
     with op.batch_alter_table("order_views", schema=None) as batch_op:
