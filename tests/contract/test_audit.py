@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from dispatch import audit
+from dispatch.db.engine import Database
 from dispatch.db.tenants import tenants
 from dispatch.orders.tables import order_steps
 from dispatch.privacy import timers
@@ -107,6 +109,27 @@ async def test_a_log_rewritten_to_its_end_or_taken_away_is_found_by_heads_kept_e
     assert await first_broken(town) == []  # all hashes fit again
     found = await audit.examine(town.database, tenant=await code(town), against=io.StringIO(heads.getvalue()))
     assert [(line["seq"], line["why"]) for line in found.broken] == [(4, "gone")]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_a_restored_backup_verifies_like_the_original(hands: Hands, tmp_path: Path):
+    """By the copy that docs/operations names; a dump of PostgreSQL holds the same rows."""
+    town = hands.town
+    await hands.done()
+    copy = tmp_path / "copy.db"
+    source = str(town.database.url).partition(":///")[2]
+    with sqlite3.connect(source) as db:
+        db.execute("VACUUM INTO ?", (str(copy),))
+    restored = Database(f"sqlite+aiosqlite:///{copy}")
+    report = await audit.examine(restored, tenant=await code(town))
+    async with restored.writing() as db:
+        await db.execute(
+            text(f"UPDATE order_steps SET role = 'street' WHERE tenant_id = {town.tenant_id} AND seq = 2")
+        )
+    found = await audit.examine(restored, tenant=await code(town))
+    await restored.close()
+    assert (report.broken, report.orders) == ([], 1)
+    assert [line["why"] for line in found.broken] == ["altered"]
 
 
 async def test_who_was_forgotten_left_no_broken_log_and_is_counted(hands: Hands, clock: Clock):

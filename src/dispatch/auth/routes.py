@@ -40,6 +40,7 @@ from dispatch.domain.refusal import (
 from dispatch.people import actions as people
 from dispatch.people import queries
 from dispatch.people.rendering import shown_account, shown_grants
+from dispatch.people.tokens import PREFETCH_LIFE
 from dispatch.web.deps import Caller, Known, Now, Reading, Store, Writing
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
 from dispatch.web.problems import responses
@@ -247,6 +248,17 @@ async def revoke_key(
     """Call a key back: it is refused from the next request on, in every process; safe to repeat."""
     await keys.call_back(db, caller, key_id, at=now)
     return schemas.KeyOut(**rendering.shown_key(await auth_queries.key(db, caller, key_id), caller))
+
+
+@router.post("/me/prefetch-token", tags=["auth"], summary="数据预拉取令牌")
+async def make_prefetch_token(database: Store, door: TheDoor, caller: Known, now: Now) -> schemas.PrefetchOut:
+    """数据预拉取: a token by which WeChat's servers may fetch the first screen for the caller, and nothing else."""
+    async with database.reading() as db:
+        await queries.prove(db, caller)
+    return schemas.PrefetchOut(
+        token=opening.prefetch_token(caller, door.signing, at=now),
+        expires_in=int(PREFETCH_LIFE.total_seconds()),
+    )
 
 
 @router.get("/wechat/push/{appid}", include_in_schema=False)

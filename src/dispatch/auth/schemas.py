@@ -121,6 +121,13 @@ class LoggedOutOut(Wire):
     ended: int
 
 
+class PrefetchOut(Wire):
+    """What ``wx.setBackgroundFetchToken`` is given."""
+
+    token: str = Field(description="Opens the first screen and nothing else.")
+    expires_in: int = Field(description="Its life, s.")
+
+
 class PhoneIn(
     Body,
     json_schema_extra=example(code="e31968a7f94cc5ee25fafc2aef2773f0bb8c3937b22520eb8ee345274d00c144"),
