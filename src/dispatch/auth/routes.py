@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse
 
 from dispatch.auth import queries as auth_queries
 from dispatch.auth import rendering, schemas
-from dispatch.auth.actions import keys, opening, password, pushes, wechat
+from dispatch.auth.actions import keys, opening, password, phones, pushes, wechat
 from dispatch.auth.actions.door import Door
 from dispatch.auth.actions.opening import SignedIn, hashed
 from dispatch.domain.privacy import masked_phone
@@ -27,8 +27,11 @@ from dispatch.domain.refusal import (
     PlaceNotFound,
     ProviderNotFound,
     PushRefused,
+    RateLimited,
     RoleForbidden,
     SecondFactorMissing,
+    SmsCodeInvalid,
+    SmsUnavailable,
     TenantRequired,
     TokenExpired,
     TokenInvalid,
@@ -191,20 +194,42 @@ async def logout(
     "/me/phone",
     tags=["me"],
     summary="提供手机号",
-    responses=responses(PhoneCodeInvalid, PhoneForeign, WechatRequired, WechatBusy, WechatUnavailable),
+    responses=responses(
+        PhoneCodeInvalid, PhoneForeign, SmsCodeInvalid, WechatRequired, WechatBusy, WechatUnavailable
+    ),
 )
 async def give_phone(
     database: Store, door: TheDoor, caller: Known, now: Now, body: schemas.PhoneIn
 ) -> schemas.PhoneOut:
-    """Write down the phone that the person hands over by WeChat's button. Nobody has to."""
+    """Write down the phone that the person hands over by WeChat's button, or proves by a code. Nobody has to."""
+    if body.phone is not None and body.sms_code is not None:
+        await phones.give_phone(database, caller, body.phone, body.sms_code, at=now)
+        return schemas.PhoneOut(phone=masked_phone(body.phone))
     async with database.reading() as db:
         await queries.prove(db, caller)
         appid, openid = await wechat.openid_of(db, caller.tenant.id, caller.session_id)
-    phone = await door.gateway.phone(appid, body.code, openid, at=now)
+    phone = await door.gateway.phone(appid, body.code or "", openid, at=now)
     async with database.writing() as db:
         await queries.prove(db, caller)
         await people.set_phone(db, caller.tenant.id, caller.account_id, phone)
     return schemas.PhoneOut(phone=masked_phone(phone))
+
+
+@router.post(
+    "/me/phone/code",
+    tags=["auth"],
+    summary="发送手机验证码",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=responses(RateLimited, SmsUnavailable),
+)
+async def send_phone_code(
+    database: Store, door: TheDoor, caller: Known, now: Now, body: schemas.PhoneCodeIn
+) -> schemas.PhoneCodeOut:
+    """发送验证码: prove a phone without WeChat's button. Without a sender it is refused, and staff may write it down."""
+    await phones.send_code(database, door.sms, caller, body.phone, at=now)
+    return schemas.PhoneCodeOut(
+        expires_in=int(phones.CODE_LIVES.total_seconds()), again_in=int(phones.APART.total_seconds())
+    )
 
 
 @router.get("/api-keys", tags=["grants"], summary="接口密钥", responses=responses(RoleForbidden))

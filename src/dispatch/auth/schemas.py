@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from dispatch.domain.people import Role
 from dispatch.people.keys import SCOPES
 from dispatch.people.schemas import AccountOut, GrantOut, GrantPlaceOut
-from dispatch.web.wire import Body, Code, IdIn, InstantIn, InstantOut, TextRule, Wire, example
+from dispatch.web.wire import Body, Code, IdIn, InstantIn, InstantOut, Phone, TextRule, Wire, example
 
 Device = Annotated[
     str,
@@ -132,9 +132,35 @@ class PhoneIn(
     Body,
     json_schema_extra=example(code="e31968a7f94cc5ee25fafc2aef2773f0bb8c3937b22520eb8ee345274d00c144"),
 ):
-    """What the phone button gave; not a login code."""
+    """What the phone button gave; or a phone with the code that was sent to it."""
 
-    code: Annotated[str, TextRule(1, 128, lines=False)]
+    code: Annotated[str, TextRule(1, 128, lines=False)] | None = Field(
+        None, description="Of WeChat's phone button; not a login code."
+    )
+    phone: Phone | None = None
+    sms_code: Annotated[str, Field(pattern=r"^[0-9]{6}$")] | None = Field(
+        None, description="What `/v1/me/phone/code` sent."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        typed = (self.phone is not None, self.sms_code is not None)
+        if typed != ((False, False) if self.code else (True, True)):
+            raise PydanticCustomError("one_way", "请使用微信授权的手机号，或填写手机号和验证码")
+        return self
+
+
+class PhoneCodeIn(Body, json_schema_extra=example(phone="19900010001")):
+    """Where a code is to be sent."""
+
+    phone: Phone
+
+
+class PhoneCodeOut(Wire):
+    """A code is on its way."""
+
+    expires_in: int = Field(description="Its life, s.")
+    again_in: int = Field(description="Before this no other is sent, s.")
 
 
 class PhoneOut(Wire):

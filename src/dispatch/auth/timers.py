@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, or_, select, update
 
-from dispatch.auth.tables import login_codes, oidc_attempts, refresh_tokens, tries
+from dispatch.auth.tables import login_codes, oidc_attempts, phone_codes, refresh_tokens, tries
 from dispatch.db.engine import Database
 from dispatch.db.tenants import tenant_ids
 from dispatch.domain.keeping import RECORD_DAYS
-from dispatch.domain.throttle import PER_ADDRESS, PER_LOGIN
+from dispatch.domain.throttle import PER_ADDRESS, PER_LOGIN, PER_PHONE, PER_SENDER
 from dispatch.people.tables import api_keys, sessions
 from dispatch.wechat.tables import wechat_pushes
 
@@ -31,11 +31,13 @@ async def forget(database: Database, at: datetime) -> None:
         told = wechat_pushes.c.received_at < at - RAW_KEPT, wechat_pushes.c.raw.is_not(None)
         await db.execute(update(wechat_pushes).where(*told).values(raw=None))
         await db.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < at - SHORT))
-        for throttle in (PER_LOGIN, PER_ADDRESS):
+        for throttle in (PER_LOGIN, PER_ADDRESS, PER_SENDER, PER_PHONE):
             past = tries.c.number < throttle.number(at)
             await db.execute(delete(tries).where(tries.c.kind == throttle.kind, past))
         for tenant_id in await tenant_ids(db):
             # A key's session stays: the key has no end of its own that would make it harmless.
+            stale = phone_codes.c.tenant_id == tenant_id, phone_codes.c.sent_at < at - SHORT
+            await db.execute(delete(phone_codes).where(*stale))
             over = sessions.c.revoked_at < at - REVOKED_KEPT, sessions.c.kind != "key"
             await db.execute(delete(sessions).where(sessions.c.tenant_id == tenant_id, *over))
         # Who made which key, and who called it back, is on record as long as who looked at what.

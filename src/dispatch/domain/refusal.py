@@ -192,6 +192,13 @@ class TenantRequired(Invalid):
     message = "请先选择所在的区县。"
 
 
+class SmsCodeInvalid(Invalid):
+    """The code of a short message is wrong, too old, used, tried too often, or was sent to another phone."""
+
+    code = "SMS_CODE_INVALID"
+    message = "验证码不正确或已失效，请重新获取。"
+
+
 class PhoneCodeInvalid(Invalid):
     """The code of the phone button is unknown, used, too old, another's, or of another mini-program."""
 
@@ -647,6 +654,14 @@ class StorageFull(Busy):
     code = "STORAGE_FULL"
     message = "存储空间不足，暂时无法保存，请{retry_after}秒后再试。"
     defaults = MappingProxyType({"retry_after": 30})
+
+
+class SmsUnavailable(Busy):
+    """Nobody is set up to send short messages, or the sender does not answer. Fact ``retry_after`` in seconds."""
+
+    code = "SMS_UNAVAILABLE"
+    message = "短信暂时不能发送，可以请社区工作人员代录电话。"
+    defaults = MappingProxyType({"retry_after": 60})
 
 
 class WechatUnavailable(Busy):

@@ -174,6 +174,7 @@ LABELS: dict[str, str] = {
     "up_to": "已读到的通知",
     "appid": "小程序编号",
     "code": "登录凭证",
+    "sms_code": "验证码",
     "username": "用户名",
     "password": "密码",
     "totp": "动态验证码",

@@ -9,6 +9,7 @@ from dispatch.db.engine import Database
 from dispatch.domain.refusal import PushRefused
 from dispatch.people.tokens import Keys
 from dispatch.settings import Settings
+from dispatch.sms.gateway import Sms
 from dispatch.wechat.gateway import Gateway
 
 
@@ -21,6 +22,7 @@ class Door:
     signing: Signing
     hasher: Hasher
     oidc: Oidc
+    sms: Sms
 
     def push_secrets(self, appid: str) -> tuple[str, str | None]:
         """Token and key of a mini-program's message push; without a key it comes in the plain.
@@ -38,6 +40,7 @@ class Door:
         """Give connections back."""
         await self.gateway.close()
         await self.oidc.close()
+        await self.sms.close()
 
 
 def door(settings: Settings, database: Database, gateway: Gateway | None = None) -> Door:
@@ -48,4 +51,5 @@ def door(settings: Settings, database: Database, gateway: Gateway | None = None)
         Signing(Keys(settings.session_keys), settings.access_token_seconds),
         Hasher(settings),
         Oidc(settings),
+        Sms(settings),
     )

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.auth.tables import credentials, refresh_tokens, usernames
+from dispatch.auth.tables import credentials, phone_codes, refresh_tokens, usernames
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
@@ -32,7 +32,7 @@ from dispatch.people.tables import (
 )
 from dispatch.privacy.tables import consents, reveal_requests
 
-SIGN_INS = (identities, usernames, credentials, refresh_tokens, api_keys, sessions)
+SIGN_INS = (identities, usernames, credentials, refresh_tokens, phone_codes, api_keys, sessions)
 """By what an account is signed in to."""
 
 

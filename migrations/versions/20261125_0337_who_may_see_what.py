@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0319"
+revision = "20261125_0337"
 down_revision = "20261125_0229"
 branch_labels = None
 depends_on = None
@@ -32,6 +32,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "account_id", "until_at", name=op.f("pk_former_names")),
     )
     op.distribute("former_names", "tenant_id")
+    op.create_table(
+        "phone_codes",
+        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("phone_hash", sa.String(length=64), nullable=False),
+        sa.Column("code_hash", sa.String(length=64), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tried", sa.Integer(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "account_id"],
+            ["accounts.tenant_id", "accounts.id"],
+            name=op.f("fk_phone_codes_tenant_id_account_id"),
+        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_phone_codes_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "account_id", name=op.f("pk_phone_codes")),
+    )
+    op.distribute("phone_codes", "tenant_id")
     op.create_table(
         "reveal_requests",
         sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
@@ -169,5 +186,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_reveal_requests_asked")
 
     op.drop_table("reveal_requests")
+    op.drop_table("phone_codes")
     op.drop_table("former_names")
     # ### end Alembic commands ###
