@@ -4,10 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import select
 
+from dispatch.auth.actions import keys
 from dispatch.auth.timers import forget
-from dispatch.domain.people import Role
+from dispatch.domain.people import Actor, Role
+from dispatch.domain.refusal import GrantImpossible
+from dispatch.people import queries
 from dispatch.people.actions import know_as
 from dispatch.people.tables import api_keys
 from tests.town import Clock, Hands
@@ -105,6 +109,19 @@ async def test_an_admin_makes_no_key_to_what_an_admin_must_not_see(hands: Hands)
         body = {"name": "别人的", "scopes": ["orders:read"], "account_id": str(town[login].id)}
         answer = await hands.post("admin-1", "/v1/api-keys", body)
         assert (answer.status_code, answer.json().get("why")) == (status, why), login
+
+
+async def test_what_a_key_may_be_is_judged_behind_the_form_too(hands: Hands, clock: Clock):
+    town, admin = hands.town, hands.town["admin-1"]
+    async with town.database.writing() as db:
+        person = await queries.person(db, town.tenant_id, admin.id)
+        assert person is not None
+        actor = Actor(admin.id, person.name, person.tenant, person.grants, person.grants[0], person.version)
+        with pytest.raises(GrantImpossible) as refused:
+            await keys.make(
+                db, actor, wanted(hands, role="dispatcher", place_id=town.places["district"]), at=clock.now
+            )
+    assert refused.value.facts["why"] == "role"
 
 
 async def test_only_admins_of_the_place_make_read_and_call_back(hands: Hands):
