@@ -1,6 +1,6 @@
 """who may see what
 
-Follows 20261125_0229. What it locks and whether it can be taken back: NOTES.md.
+Follows 20261125_0305. What it locks and whether it can be taken back: NOTES.md.
 """
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "20261125_0337"
-down_revision = "20261125_0229"
+down_revision = "20261125_0305"
 branch_labels = None
 depends_on = None
 

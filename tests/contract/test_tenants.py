@@ -89,7 +89,13 @@ async def _ids(hands: Hands) -> dict[str, str]:
     place = str(hands.town.places["community-1"])
     key = {"name": "对接", "role": "reporter", "place_id": place, "scopes": ["me:read"]}
     made = await hands.post("admin-1", "/v1/api-keys", key)
+    rice = {"side": "resource", "kind": "goods", "title": "大米", "text": "五公斤装。", "quantity": 9}
+    listing = (await hands.post("unit-1", "/v1/listings", rice)).json()["id"]
+    claim = await hands.post("dispatcher-1", f"/v1/listings/{listing}/claim", {"purpose": "慰问。"})
     return {
+        "listing_id": listing,
+        "claim_id": claim.json()["id"],
+        "body_id": str(hands.town.bodies["unit-1"]),
         "order_id": order["id"],
         "account_id": str(hands.town["resident-1"].id),
         "reveal_request_id": look.json()["id"],
