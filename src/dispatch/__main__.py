@@ -1,4 +1,4 @@
-"""The command line: serve, work, match, migrate, index, doctor, tenant, user, api-key, roster, calendar, openapi, docs.
+"""The command line: serve, work, match, migrate, index, audit, doctor, tenant, user, api-key, roster, calendar, openapi, docs.
 
 It ends with 2 when it was asked or set wrongly, with 1 when the database cannot be used, and says why in one line.
 """
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
-from dispatch import admin, calendar_files, clock, doctor, log, pages
+from dispatch import admin, audit, calendar_files, clock, doctor, log, pages
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
 from dispatch.db import sealed
@@ -204,6 +204,43 @@ def examine(
             typer.echo(f"{check.health:<5} {check.name:<11} {check.said}")
     if any(check.health is doctor.Health.FAIL for check in checks):
         raise typer.Exit(1)
+
+
+@cli.command(name="audit")
+def audit_logs(
+    tenant: Annotated[str | None, typer.Option(help="Code of one tenant; else all of them.")] = None,
+    heads: Annotated[
+        Path | None, typer.Option(help="Write every order's newest hash here, to be kept elsewhere.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Heads written before: what they name must be there still.")
+    ] = None,
+) -> None:
+    """Check that no log of an order was changed; one line of JSON for each that was, then the count. Ends with 1 if any."""
+    report = asyncio.run(_audit(Settings(), tenant, heads, against))
+    for line in report.broken:
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    counted = {name: getattr(report, name) for name in ("orders", "entries", "erased", "unchained")}
+    sys.stdout.write(json.dumps({**counted, "broken": len(report.broken)}) + "\n")
+    if report.broken:
+        raise typer.Exit(1)
+
+
+async def _audit(
+    settings: Settings, tenant: str | None, heads: Path | None, against: Path | None
+) -> audit.Report:
+    database = open_database(settings)
+    try:
+        with contextlib.ExitStack() as files:
+            written = files.enter_context(heads.open("w", encoding="utf-8")) if heads else None
+            read = files.enter_context(against.open(encoding="utf-8")) if against else None
+            return await audit.examine(database, tenant=tenant, heads=written, against=read)
+    except KeyError:
+        sys.exit(f"there is no tenant {tenant}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"{against or heads}: {error}")
+    finally:
+        await database.close()
 
 
 @cli.command()

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch import clock
 from dispatch.auth.actions import keys, password
-from dispatch.auth.actions.hashing import Hasher, Seal
+from dispatch.auth.actions.hashing import Hasher
 from dispatch.catalog.actions import load_defaults
 from dispatch.db.engine import open_database
 from dispatch.db.tenants import tenants
@@ -203,9 +203,8 @@ def set_second_factor(login: Login, in_tenant: InTenant) -> None:
     async def act(desk: Desk) -> str:
         tenant_id = await desk.tenant(in_tenant)
         account_id = await desk.account(tenant_id, login)
-        seal = Seal(desk.settings.session_keys)
         return await password.set_second_factor(
-            desk.db, tenant_id, account_id, seal, issuer=f"三单制 {in_tenant}", login=login
+            desk.db, tenant_id, account_id, issuer=f"三单制 {in_tenant}", login=login
         )
 
     typer.echo(_at_desk(act))

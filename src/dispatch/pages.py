@@ -146,6 +146,11 @@ FACT_WORDS = {
     Fact.ORDER_MOVED: ("需求单有变化", "an order took a step"),
     Fact.REQUEST_ASKED: ("有新的申请", "a request waits for a decision"),
     Fact.REQUEST_DECIDED: ("申请有结果", "a request was approved or refused"),
+    Fact.REVEAL_ASKED: (
+        "申请查看联系方式",
+        "the district asks for contact data, which a second person confirms",
+    ),
+    Fact.REVEAL_DECIDED: ("查看申请有结果", "a second person confirmed it or refused"),
     Fact.PHONE_WITHDRAWN: ("手机号授权撤回", "a person took back WeChat's leave to use the phone"),
     Fact.IDENTITY_ENDED: ("微信注销", "a person ended the account at WeChat"),
     Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),

@@ -109,6 +109,12 @@ class Settings(BaseSettings):
     wechat_timeout_seconds: float = Field(
         5.0, gt=0, le=30, description="Wait for an answer of WeChat before answering 503, s."
     )
+    sms_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Where short messages are posted to, as {phone, text}; without it none are sent.",
+    )
+    sms_secret: SecretStr | None = Field(None, description="What the sender of short messages knows us by.")
     oidc_providers: dict[str, OidcProvider] = Field(
         default_factory=dict, description="Providers for staff by name: see howto/first-admin.md."
     )
@@ -241,6 +247,8 @@ class Settings(BaseSettings):
             raise ValueError("DISPATCH_CORS_ORIGINS must name the origins in production")
         if not self.wechat_api.startswith("https://"):
             raise ValueError("DISPATCH_WECHAT_API must be https in production")
+        if self.sms_url is not None and not self.sms_url.startswith("https://"):
+            raise ValueError("DISPATCH_SMS_URL must be https in production")
         for name, provider in self.oidc_providers.items():
             if not provider.issuer.startswith("https://"):
                 raise ValueError(f"DISPATCH_OIDC_PROVIDERS: the issuer of {name} must be https in production")

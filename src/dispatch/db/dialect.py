@@ -43,7 +43,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import JSON, TypeDecorator
 
-from dispatch.db.sealed import Sealed, keys_of, opened, with_tenant
+from dispatch.db.sealed import Keyring, Sealed, SealedJson, keys_of, opened, with_tenant
 from dispatch.db.types import Instant
 
 # --- connections ----------------------------------------------------------------------------
@@ -295,15 +295,12 @@ class Folded(TypeDecorator[list[dict[str, Any]]]):
             return []
         rows = json.loads(value) if isinstance(value, str | bytes) else value
         keys = keys_of(dialect)
-        return [
-            {
-                name: opened(keys, kind[len(_SEALED) :], row[name])
-                if kind.startswith(_SEALED)
-                else _READ[kind](row[name])
-                for name, kind in self.columns
-            }
-            for row in rows
-        ]
+        return [{name: _read(keys, kind, row[name]) for name, kind in self.columns} for row in rows]
+
+
+def _read(keys: Keyring, kind: str, value: Any) -> Any:
+    how, _, column = kind.partition(":")
+    return _READ[how](opened(keys, column, value) if column else value)
 
 
 def _instant(value: str | None) -> datetime | None:
@@ -320,15 +317,13 @@ _READ: dict[str, Any] = {
     "json": lambda value: json.loads(value) if isinstance(value, str) else value,
     "plain": lambda value: value,
 }
-
-
-_SEALED = "sealed:"
+"""A kind followed by ``:`` and a column is opened first."""
 
 
 def _kind(column: ColumnElement[Any]) -> str:
     kind = column.type
     if isinstance(kind, Sealed):
-        return f"{_SEALED}{kind.column}"
+        return f"{'json' if isinstance(kind, SealedJson) else 'plain'}:{kind.column}"
     if isinstance(kind, Uuid):
         return "id"
     if isinstance(kind, Instant):

@@ -192,6 +192,13 @@ class TenantRequired(Invalid):
     message = "请先选择所在的区县。"
 
 
+class SmsCodeInvalid(Invalid):
+    """The code of a short message is wrong, too old, used, tried too often, or was sent to another phone."""
+
+    code = "SMS_CODE_INVALID"
+    message = "验证码不正确或已失效，请重新获取。"
+
+
 class PhoneCodeInvalid(Invalid):
     """The code of the phone button is unknown, used, too old, another's, or of another mini-program."""
 
@@ -238,6 +245,13 @@ class RoleForbidden(Forbidden):
     message = "您没有权限进行这项操作。"
 
 
+class SecondPersonRequired(Forbidden):
+    """Contact data opens to the district only when another person has confirmed it (domain.md §4.1)."""
+
+    code = "SECOND_PERSON_REQUIRED"
+    message = "查看联系方式须先提出申请，由另一位工作人员核准。"
+
+
 class GrantRequired(Invalid):
     """Several grants and none named: a write must say as whom it acts."""
 
@@ -260,7 +274,7 @@ class OwnWork(Forbidden):
 
 
 class GrantImpossible(Invalid):
-    """The role cannot be given or lent so: ``why`` says own, role, body, place, ended or period."""
+    """The role cannot be given or lent so: ``why`` says own, role, person, body, place, ended or period."""
 
     code = "GRANT_IMPOSSIBLE"
     message = "不能这样授权，请检查人员、角色和时间。"
@@ -303,6 +317,13 @@ class RequestNotFound(Missing):
 
     code = "REQUEST_NOT_FOUND"
     message = "没有找到这条申请。"
+
+
+class KeyNotFound(Missing):
+    """Unknown API key, or not one that the caller administers."""
+
+    code = "KEY_NOT_FOUND"
+    message = "没有找到这个接口密钥。"
 
 
 class BodyNotFound(Missing):
@@ -765,6 +786,14 @@ class StorageFull(Busy):
     code = "STORAGE_FULL"
     message = "存储空间不足，暂时无法保存，请{retry_after}秒后再试。"
     defaults = MappingProxyType({"retry_after": 30})
+
+
+class SmsUnavailable(Busy):
+    """Nobody is set up to send short messages, or the sender does not answer. Fact ``retry_after`` in seconds."""
+
+    code = "SMS_UNAVAILABLE"
+    message = "短信暂时不能发送，可以请社区工作人员代录电话。"
+    defaults = MappingProxyType({"retry_after": 60})
 
 
 class WechatUnavailable(Busy):

@@ -23,6 +23,7 @@ from dispatch.people.tables import (
     accounts,
     bodies,
     body_people,
+    former_names,
     grants,
     identities,
     members,
@@ -87,6 +88,22 @@ async def set_phone(db: AsyncConnection, tenant_id: int, account_id: UUID, phone
         .where(accounts.c.tenant_id == tenant_id, accounts.c.id == account_id)
         .values(phone=private(tenant_id, phone), phone_hash=private(tenant_id, phone))
     )
+
+
+async def rename(db: AsyncConnection, tenant_id: int, account_id: UUID, name: str, *, at: datetime) -> None:
+    """Change an account's name; history keeps the one from before (``queries.name_at``). Safe to repeat."""
+    mine = accounts.c.tenant_id == tenant_id, accounts.c.id == account_id
+    former = await db.scalar(select(accounts.c.name).where(*mine).with_for_update())
+    if former is None or former == name:
+        return
+    row = {
+        "tenant_id": tenant_id,
+        "account_id": account_id,
+        "until_at": at,
+        "name": private(tenant_id, former),
+    }
+    await insert_or_ignore(db, former_names, [row])
+    await db.execute(update(accounts).where(*mine).values(name=private(tenant_id, name)))
 
 
 async def revoke_sessions(
@@ -351,6 +368,23 @@ async def end_membership(db: AsyncConnection, tenant_id: int, account_id: UUID, 
     await _change_member(db, tenant_id, account_id, {"state": "ended", "ended_at": at})
     await belonging.leave(db, tenant_id, "member", account_id, at=at)
     await _end_member_grants(db, tenant_id, account_id, at=at)
+
+
+async def forget_member(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
+    """Clear what a member told about himself at the check-in. Safe to repeat."""
+    lists: dict[str, Any] = {"items": [], "skills": [], "free_times": [], "languages": [], "leaves": []}
+    await db.execute(
+        update(members)
+        .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
+        .values(
+            **lists,
+            most_a_day=None,
+            most_a_week=None,
+            location=None,
+            born_on=None,
+            guardian_consent_on=None,
+        )
+    )
 
 
 async def _change_member(

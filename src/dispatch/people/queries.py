@@ -1,6 +1,6 @@
 """Reads of accounts, grants and bodies; how a token's word about grants is proven."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from dispatch.db.tenants import tenants
 from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.people import Actor, Grant, Role, Tenant
 from dispatch.domain.refusal import TokenRevoked
-from dispatch.people.tables import accounts, bodies, grants, sessions
+from dispatch.people.tables import accounts, bodies, former_names, grants, sessions
 from dispatch.places.tables import places
 
 PEOPLE = frozenset({"member", "staff"})
@@ -198,6 +198,20 @@ def homes(tenant_id: int, *wanted: ColumnElement[bool]) -> Select[Any]:
         )
         .where(accounts.c.tenant_id == tenant_id, *wanted)
     )
+
+
+def former_names_of(tenant_id: int, ids: Select[Any]) -> ColumnElement[Any]:
+    """What the accounts of a select were called before, as one column for ``name_at``."""
+    rows = select(former_names.c.account_id, former_names.c.until_at, former_names.c.name).where(
+        former_names.c.tenant_id == tenant_id, former_names.c.account_id.in_(ids)
+    )
+    return folded(rows.order_by(former_names.c.until_at))
+
+
+def name_at(former: Iterable[Mapping[str, Any]], account_id: UUID, at: datetime, name: str) -> str:
+    """What an account was called at an instant. ``former``: ``former_names_of``; ``name``: what it is called now."""
+    then = (line["name"] for line in former if line["account_id"] == account_id and line["until_at"] > at)
+    return str(next(then, name))
 
 
 async def names(

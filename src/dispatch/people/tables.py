@@ -43,6 +43,16 @@ accounts = tenant_table(
     tenant_fk("home_place_id", "places"),
 )
 
+former_names = tenant_table(
+    "former_names",
+    # What an account was called until then: history names people as they were called at the time.
+    Column("account_id", Id, nullable=False),
+    Column("until_at", Instant, nullable=False),
+    Column("name", Sealed("former_names.name"), nullable=False),
+    tenant_fk("account_id", "accounts"),
+    key=("account_id", "until_at"),
+)
+
 bodies = tenant_table(
     "bodies",
     Column("id", Id, nullable=False),
@@ -211,6 +221,11 @@ api_keys = directory_table(
     Column("name", String(64), nullable=False),
     Column("scopes", Json, nullable=False),
     Column("created_at", Instant, nullable=False),
+    # Who of the tenant made it and called it back; nobody where an operator did.
+    Column("created_by", Id),
     Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Column("revoked_by", Id),
+    Index("ix_api_keys_tenant", "tenant_id", "created_at", "session_id"),
     by="key_id",
 )

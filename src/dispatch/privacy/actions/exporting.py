@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.checkin.queries import filed_by, form_of, history
@@ -21,7 +21,7 @@ from dispatch.orders.rendering import shown, told
 from dispatch.orders.tables import orders
 from dispatch.people import queries as people
 from dispatch.people.rendering import shown_account, shown_grants
-from dispatch.people.tables import FOREVER, accounts, members
+from dispatch.people.tables import FOREVER, accounts, former_names, members
 from dispatch.privacy import queries
 from dispatch.privacy.tables import data_requests
 
@@ -81,6 +81,7 @@ async def _account(db: AsyncConnection, actor: Actor, person: people.Person) -> 
     return {
         "account": shown_account(account_id, person.name, person.tenant).model_dump(mode="json"),
         **row._asdict(),
+        "former_names": [row._asdict() for row in await db.execute(_former_names(tenant_id, account_id))],
         "grants": [grant.model_dump(mode="json") for grant in shown_grants(person.grants)],
         "member": member._asdict() if member else None,
         "checkins": [
@@ -93,10 +94,21 @@ async def _account(db: AsyncConnection, actor: Actor, person: people.Person) -> 
             for line in await history(db, tenant_id, account_id)
         ],
         "consents": [
-            {name: getattr(line, name) for name in ("purpose", "version", "given_at", "withdrawn_at")}
+            {
+                name: getattr(line, name)
+                for name in ("purpose", "version", "given_at", "withdrawn_at", "evidence")
+            }
             for line in await queries.consents_of(db, tenant_id, account_id)
         ],
     }
+
+
+def _former_names(tenant_id: int, account_id: UUID) -> Select[Any]:
+    return (
+        select(former_names.c.until_at, former_names.c.name)
+        .where(former_names.c.tenant_id == tenant_id, former_names.c.account_id == account_id)
+        .order_by(former_names.c.until_at)
+    )
 
 
 async def _notices(db: AsyncConnection, actor: Actor) -> list[dict[str, Any]]:
@@ -125,6 +137,7 @@ async def _order(db: AsyncConnection, actor: Actor, order_id: UUID, *, at: datet
         "timeline": told(steps, whole, actor, at=at).model_dump(mode="json")["items"],
         "views": [
             {"at": look.at, "kind": look.kind, "by": look.account_name, "purpose": look.purpose}
+            | ({"confirmed_by": look.second_name} if look.second_id else {})
             for look in looks
         ],
     }
