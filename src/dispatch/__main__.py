@@ -24,7 +24,7 @@ from dispatch import admin, calendar_files, clock, doctor, log, pages
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
 from dispatch.db import sealed
-from dispatch.db.engine import open_database, start_over
+from dispatch.db.engine import Database, open_database, start_over
 from dispatch.db.rotation import rotate
 from dispatch.db.tenants import tenant_ids, tenants_by_code
 from dispatch.demo import cast
@@ -34,6 +34,7 @@ from dispatch.domain.calendar_file import Entry, Source
 from dispatch.domain.year_view import drawn
 from dispatch.jobs.relay import relay
 from dispatch.matching import actions as matching
+from dispatch.meters import Meters
 from dispatch.orders.actions.indexing import index_batch
 from dispatch.settings import Settings
 from dispatch.sla import queries as sla
@@ -82,7 +83,8 @@ async def _serve(settings: Settings) -> None:
             if made:  # what happened in the past is told before anybody looks
                 await relay(database, clock.now(), REACTIONS)
             _introduce(settings, made=made)
-        app = create_app(settings, database, works=settings.demo)
+        meters = _meters(database)
+        app = create_app(settings, database, meters, works=settings.demo)
         config = uvicorn.Config(
             app,
             host=settings.host,
@@ -95,9 +97,30 @@ async def _serve(settings: Settings) -> None:
             forwarded_allow_ips=settings.forwarded_allow_ips,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        await _Server(config).serve()
+        with _told(meters, settings):
+            await _Server(config).serve()
     finally:
         await database.close()
+
+
+def _meters(database: Database) -> Meters:
+    meters = Meters()
+    for name, pool in database.pools().items():
+        meters.watch_pool(name, size=pool.size(), used=pool.checkedout)
+    return meters
+
+
+@contextlib.contextmanager
+def _told(meters: Meters, settings: Settings) -> Iterator[None]:
+    """Tell the figures where the settings say, if anywhere."""
+    with contextlib.ExitStack() as stack:
+        if address := settings.metrics_address:
+            try:
+                stack.enter_context(meters.told_at(address))
+            except OSError as error:
+                sys.stderr.write(f"DISPATCH_METRICS_ADDRESS: {error.strerror}\n")
+                sys.exit(2)
+        yield
 
 
 class _Server(uvicorn.Server):
@@ -146,8 +169,10 @@ async def _work(settings: Settings) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows knows no signal handlers here
             loop.add_signal_handler(name, stop.set)
     database = open_database(settings)
+    meters = _meters(database)
     try:
-        await run_jobs(settings, database, stop)
+        with _told(meters, settings):
+            await run_jobs(settings, database, meters, stop)
     finally:
         await database.close()
 

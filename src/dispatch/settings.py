@@ -154,6 +154,11 @@ class Settings(BaseSettings):
         1.0, gt=0, le=60, description="Pause between two rounds of the worker, s."
     )
 
+    metrics_address: str = Field(
+        "",
+        pattern=r"^(|.+:\d{1,5})$",
+        description="Where Prometheus asks this process, host:port; keep it from the public. Empty: nowhere.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severity that is logged."
     )

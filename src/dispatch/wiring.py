@@ -13,6 +13,7 @@ from dispatch.auth import timers as auth_timers
 from dispatch.auth.actions import door as doors
 from dispatch.bulk import routes as bulk
 from dispatch.catalog import routes as catalog
+from dispatch.census import timers as census
 from dispatch.db.engine import Database
 from dispatch.demo import routes as demo
 from dispatch.dispatching import routes as dispatching
@@ -25,6 +26,7 @@ from dispatch.jobs.relay import Reaction
 from dispatch.jobs.schedule import Every
 from dispatch.matching import automatic
 from dispatch.matching import routes as matching
+from dispatch.meters import Meters
 from dispatch.notices import reactions as notices
 from dispatch.notices import routes as notice_routes
 from dispatch.orders import reactions as order_reactions
@@ -103,6 +105,11 @@ JOBS: Sequence[Every] = (
     Every("database.statistics", 3600.0, housekeeping.refresh_statistics),
     Every("calendar.keep", 3600.0, sla_timers.keep_calendars),
 )
+
+
+def measuring(meters: Meters) -> Every:
+    """The job that tells the meters of a worker how the whole service stands."""
+    return Every("census.measure", census.SECONDS, census.Measuring(meters))
 
 
 def identity(settings: Settings, database: Database) -> Identity:

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
+from sqlalchemy import QueuePool
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -69,6 +71,11 @@ class Database:
     def engines(self) -> tuple[AsyncEngine, ...]:
         """The engines behind it, for listeners."""
         return (self._read,) if self._write is self._read else (self._read, self._write)
+
+    def pools(self) -> dict[str, QueuePool]:
+        """The pools of connections by name, for the meters."""
+        named = zip(("read", "write"), self.engines, strict=False)
+        return {name: cast(QueuePool, engine.pool) for name, engine in named}
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
