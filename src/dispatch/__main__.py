@@ -1,4 +1,4 @@
-"""The command line: serve, work, match, migrate, index, doctor, tenant, user, api-key, calendar, openapi, docs.
+"""The command line: serve, work, match, migrate, backup, restore, index, doctor, tenant, user, api-key, calendar, openapi, docs.
 
 It ends with 2 when it was asked or set wrongly, with 1 when the database cannot be used, and says why in one line.
 """
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
-from dispatch import admin, calendar_files, clock, doctor, log, pages
+from dispatch import admin, calendar_files, clock, doctor, log, pages, upkeep
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
 from dispatch.db import sealed
@@ -55,6 +55,8 @@ cli = typer.Typer(
 cli.add_typer(admin.tenant, name="tenant")
 cli.add_typer(admin.user, name="user")
 cli.add_typer(admin.key, name="api-key")
+cli.command(name="backup")(upkeep.back_up)
+cli.command(name="restore")(upkeep.bring_back)
 
 
 calendar = typer.Typer(no_args_is_help=True, help="The working calendar of the tenants.")
@@ -71,7 +73,7 @@ def serve(
     settings = Settings(demo=True) if demo else Settings()
     log.configure(settings)
     if settings.demo:
-        migrations.upgrade(settings.database_url)
+        migrations.upgrade(settings.owner_url)
     asyncio.run(_serve(settings))
 
 
@@ -210,8 +212,8 @@ def migrate(
 ) -> None:
     """Bring the database's tables up to date."""
     settings = Settings()
-    migrations.upgrade(settings.database_url, revision)
-    sys.stdout.write(f"{migrations.current(settings.database_url)}\n")
+    migrations.upgrade(settings.owner_url, revision)
+    sys.stdout.write(f"{migrations.current(settings.owner_url)}\n")
 
 
 @cli.command(name="doctor")

@@ -3,7 +3,7 @@
 import re
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -13,6 +13,7 @@ DEVELOPMENT_DATA_KEYS = "dev:ZGV2ZWxvcG1lbnQtb25seS1uZXZlci1wcm9kdWN0aW8="
 DEVELOPMENT_LOOKUP_KEY = "development-only-lookup-key-never-in-production"
 SHORTEST_KEY_BYTES = 32  # RFC 7518 §3.2: an HS256 key has at least the size of the hash
 
+ADDRESS = r"^(sqlite\+aiosqlite|postgresql\+(psycopg|asyncpg))://"
 _DATA_KEY = re.compile(r"[a-z0-9]{1,16}:[A-Za-z0-9+/]{43}=")
 
 
@@ -60,8 +61,15 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite+aiosqlite:///var/dispatch.db",
         description="Address of the database: sqlite+aiosqlite, postgresql+psycopg or postgresql+asyncpg.",
-        pattern=r"^(sqlite\+aiosqlite|postgresql\+(psycopg|asyncpg))://",
+        pattern=ADDRESS,
         repr=False,  # it may hold a password
+    )
+    migration_url: str = Field(
+        "",
+        description="Address for `migrate`, `backup`, `restore` and `db`, where it differs: past the pooler, the "
+        "coordinator of Citus, a role that owns the tables.",
+        pattern=f"^$|{ADDRESS}",
+        repr=False,
     )
     pool_size: int = Field(8, ge=1, le=200, description="Database connections kept open per process.")
     pool_wait_seconds: float = Field(
@@ -174,15 +182,18 @@ class Settings(BaseSettings):
                 raise ValueError('DISPATCH_MINIMUM_CLIENTS must look like {"mp": "1.4.0"}')
         return minimum
 
-    @field_validator("database_url")
+    @field_validator("database_url", "migration_url")
     @classmethod
-    def _address_leads_to_a_database(cls, url: str) -> str:
+    def _address_leads_to_a_database(cls, url: str, of: ValidationInfo) -> str:
+        if not url:
+            return url
+        name = f"DISPATCH_{str(of.field_name).upper()}"
         try:
             parts = make_url(url)
         except (ArgumentError, ValueError):
-            raise ValueError("DISPATCH_DATABASE_URL is no address of a database") from None
+            raise ValueError(f"{name} is no address of a database") from None
         if parts.database in (None, "", ":memory:"):  # every connection to :memory: is another database
-            raise ValueError("DISPATCH_DATABASE_URL must name a database, and not one in memory")
+            raise ValueError(f"{name} must name a database, and not one in memory")
         return url
 
     @field_validator("session_key")
@@ -215,6 +226,11 @@ class Settings(BaseSettings):
     @classmethod
     def _old_keys_are_long_enough(cls, keys: list[SecretStr]) -> list[SecretStr]:
         return [cls._key_is_long_enough(key) for key in keys]
+
+    @property
+    def owner_url(self) -> str:
+        """Where tables are changed and copied."""
+        return self.migration_url or self.database_url
 
     @property
     def session_keys(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ tests. Addresses are those of the settings (``sqlite+aiosqlite``, ``postgresql+a
 
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,13 @@ def downgrade(url: str, revision: str) -> None:
 def head() -> str:
     """The newest revision, as ``migrations/HEAD`` names it; empty before the first one."""
     return (FOLDER / "HEAD").read_text(encoding="utf-8").strip()
+
+
+@cache
+def known() -> frozenset[str]:
+    """Every revision of this code."""
+    config = _config("")
+    return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
 
 
 def current(url: str) -> str | None:
