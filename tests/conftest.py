@@ -4,6 +4,7 @@ Each is migrated once per session and shared by all its tests: a test makes a te
 never empties a table. Under xdist every process has its own server and file.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from dispatch.db import migrate
 from dispatch.db.engine import Database
 from tests import postgres as pg
+
+os.environ.setdefault("DISPATCH_DRAIN_SECONDS", "0")  # servers that tests start have no balancer to wait for
 
 DRIVERS = ("sqlite", "asyncpg", "psycopg")
 TEMPLATE = "dispatch_template"

@@ -11,11 +11,14 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
+from types import FrameType
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
@@ -100,7 +103,7 @@ async def _serve(settings: Settings) -> None:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         with _told(meters, settings):
-            await _Server(config).serve()
+            await _Server(config, app, 0 if settings.demo else settings.drain_seconds).serve()
     finally:
         await database.close()
 
@@ -128,7 +131,28 @@ def _told(meters: Meters, settings: Settings) -> Iterator[None]:
 class _Server(uvicorn.Server):
     """Ends in order when it is told to. Uvicorn's own raises the signal once more after it has stopped, which kills
     the process, or cancels what closes the database.
+
+    SIGTERM comes from whoever starts another server in this one's place: this one says that it is not ready, ends
+    connections with their next answer, and goes on answering for ``drain`` seconds. SIGINT, or the second signal,
+    stops at once; what is being answered is answered in any case.
     """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, drain: float) -> None:
+        super().__init__(config)
+        self._app, self._drain = app, drain
+        self._ends: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take note of a signal."""
+        if sig == signal.SIGTERM and self._ends is None and self._drain:
+            self._app.state.leaving = True
+            self._ends = monotonic() + self._drain
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: see whether it is time."""
+        return await super().on_tick(counter) or (self._ends is not None and monotonic() >= self._ends)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

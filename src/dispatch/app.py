@@ -53,6 +53,7 @@ def create_app(
     app.state.identity = wiring.identity(settings, database)
     app.state.door = wiring.door(settings, database)
     app.state.rates = Rates(settings)
+    app.state.leaving = False
     problems.install(app, CONSTRAINTS)
     middleware.install(app, settings, app.state.rates, meters)
     for router in (*wiring.ROUTERS, *(wiring.DEMO_ROUTERS if settings.demo else ())):

@@ -83,6 +83,13 @@ class Settings(BaseSettings):
     port: int = Field(
         8000, ge=0, le=65535, description="Port the server listens on; 0 lets the system choose."
     )
+    drain_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=300,
+        description="After SIGTERM: how long /v1/readyz says 503 and requests are still answered, so that whoever "
+        "spreads them looks away first, s. SIGINT and demonstrations do not wait.",
+    )
     demo: bool = Field(
         False, description="Demonstration mode: made-up data, open sign-in. Refused in production."
     )

@@ -65,6 +65,15 @@ def known() -> frozenset[str]:
     return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
 
 
+def serves(revision: str | None) -> bool:
+    """Whether this code may work on a database at a revision: its own, or one that came after this code.
+
+    Newer tables hold the older ones (expand, then contract: NOTES.md), so that the servers of a release go on while
+    those of the next one come up.
+    """
+    return revision is not None and (revision == head() or revision not in known())
+
+
 def current(url: str) -> str | None:
     """The revision the database is at, or None for an empty one."""
     found: list[str] = []

@@ -100,6 +100,8 @@ class Frame:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
+                if getattr(scope["app"].state, "leaving", False):
+                    headers["Connection"] = "close"  # the client's next request goes elsewhere
             await send(message)
 
         began = perf_counter()  # a duration, not the time of day
