@@ -1,4 +1,4 @@
-"""The command line: serve, work, match, migrate, backup, restore, index, doctor, tenant, user, api-key, calendar, openapi, docs.
+"""The command line: serve, work, match, migrate, backup, restore, db, index, doctor, tenant, user, api-key, calendar, openapi, docs.
 
 It ends with 2 when it was asked or set wrongly, with 1 when the database cannot be used, and says why in one line.
 """
@@ -9,25 +9,21 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
-from types import FrameType
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 import uvicorn
-from fastapi import FastAPI
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
-from dispatch import admin, calendar_files, clock, doctor, log, pages, upkeep
+from dispatch import admin, calendar_files, clock, doctor, log, pages, serving, upkeep
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
 from dispatch.db import sealed
-from dispatch.db.engine import Database, open_database, start_over
+from dispatch.db.engine import open_database, start_over
 from dispatch.db.rotation import rotate
 from dispatch.db.tenants import tenant_ids, tenants_by_code
 from dispatch.demo import cast
@@ -37,7 +33,6 @@ from dispatch.domain.calendar_file import Entry, Source
 from dispatch.domain.year_view import drawn
 from dispatch.jobs.relay import relay
 from dispatch.matching import actions as matching
-from dispatch.meters import Meters
 from dispatch.orders.actions.indexing import index_batch
 from dispatch.settings import Settings
 from dispatch.sla import queries as sla
@@ -58,6 +53,7 @@ cli = typer.Typer(
 cli.add_typer(admin.tenant, name="tenant")
 cli.add_typer(admin.user, name="user")
 cli.add_typer(admin.key, name="api-key")
+cli.add_typer(upkeep.database, name="db")
 cli.command(name="backup")(upkeep.back_up)
 cli.command(name="restore")(upkeep.bring_back)
 
@@ -88,7 +84,7 @@ async def _serve(settings: Settings) -> None:
             if made:  # what happened in the past is told before anybody looks
                 await relay(database, clock.now(), REACTIONS)
             _introduce(settings, made=made)
-        meters = _meters(database)
+        meters = serving.meters_of(database)
         app = create_app(settings, database, meters, works=settings.demo)
         config = uvicorn.Config(
             app,
@@ -102,67 +98,10 @@ async def _serve(settings: Settings) -> None:
             forwarded_allow_ips=settings.forwarded_allow_ips,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        with _told(meters, settings):
-            await _Server(config, app, 0 if settings.demo else settings.drain_seconds).serve()
+        with serving.told(meters, settings):
+            await serving.Server(config, app, 0 if settings.demo else settings.drain_seconds).serve()
     finally:
         await database.close()
-
-
-def _meters(database: Database) -> Meters:
-    meters = Meters()
-    for name, pool in database.pools().items():
-        meters.watch_pool(name, size=pool.size(), used=pool.checkedout)
-    return meters
-
-
-@contextlib.contextmanager
-def _told(meters: Meters, settings: Settings) -> Iterator[None]:
-    """Tell the figures where the settings say, if anywhere."""
-    with contextlib.ExitStack() as stack:
-        if address := settings.metrics_address:
-            try:
-                stack.enter_context(meters.told_at(address))
-            except OSError as error:
-                sys.stderr.write(f"DISPATCH_METRICS_ADDRESS: {error.strerror}\n")
-                sys.exit(2)
-        yield
-
-
-class _Server(uvicorn.Server):
-    """Ends in order when it is told to. Uvicorn's own raises the signal once more after it has stopped, which kills
-    the process, or cancels what closes the database.
-
-    SIGTERM comes from whoever starts another server in this one's place: this one says that it is not ready, ends
-    connections with their next answer, and goes on answering for ``drain`` seconds. SIGINT, or the second signal,
-    stops at once; what is being answered is answered in any case.
-    """
-
-    def __init__(self, config: uvicorn.Config, app: FastAPI, drain: float) -> None:
-        super().__init__(config)
-        self._app, self._drain = app, drain
-        self._ends: float | None = None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take note of a signal."""
-        if sig == signal.SIGTERM and self._ends is None and self._drain:
-            self._app.state.leaving = True
-            self._ends = monotonic() + self._drain
-        else:
-            super().handle_exit(sig, frame)
-
-    async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: see whether it is time."""
-        return await super().on_tick(counter) or (self._ends is not None and monotonic() >= self._ends)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Listen to the signals that mean the end, while serving."""
-        before = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for name, handler in before.items():
-                signal.signal(name, handler)
 
 
 def _introduce(settings: Settings, *, made: bool) -> None:
@@ -195,9 +134,9 @@ async def _work(settings: Settings) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows knows no signal handlers here
             loop.add_signal_handler(name, stop.set)
     database = open_database(settings)
-    meters = _meters(database)
+    meters = serving.meters_of(database)
     try:
-        with _told(meters, settings):
+        with serving.told(meters, settings):
             await run_jobs(settings, database, meters, stop)
     finally:
         await database.close()

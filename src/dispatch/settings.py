@@ -71,6 +71,13 @@ class Settings(BaseSettings):
         pattern=f"^$|{ADDRESS}",
         repr=False,
     )
+    replica_url: str = Field(
+        "",
+        description="Address of a streaming replica of that database, for requests that only read; "
+        "never one that it has not replayed far enough for.",
+        pattern=r"^$|^postgresql\+(psycopg|asyncpg)://",
+        repr=False,
+    )
     pool_size: int = Field(8, ge=1, le=200, description="Database connections kept open per process.")
     pool_wait_seconds: float = Field(
         15.0, gt=0, le=60, description="Wait for a free connection before answering BUSY, s."
@@ -189,7 +196,7 @@ class Settings(BaseSettings):
                 raise ValueError('DISPATCH_MINIMUM_CLIENTS must look like {"mp": "1.4.0"}')
         return minimum
 
-    @field_validator("database_url", "migration_url")
+    @field_validator("database_url", "migration_url", "replica_url")
     @classmethod
     def _address_leads_to_a_database(cls, url: str, of: ValidationInfo) -> str:
         if not url:
@@ -247,6 +254,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _nothing_of_development_in_production(self) -> Self:
+        if self.replica_url and self.database_url.startswith("sqlite"):
+            raise ValueError("DISPATCH_REPLICA_URL needs a PostgreSQL in DISPATCH_DATABASE_URL")
         if self.production and self.demo:
             raise ValueError("DISPATCH_DEMO and DISPATCH_PRODUCTION exclude each other")
         if self.production and self.session_key.get_secret_value() == DEVELOPMENT_KEY:

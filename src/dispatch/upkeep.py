@@ -7,10 +7,14 @@ from typing import Annotated
 import typer
 
 from dispatch import clock
-from dispatch.db import backup, migrate
+from dispatch import wiring as _every_slice  # noqa: F401 — and with it every table
+from dispatch.db import backup, migrate, spread
 from dispatch.db.backup import Contents, NotDone, Tools
+from dispatch.db.base import metadata
 from dispatch.db.sealed import Keyring
 from dispatch.settings import Settings
+
+database = typer.Typer(no_args_is_help=True, help="How the tables are spread: docs/scale.md.")
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the backup.")]
 Programs = Annotated[
@@ -49,6 +53,29 @@ def bring_back(folder: Folder, tools: Programs = None) -> None:
         sys.stdout.write("older than this version: dispatch migrate\n")
     if closed := backup.unopened(settings.owner_url, keys):
         sys.exit(f"restored, but DISPATCH_DATA_KEYS does not open everything: {'; '.join(closed)}")
+
+
+@database.command()
+def lint() -> None:
+    """Say which tables could not be spread over several nodes, and why. Needs no database."""
+    if found := spread.complaints(metadata):
+        sys.exit("\n".join(found))
+
+
+@database.command()
+def distribute(
+    execute: Annotated[bool, typer.Option("--execute", help="Run them, on the coordinator.")] = False,
+) -> None:
+    """Print the statements that spread a database which grew up on one node over Citus."""
+    lint()
+    if execute:
+        try:
+            lines = spread.spread(Settings().owner_url, metadata)
+        except spread.NotCitus as error:
+            sys.exit(str(error))
+    else:
+        lines = ["BEGIN", *spread.statements(metadata), "COMMIT"]
+    sys.stdout.write("".join(f"{line};\n" for line in lines))
 
 
 def _say(contents: Contents) -> None:
