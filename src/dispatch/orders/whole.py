@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -110,7 +111,7 @@ def hanging(these: Any, tenant_id: Any, *, listed: bool = False) -> list[ColumnE
 
     source, taker_name = _named(takes, takes.c.taker_id)
     targets_source, target_name = _named(dispatch_targets, dispatch_targets.c.target_id)
-    asker = accounts.alias("asker")
+    asker, put = accounts.alias("asker"), accounts.alias("put")
     return [
         fold(
             of(dispatches)
@@ -142,6 +143,13 @@ def hanging(these: Any, tenant_id: Any, *, listed: bool = False) -> list[ColumnE
         fold(
             of(take_people)
             .add_columns(take_people.c.order_id, take_people.c.take_id, take_people.c.account_id)
+            .add_columns(put.c.name)
+            .select_from(
+                take_people.join(
+                    put,
+                    and_(put.c.tenant_id == take_people.c.tenant_id, put.c.id == take_people.c.account_id),
+                )
+            )
             .order_by(take_people.c.position)
         ).label("people"),
         fold(
@@ -203,6 +211,11 @@ class Whole:
 
     def __post_init__(self) -> None:
         self.life = _life(self.row, self.lists)
+
+    def not_before(self, at: datetime) -> datetime:
+        """An instant, or the order's last one if that lies later: the clock of a host may be set back, a log never."""
+        last: datetime = self.row.updated_at
+        return max(at, last)
 
     @property
     def number(self) -> str:

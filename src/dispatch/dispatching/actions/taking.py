@@ -90,6 +90,7 @@ async def take(
         seen, row, done = await looked(db, actor, order_id, call, also=also, hidden=True)
         if done:
             return done
+        at = seen.not_before(at)
         if row.kept_from:
             raise OrderNotFound()
         party, grant = _as(actor)

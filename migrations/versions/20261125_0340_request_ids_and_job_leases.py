@@ -1,13 +1,13 @@
 """request ids and job leases
 
-Follows 20261125_0229. What it locks and whether it can be taken back: NOTES.md.
+Follows 20261125_0305. What it locks and whether it can be taken back: NOTES.md.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "20261125_0251"
-down_revision = "20261125_0229"
+revision = "20261125_0340"
+down_revision = "20261125_0305"
 branch_labels = None
 depends_on = None
 
