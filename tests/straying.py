@@ -15,6 +15,8 @@ from greenlet import getcurrent
 from dispatch.db.base import metadata
 
 _STANDS = re.compile(r"(?:\b(?:FROM|JOIN|UPDATE)|,)\s+([a-z_]+)(?![\w.(]|\s*=)(?: AS ([a-z_0-9]+))?")
+_COLUMNS = re.compile(r"INSERT INTO \w+ \([^)]*\)|ON CONFLICT \([^)]*\)|RETURNING [^)]*")
+"""Lists of bare columns, some of which are called like a table."""
 _EQUAL = re.compile(r"\b([a-z_0-9]+)\.tenant_id = (?:([a-z_0-9]+)\.tenant_id\b|[?$%:\d])")
 
 
@@ -30,7 +32,7 @@ def tenants_tables() -> frozenset[str]:
 
 def straying(statement: str, tables: Iterable[str]) -> set[str]:
     """Names under which tables stand in a statement without being held to one tenant."""
-    tables = frozenset(tables)
+    tables, statement = frozenset(tables), _COLUMNS.sub("", statement)
     stands = Counter(found[2] or found[1] for found in _STANDS.finditer(statement) if found[1] in tables)
     pairs = [(found[1], found[2]) for found in _EQUAL.finditer(statement)]
     # What is no table here, a subquery or a reference table, is held within itself or needs not be.

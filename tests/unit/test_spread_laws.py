@@ -129,7 +129,7 @@ KNOWN = ("orders", "takes", "places", "outbox")
         "WHERE takes.tenant_id = o.tenant_id AND takes.order_id = o.id)",
         "UPDATE orders SET state=?, places=? WHERE orders.tenant_id = ?",
         "DELETE FROM outbox WHERE outbox.tenant_id = :tenant",
-        "INSERT INTO orders (tenant_id, id) VALUES (?, ?)",
+        "INSERT INTO orders (tenant_id, places, id) VALUES (?, ?, ?) RETURNING id, places",
         "SELECT tenants.id FROM tenants",
         "SELECT 1 FROM orders JOIN tenants ON tenants.id = orders.tenant_id WHERE orders.tenant_id = ?",
     ],
