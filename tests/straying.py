@@ -30,14 +30,23 @@ def tenants_tables() -> frozenset[str]:
     )
 
 
+def _directories() -> frozenset[str]:
+    """Tables spread by a key of their own: joined to a tenant's table they would be sent around."""
+    kinds = {t.name: t.info["citus"] for t in metadata.tables.values()}
+    return frozenset(
+        name for name, kind in kinds.items() if kind[0] == "distributed" and kind[1] != "tenant_id"
+    )
+
+
 def straying(statement: str, tables: Iterable[str]) -> set[str]:
     """Names under which tables stand in a statement without being held to one tenant."""
     tables, statement = frozenset(tables), _COLUMNS.sub("", statement)
     stands = Counter(found[2] or found[1] for found in _STANDS.finditer(statement) if found[1] in tables)
     pairs = [(found[1], found[2]) for found in _EQUAL.finditer(statement)]
     # What is no table here, a subquery or a reference table, is held within itself or needs not be.
-    held = {left for left, right in pairs if right is None or right not in stands}
-    held |= {right for left, right in pairs if right is not None and left not in stands}
+    elsewhere = {*stands, *_directories()}
+    held = {left for left, right in pairs if right is None or right not in elsewhere}
+    held |= {right for left, right in pairs if right is not None and left not in elsewhere}
     while True:
         more = {one for pair in pairs if held.intersection(pair) for one in pair if one is not None}
         if more <= held:

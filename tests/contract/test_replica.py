@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import event, update
 
+from dispatch import clock, doctor
 from dispatch.app import create_app
 from dispatch.db.engine import Database
 from dispatch.people.tables import accounts
@@ -147,3 +148,21 @@ async def test_a_primary_is_no_replica_and_a_replica_that_is_gone_is_left_in_pea
         finally:
             await database.close()
     assert asked_at > 0
+
+
+async def test_the_doctor_tells_a_replica_from_what_is_none(
+    pair: tuple[pg.Server, pg.Server, str], monkeypatch: pytest.MonkeyPatch
+):
+    primary, standby, name = pair
+    monkeypatch.setenv("DISPATCH_DATABASE_URL", primary.url("psycopg", name))
+    primary.execute("SELECT txid_current()", name)  # something to replay
+    told = []
+    for address in (
+        standby.url("psycopg", name),
+        primary.url("psycopg", name),
+        "postgresql+psycopg://x@127.0.0.1:1/x",
+    ):
+        monkeypatch.setenv("DISPATCH_REPLICA_URL", address)
+        (check,) = [each for each in await doctor.examine(clock.now()) if each.name == "replica"]
+        told.append((check.health.value, check.said.split(",")[0][:17]))
+    assert told == [("ok", "last replayed wha"), ("warn", "is no replica (or"), ("warn", "cannot be reached")]

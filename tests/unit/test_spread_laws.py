@@ -156,6 +156,10 @@ def test_statements_within_a_tenant_pass(statement: str):
             "SELECT 1 FROM orders WHERE orders.tenant_id = ? AND orders.id IN (SELECT orders.parent_id FROM orders)",
             {"orders"},
         ),
+        (
+            "SELECT 1 FROM usernames JOIN orders ON orders.tenant_id = usernames.tenant_id WHERE usernames.username = ?",
+            {"orders"},
+        ),
         ("SELECT 1 FROM orders AS child WHERE child.tenant_id IN (?, ?)", {"child"}),
     ],
 )
