@@ -13,6 +13,7 @@ from dispatch.auth import timers as auth_timers
 from dispatch.auth.actions import door as doors
 from dispatch.bulk import routes as bulk
 from dispatch.catalog import routes as catalog
+from dispatch.census import timers as census
 from dispatch.checkin import reactions as checkin_reactions
 from dispatch.checkin import routes as checkin
 from dispatch.checkin import timers as checkin_timers
@@ -28,6 +29,7 @@ from dispatch.jobs.relay import Reaction
 from dispatch.jobs.schedule import Every
 from dispatch.matching import automatic
 from dispatch.matching import routes as matching
+from dispatch.meters import Meters
 from dispatch.notices import reactions as notices
 from dispatch.notices import routes as notice_routes
 from dispatch.orders import reactions as order_reactions
@@ -127,6 +129,11 @@ JOBS: Sequence[Every] = (
     Every("registering.agreements", 3600.0, registering_timers.agreements),
     Every("calendar.keep", 3600.0, sla_timers.keep_calendars),
 )
+
+
+def measuring(meters: Meters) -> Every:
+    """The job that tells the meters of a worker how the whole service stands."""
+    return Every("census.measure", census.SECONDS, census.Measuring(meters))
 
 
 def identity(settings: Settings, database: Database) -> Identity:

@@ -5,12 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from sqlalchemy import Enum, Index, UniqueConstraint
-
 from dispatch import wiring
 from dispatch.app import described
-from dispatch.db.base import metadata
 from dispatch.domain.facts import Fact
 from dispatch.domain.refusal import every_refusal
 
@@ -131,6 +127,7 @@ def test_orders_are_selected_where_visibility_is_applied():
         "privacy/actions/exporting.py": "what is the person's own, for the file",
         "privacy/queries.py": "what keeps a person from being forgotten, and whose time is over",
         "matching/automatic.py": "the queue of a scope, and which of it is settled",
+        "census/queries.py": "how many stand where, over all tenants",
         "matching/queries.py": "how often who helped whom: counts, no order's content",
     }
     found = {path.relative_to(SRC).as_posix() for path in FILES if list(selects_orders(path.read_text()))}
@@ -201,31 +198,3 @@ def test_refusal_codes_are_unique_and_documented():
     assert len(codes) == len(set(codes))
     page = (ROOT / "docs/errors.md").read_text()
     assert all(f"`{code}`" in page for code in codes)
-
-
-TENANT = [table for table in metadata.sorted_tables if table.info["citus"] == ("distributed", "tenant_id")]
-
-
-def leads(columns: list[str]) -> bool:
-    return bool(columns) and columns[0] == "tenant_id"
-
-
-@pytest.mark.parametrize("table", TENANT, ids=lambda table: table.name)
-def test_the_tenant_leads_every_key(table):
-    assert leads([column.name for column in table.primary_key.columns])
-    for constraint in table.constraints:
-        if isinstance(constraint, UniqueConstraint):
-            assert leads([column.name for column in constraint.columns]), constraint.name
-    for index in table.indexes:
-        assert isinstance(index, Index)
-        assert leads([column.name for column in index.columns]), index.name
-    for key in table.foreign_key_constraints:
-        assert leads([column.name for column in key.columns]), key.name
-        assert key.ondelete is None
-    assert not any(isinstance(column.type, Enum) for column in table.columns)
-
-
-def test_every_table_is_classified():
-    assert len(TENANT) >= 20
-    assert all("citus" in table.info for table in metadata.sorted_tables)
-    assert not leads(["id", "tenant_id"])

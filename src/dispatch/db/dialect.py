@@ -49,6 +49,9 @@ from dispatch.db.types import Instant
 # --- connections ----------------------------------------------------------------------------
 
 
+_ON_CITUS = "dispatch_on_citus"
+
+
 def tune(engine: Engine, *, lock_wait_ms: int) -> None:
     """Make connections of a new engine behave: see ADR 0007 for what SQLite's defaults would lose."""
     if engine.dialect.name == "sqlite":
@@ -59,6 +62,8 @@ def tune(engine: Engine, *, lock_wait_ms: int) -> None:
     @event.listens_for(engine, "connect")
     def _tune_postgresql(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
+        cursor.execute("SELECT count(*) FROM pg_extension WHERE extname = 'citus'")
+        setattr(engine.dialect, _ON_CITUS, bool(cursor.fetchone()[0]))
         cursor.execute(f"SET lock_timeout = {lock_wait_ms}")
         cursor.execute("SET statement_timeout = 30000")
         cursor.execute("SET idle_in_transaction_session_timeout = 60000")
@@ -161,8 +166,8 @@ async def guarded(
 
 
 def in_one_statement(db: AsyncConnection) -> bool:
-    """Whether this database takes a guard and its dependents in one statement."""
-    return db.dialect.name == "postgresql"
+    """Whether this database takes a guard and its dependents in one statement, at no more than it is worth."""
+    return db.dialect.name == "postgresql" and not getattr(db.dialect, _ON_CITUS, False)
 
 
 def _filled(rows: Rows, hit: Row[Any], db: AsyncConnection) -> tuple[Insert, list[dict[str, Any]]]:

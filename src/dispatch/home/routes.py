@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db import outbox
 from dispatch.db.checks import migrated_to
-from dispatch.db.migrate import head
+from dispatch.db.migrate import serves
 from dispatch.domain.people import Actor
 from dispatch.home.schemas import BadgesOut, HealthOut, HomeOut, ReadyOut
 from dispatch.notices import queries as notices
@@ -80,12 +80,14 @@ async def get_health() -> HealthOut:
 
 
 @router.get("/readyz", tags=["service"], responses={503: {"model": ReadyOut}}, summary="就绪检查")
-async def get_readiness(database: Store, now: Now, response: Response) -> ReadyOut:
+async def get_readiness(request: Request, database: Store, now: Now, response: Response) -> ReadyOut:
     """Whether requests should be sent here: ``degraded`` serves (200), ``unready`` does not (503)."""
+    if request.app.state.leaving:
+        response.status_code = 503
+        return ReadyOut(status="unready", reasons=["leaving"])
     try:
         async with database.reading() as db:
-            revision = await migrated_to(db)
-            if revision != head():
+            if not serves(await migrated_to(db)):
                 response.status_code = 503
                 return ReadyOut(status="unready", reasons=["database_not_migrated"])
             waiting = await outbox.census(db)

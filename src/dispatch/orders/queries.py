@@ -162,8 +162,13 @@ def _filters(actor: Actor, wanted: Wanted, at: datetime) -> list[ColumnElement[b
 def overdue(at: datetime) -> ColumnElement[bool]:
     """Whether somebody's time for the order is over (``Run.overdue`` in SQL)."""
     return exists().where(
-        clocks.c.tenant_id == orders.c.tenant_id,
-        clocks.c.order_id == orders.c.id,
+        clocks.c.tenant_id == orders.c.tenant_id, clocks.c.order_id == orders.c.id, overdue_clock(at)
+    )
+
+
+def overdue_clock(at: datetime) -> ColumnElement[bool]:
+    """Whether a clock says so: it runs, or stands, and its time was over."""
+    return and_(
         clocks.c.stopped_at.is_(None),
         clocks.c.clock.notin_(WAITS),
         clocks.c.due_at < func.coalesce(clocks.c.paused_at, literal(at, clocks.c.due_at.type)),

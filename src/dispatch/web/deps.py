@@ -123,7 +123,10 @@ Caller = Annotated[Actor, Depends(_caller)]
 
 
 async def _reading(request: Request, actor: Caller, database: Store) -> AsyncIterator[AsyncConnection]:
-    async with database.reading() as db:
+    async def first(primary: AsyncConnection) -> None:
+        await _proven(request, primary, actor)
+
+    async with database.reading_near(first) as db:
         yield db
         await _proven(request, db, actor)
 
@@ -147,6 +150,7 @@ async def _proven(request: Request, db: AsyncConnection, actor: Actor) -> None:
         await identity.prove(db, actor)
 
 
+# What Reading reads may come from a replica; what it was told before is in it (Database.reading_near).
 Reading = Annotated[AsyncConnection, Depends(_reading, scope="function")]
 Writing = Annotated[AsyncConnection, Depends(_writing, scope="function")]
 """One transaction, committed before the first byte of the answer (``scope="function"``: ADR 0002)."""

@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dispatch.domain.refusal import BodyTooLarge, ClientTooOld
+from dispatch.meters import Meters
 from dispatch.settings import Settings
 from dispatch.web import problems
 from dispatch.web.rates import QUIET, AddressRates, Rates
@@ -64,7 +65,9 @@ _SANE_ID = re.compile(r"[!-~]{1,128}")
 _CLIENT = re.compile(r"([a-z][a-z0-9_-]{0,15})/(\d{1,6}(?:\.\d{1,6}){0,3})(?=$|[;\s+-])")
 
 
-def install(app: FastAPI, settings: Settings, rates: Rates | None = None) -> None:
+def install(
+    app: FastAPI, settings: Settings, rates: Rates | None = None, meters: Meters | None = None
+) -> None:
     """Surround an application; a request meets them from the last line to the first."""
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(BodyLimit, limit=settings.body_limit_bytes, narrower=BODY_LIMITS, wider=FILE_LIMITS)
@@ -75,23 +78,25 @@ def install(app: FastAPI, settings: Settings, rates: Rates | None = None) -> Non
     if "*" not in settings.trusted_hosts:
         app.add_middleware(TrustedHosts, names=settings.trusted_hosts)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Frame)
+    app.add_middleware(Frame, meters=meters or Meters())
 
 
 class Frame:
-    """Outermost: names the request, answers 500 for a defect, writes the one line that tells of the request.
+    """Outermost: names the request, answers 500 for a defect, writes the one line that tells of the request and counts it.
 
     The line holds the route's template and never the path or the query, which may hold personal data.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, meters: Meters) -> None:
         self.app = app
+        self.meters = meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        self.meters.asked()
         request_id = _request_id(Headers(scope=scope).get("x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
@@ -102,6 +107,8 @@ class Frame:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
+                if getattr(scope["app"].state, "leaving", False):
+                    headers["Connection"] = "close"  # the client's next request goes elsewhere
             await send(message)
 
         began = perf_counter()  # a duration, not the time of day
@@ -114,7 +121,9 @@ class Frame:
                 log.error("request.failed", error=type(error).__name__, exc_info=error)
                 await problems.internal_error(scope)(scope, receive, send_named)
             finally:
-                _tell(scope, status, perf_counter() - began)
+                seconds = perf_counter() - began
+                self.meters.answered(scope["method"], route_template(scope), status, seconds)
+                _tell(scope, status, seconds)
 
 
 class SecurityHeaders:
