@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import grouping, matching, search, simulation, sweep, working_time
+from benchmarks import contention, grouping, load, matching, search, simulation, sweep, working_time
 
 MEASUREMENTS = {
     "working_time": working_time.run,
@@ -11,6 +11,8 @@ MEASUREMENTS = {
     "simulation": simulation.run,
     "search": search.run,
     "grouping": grouping.run,
+    "load": load.run,
+    "contention": contention.run,
 }
 
 
