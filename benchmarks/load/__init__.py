@@ -29,7 +29,7 @@ from dispatch.settings import Settings
 from tests import postgres
 from tests.e2e.faults.service import Process
 
-SIZES = {"10k": 10_000, "100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
+UNITS = {"k": 1_000, "m": 1_000_000}
 MOST_ON_SQLITE = 100_000
 MOST_GROWTH = 1.3
 NEEDED = 400
@@ -194,11 +194,16 @@ class Run:
         )
 
 
+def _count(size: str) -> int:
+    """How many orders a size is: 10k, 1m."""
+    return int(size[:-1]) * UNITS[size[-1]]
+
+
 def _fill(server: postgres.Server, size: str) -> tuple[str, Filled]:
     server.execute(f"CREATE DATABASE load_{size}")
     migrate.upgrade(server.url("psycopg", f"load_{size}"))
     url = server.url("asyncpg", f"load_{size}")
-    return url, asyncio.run(fill(url, SIZES[size]))
+    return url, asyncio.run(fill(url, _count(size)))
 
 
 def _yard(server: postgres.Server, count: int) -> Yard:
@@ -216,7 +221,7 @@ def run() -> bool:
     measuring = Run(clients, int(os.environ.get("TURNS", "3")), float(os.environ.get("SECONDS", "1")))
     server, started, folder = start_postgres(), [], TemporaryDirectory()
     try:
-        most = max(SIZES[size] for size in sizes)
+        most = max(_count(size) for size in sizes)
         bare = _yard(server, most)
         started.append(bare)
         contenders = [Contender("yard", bare.port, (bare.pid, server.process.pid))]
@@ -226,10 +231,10 @@ def run() -> bool:
             started.append(process)
             process.wait_ready()
             contenders.append(Contender(size, process.port, (process.pid, server.process.pid), filled))
-        if SIZES[sizes[0]] <= MOST_ON_SQLITE:
+        if _count(sizes[0]) <= MOST_ON_SQLITE:
             url = f"sqlite+aiosqlite:///{folder.name}/load.db"
             migrate.upgrade(url)
-            filled = asyncio.run(fill(url, SIZES[sizes[0]]))
+            filled = asyncio.run(fill(url, _count(sizes[0])))
             process = Process(url, "serve", {})
             started.append(process)
             process.wait_ready()

@@ -42,6 +42,11 @@ from dispatch.places.tables import places
 
 Condition = ColumnElement[bool]
 
+MOST_REMEMBERED = 64
+"""Actors whose conditions a process keeps, some 160 KB each: a request asks for them twice and more, and building them
+is a third of what a take costs (ADR 0059)."""
+_REMEMBERED: dict[tuple[int, UUID, tuple[Grant, ...]], list[Condition]] = {}
+
 TAKEABLE = tuple(state for state in State if (state, Move.TAKE) in EDGES)
 """States in which an order may be taken."""
 
@@ -55,7 +60,12 @@ def branches(actor: Actor) -> list[Condition]:
     """The ways in which an order may be visible to this actor; the service itself sees all."""
     if actor.is_service:
         return [true()]
-    return [*mine(actor), *scoped(actor), *held(actor), *pool(actor)]
+    key = actor.tenant.id, actor.account_id, actor.grants
+    ways = _REMEMBERED.pop(key, None) or [*mine(actor), *scoped(actor), *held(actor), *pool(actor)]
+    _REMEMBERED[key] = ways  # the one used last is forgotten last
+    if len(_REMEMBERED) > MOST_REMEMBERED:
+        del _REMEMBERED[next(iter(_REMEMBERED))]
+    return ways
 
 
 def mine(actor: Actor) -> list[Condition]:
