@@ -6,15 +6,19 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.dispatching import queries
 from dispatch.dispatching.actions import handing_out, taking
 from dispatch.dispatching.schemas import (
     ContactIn,
     DispatchIn,
     FinishIn,
     LeadIn,
+    MemberWorkOut,
     StaffIn,
     TakeIn,
     TakenOut,
+    TallyOut,
+    WorkOut,
 )
 from dispatch.domain.order import Move
 from dispatch.domain.people import Actor
@@ -49,10 +53,11 @@ from dispatch.orders.schemas import (
     ReasonIn,
     TextIn,
 )
-from dispatch.web.deps import Caller, Now, Writing
-from dispatch.web.wire import Body
+from dispatch.web.deps import Caller, Now, Reading, Writing
+from dispatch.web.wire import Body, IdIn
 
 router = APIRouter(prefix="/v1/orders/{order_id}", tags=["moves"])
+units = APIRouter(prefix="/v1/units", tags=["orders"])
 
 
 @router.post(
@@ -225,3 +230,17 @@ async def finish_order(
 ) -> OrderAnswer:
     """Report the work done; the resident is asked for the verdict."""
     return await _served(db, caller, order_id, Move.FINISH, body, call, response, now)
+
+
+@units.get("/{body_id}/work", summary="本单位在办、办结、超时的单数，按成员分列")
+async def get_work(db: Reading, caller: Caller, now: Now, body_id: IdIn) -> WorkOut:
+    """How the orders stand that the caller's unit, team or other body has taken; the orders: ``view=unit``."""
+    work = await queries.work(db, caller, body_id, at=now)
+    return WorkOut(
+        total=TallyOut.model_validate(work.total),
+        unassigned=TallyOut.model_validate(work.unassigned),
+        members=[
+            MemberWorkOut(id=id, name=name, **TallyOut.model_validate(tally).model_dump())
+            for id, name, tally in work.members
+        ],
+    )

@@ -1,6 +1,7 @@
 """What goes over the wire about handing out, taking and serving."""
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import Field
 
@@ -87,3 +88,26 @@ class FinishIn(
     closing: Closing
     minutes: Annotated[list[MinutesIn], Field(max_length=MOST_SLOTS)] | None = None
     attachment_ids: Attachments | None = None
+
+
+class TallyOut(Wire):
+    """How many orders."""
+
+    open: int = Field(description="In hand: the take is active.")
+    done: int
+    overdue: int = Field(description="Of those in hand.")
+
+
+class MemberWorkOut(TallyOut):
+    """How the orders stand that one person was put on."""
+
+    id: UUID
+    name: str
+
+
+class WorkOut(Wire):
+    """How the orders stand that a unit, team or other body has taken."""
+
+    total: TallyOut
+    unassigned: TallyOut = Field(description="Nobody was put on them yet.")
+    members: list[MemberWorkOut] = Field(description="Its people, by name; no ranking.")
