@@ -60,13 +60,13 @@ async def opened(caller: Caller, town: Town, slots: int = 1) -> str:
     return order_id
 
 
-async def take(caller: Caller, who: Person, path: str, tally: Tally) -> str:
-    """One try, with what it was told: taken, already_yours or the refusal's code."""
+async def take(caller: Caller, who: Person, path: str, tally: Tally) -> tuple[str, str | None]:
+    """One try: what was told (taken, already_yours or the refusal's code), and the order that was won."""
     began = time.perf_counter()
     answer = await caller.write(who, path)
     word = str(answer.body["outcome"] if answer.status == 200 else answer.body["code"])
     tally.note(word, began, answer.attempts)
-    return word
+    return word, answer.body["order"]["id"] if word == "taken" else None
 
 
 async def rush(caller: Caller, people: list[Person], order_id: str) -> Tally:
@@ -79,7 +79,7 @@ async def rush(caller: Caller, people: list[Person], order_id: str) -> Tally:
 
 async def drain(caller: Caller, people: list[Person], orders: list[str], *, next_: bool = False) -> Tally:
     """Everybody takes one order after the other until none is left: by id, from a list that all others see too and
-    that a client strikes off as it learns; or by asking for the next one. What was taken is finished at once.
+    strike off as they learn; or by asking for the next one. What was taken is finished at once.
     """
     tally, began, left = Tally(), time.perf_counter(), set(orders)
 
@@ -87,13 +87,14 @@ async def drain(caller: Caller, people: list[Person], orders: list[str], *, next
         while left:
             known = sorted(left)
             order_id = known[dice.randrange(min(20, len(known)))]  # somewhere on the first page
-            told = await take(caller, who, NEXT if next_ else f"/v1/orders/{order_id}/take", tally)
+            told, won = await take(caller, who, NEXT if next_ else f"/v1/orders/{order_id}/take", tally)
             if told == "NOTHING_OPEN":
                 return
-            left.discard(order_id) if not next_ else None
-            if told == "taken" and not next_:
+            if not next_ or won:
+                left.discard(won or order_id)
+            if won:
                 body: dict[str, Any] = {"result": "已办。", "closing": "solved"}
-                assert (await caller.write(who, f"/v1/orders/{order_id}/finish", body)).status == 200
+                assert (await caller.write(who, f"/v1/orders/{won}/finish", body)).status == 200
 
     await asyncio.gather(*(taker(who, Random(nth)) for nth, who in enumerate(people)))
     tally.seconds = time.perf_counter() - began
