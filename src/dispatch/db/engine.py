@@ -9,6 +9,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from dispatch.db import dialect, sealed
+from dispatch.db.grouping import Writer
 from dispatch.db.replica import PATIENCE_SECONDS, Replica, on_disk
 from dispatch.db.sealed import Keyring
 from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY, Settings
@@ -17,8 +18,8 @@ from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY, Set
 class Database:
     """Where the service keeps everything.
 
-    PostgreSQL: one pool. SQLite: readers on deferred connections and **one** writer per process,
-    whose pool of size one is the queue in which writers wait.
+    PostgreSQL: one pool. SQLite: readers on deferred connections and **one** writer per process, in whose
+    queue units of work wait and share a commit (``grouping``).
 
     Args:
         url: ``sqlite+aiosqlite:///…``, ``postgresql+asyncpg://…`` or ``postgresql+psycopg://…``.
@@ -65,8 +66,9 @@ class Database:
             )
             dialect.tune(writer.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
             self._write: AsyncEngine = writer.execution_options(sqlite_begin="IMMEDIATE")
+            self._writer: Writer | None = Writer(self._write, wait_seconds=pool_wait_seconds)
         else:
-            self._write = self._read
+            self._write, self._writer = self._read, None
         self.replica = None
         if replica_url:
             engine = create_async_engine(
@@ -129,7 +131,11 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed at the end, rolled back on any exception."""
+        """One unit of work: committed at the end, rolled back on any exception."""
+        if self._writer is not None:
+            async with self._writer.unit() as db:
+                yield db
+            return
         async with self._write.connect() as db:
             yield db
             await db.commit()
@@ -153,8 +159,13 @@ def open_database(settings: Settings) -> Database:
 
 
 async def start_over(db: AsyncConnection) -> None:
-    """Forget what this transaction wrote and begin again: what was seen no longer holds."""
-    await db.rollback()
+    """Forget what this unit of work wrote and begin again: what was seen no longer holds."""
+    savepoint = db.get_nested_transaction()  # on SQLite it may share its transaction with others
+    if savepoint is None:
+        await db.rollback()
+    else:
+        await savepoint.rollback()
+        await db.begin_nested()
 
 
 @asynccontextmanager

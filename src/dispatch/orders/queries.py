@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    bindparam,
     case,
     exists,
     false,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import among
+from dispatch.db.types import Id
 from dispatch.domain.order import LIVE, UNDERWAY, AskState, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OrderNotFound, RequestNotFound
@@ -63,20 +65,28 @@ async def whole(
         OrderNotFound: unknown, or none of the actor's business.
         TokenRevoked: the actor's grants have changed.
     """
-    columns: list[ColumnElement[Any]] = [column.label(name) for name, column in (also or {}).items()]
-    visible = or_(*visibility.branches(actor))
-    columns += [proof(actor).label("proof"), visible.label("visible"), *standing(actor.tenant.id)]
-    statement = WHOLE.add_columns(*columns).where(
-        orders.c.tenant_id == actor.tenant.id, orders.c.id == order_id
-    )
-    if not hidden:
-        statement = statement.where(visible)
-    row = (await db.execute(statement)).one_or_none()
+    key = actor.tenant.id, actor.account_id, actor.grants, actor.session_id, hidden, actor.is_service
+    statement = _WHOLE_AS_SEEN.of(key, lambda: _whole_as_seen(actor, hidden))
+    if also:
+        statement = statement.add_columns(*(column.label(name) for name, column in also.items()))
+    row = (await db.execute(statement, {"wanted_id": order_id})).one_or_none()
     if row is None:
         await prove(db, actor)  # perhaps it is the token that is wrong
         raise OrderNotFound()
     proven(actor, row.proof)
     return Whole(row, {name: getattr(row, name) for name in LISTS}), row
+
+
+def _whole_as_seen(actor: Actor, hidden: bool) -> Select[Any]:
+    """An order by ``wanted_id``, as far as the actor may see it."""
+    visible = or_(*visibility.branches(actor))
+    statement = WHOLE.add_columns(
+        proof(actor).label("proof"), visible.label("visible"), *standing(actor.tenant.id)
+    ).where(orders.c.tenant_id == actor.tenant.id, orders.c.id == bindparam("wanted_id", type_=Id()))
+    return statement if hidden else statement.where(visible)
+
+
+_WHOLE_AS_SEEN: visibility.Remembered[Select[Any]] = visibility.Remembered()
 
 
 async def whole_of(db: AsyncConnection, tenant_id: int, order_id: UUID) -> Whole:

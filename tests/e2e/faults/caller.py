@@ -35,16 +35,23 @@ class Caller:
     """Sends writes to any of several servers until one of them answers.
 
     Args:
+        attempt_seconds: the deadline of one attempt.
         keyed: send every attempt under the same Idempotency-Key. False is the careless client: a key for each.
     """
 
     def __init__(
-        self, bases: list[str], *, keyed: bool = True, attempt_seconds: float = ATTEMPT_SECONDS, seed: int = 1
+        self,
+        bases: list[str],
+        *,
+        keyed: bool = True,
+        attempt_seconds: float = ATTEMPT_SECONDS,
+        connections: int = 600,
+        seed: int = 1,
     ) -> None:
         self.bases, self._keyed, self._attempt = list(bases), keyed, attempt_seconds
         self._dice = Random(seed)
         self._turn = 0
-        self._client = httpx.AsyncClient(limits=httpx.Limits(max_connections=600), timeout=None)
+        self._client = httpx.AsyncClient(limits=httpx.Limits(max_connections=connections), timeout=None)
         self.again = 0
 
     async def __aenter__(self) -> "Caller":

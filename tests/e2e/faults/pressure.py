@@ -29,6 +29,8 @@ class Pressure:
     town: Town
     caller: Caller
     lanes: int = LANES
+    pause_seconds: float = 0.0
+    """Rest of a lane between two lives."""
     acked: list[Acked] = field(default_factory=list)
     filed: dict[str, UUID | None] = field(default_factory=dict)
     """Text of each order that was asked for → its id; None while nobody has acknowledged it."""
@@ -65,6 +67,7 @@ class Pressure:
                 await self._life(one, other)
             except GaveUp as error:
                 self.wrong.append(f"gave up: {error}")
+            await asyncio.sleep(self.pause_seconds)
 
     async def _life(self, one: Person, other: Person) -> None:
         resident, dispatcher = self.town["resident-1"], self.town["dispatcher-1"]

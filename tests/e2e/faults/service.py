@@ -60,7 +60,7 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.kill()
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 90) -> None:
         until = time.monotonic() + seconds
         while True:
             try:
