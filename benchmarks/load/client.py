@@ -68,7 +68,9 @@ def press(plan: Plan) -> Outcome:
         pickle.dump(plan, file)
         file.flush()
         command = [sys.executable, "-m", "benchmarks.load.client", file.name]
-        told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if told.returncode:
+        raise RuntimeError(told.stderr)
     said = json.loads(told.stdout)
     said["statuses"] = {int(status): count for status, count in said["statuses"].items()}
     return Outcome(**said)
