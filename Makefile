@@ -28,6 +28,7 @@ check: .venv-dev/.installed locks ## Look without running: format, lint, types, 
 	$(DEV)/ruff check .
 	$(DEV)/mypy
 	$(DEV)/lint-imports
+	$(DEV)/dispatch db lint
 	$(DEV)/hadolint Dockerfile
 	$(DEV)/dispatch openapi --check
 	$(DEV)/dispatch docs --check

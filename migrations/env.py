@@ -20,6 +20,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations, ops
 
 from dispatch import clock
+from dispatch.db.address import synchronous
 from dispatch.db.base import metadata
 
 LEASE_SECONDS = 600
@@ -35,22 +36,9 @@ lease_table = sa.Table(
 )
 
 
-def address(url: str) -> sa.URL:
-    """The same database for a synchronous driver: sqlite3 or psycopg."""
-    asked = sa.make_url(url)
-    if asked.get_backend_name() == "sqlite":
-        return asked.set(drivername="sqlite")
-    # asyncpg says ssl= for what libpq calls sslmode=, and knows options that libpq does not.
-    query = {("sslmode" if key == "ssl" else key): value for key, value in asked.query.items()}
-    return asked.set(
-        drivername="postgresql+psycopg",
-        query={key: value for key, value in query.items() if not key.startswith("prepared_statement")},
-    )
-
-
 def engine_of(url: str) -> sa.Engine:
     """An engine for one connection whose transactions hold DDL and never wait long for a lock."""
-    target = address(url)
+    target = synchronous(url)
     if target.get_backend_name() == "sqlite":
         if target.database:
             Path(target.database).parent.mkdir(parents=True, exist_ok=True)

@@ -4,15 +4,24 @@ Each is migrated once per session and shared by all its tests: a test makes a te
 never empties a table. Under xdist every process has its own server and file.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from sqlalchemy import event
 
 from dispatch.db import migrate
 from dispatch.db.engine import Database
 from tests import postgres as pg
+from tests import straying
+
+os.environ.setdefault("DISPATCH_DRAIN_SECONDS", "0")  # servers that tests start have no balancer to wait for
 
 DRIVERS = ("sqlite", "asyncpg", "psycopg")
+CITUS = "TEST_CITUS_URL"
+"""Address of a coordinator (asyncpg or psycopg) with an empty database, or one that these tests made: contract tests
+run against it too."""
+EVERYWHERE = (*DRIVERS, *(["citus"] if CITUS in os.environ else []))
 TEMPLATE = "dispatch_template"
 
 
@@ -23,7 +32,11 @@ class Backends(dict[str, str]):
         self._request = request
 
     def __missing__(self, driver: str) -> str:
-        self[driver] = self.fresh(driver, "dispatch")
+        if driver == "citus":
+            self[driver] = os.environ[CITUS]
+            migrate.upgrade(self[driver])
+        else:
+            self[driver] = self.fresh(driver, "dispatch")
         return self[driver]
 
     def fresh(self, driver: str, name: str) -> str:
@@ -60,7 +73,7 @@ def backends(request: pytest.FixtureRequest) -> Backends:
     return Backends(request)
 
 
-@pytest.fixture(scope="session", params=DRIVERS)
+@pytest.fixture(scope="session", params=EVERYWHERE)
 def backend(request: pytest.FixtureRequest, backends: Backends) -> str:
     """The address of each database in turn."""
     return backends[request.param]
@@ -70,5 +83,7 @@ def backend(request: pytest.FixtureRequest, backends: Backends) -> str:
 async def database(backend: str) -> AsyncIterator[Database]:
     """The service's own way to each database in turn."""
     database = Database(backend)
+    for engine in database.engines:
+        event.listen(engine.sync_engine, "before_cursor_execute", straying.watch)
     yield database
     await database.close()

@@ -42,11 +42,9 @@ class Server:
     def url(self, driver: str, database: str) -> str:
         return f"postgresql+{driver}://postgres@/{database}?host={self.folder}"
 
-    def execute(self, statement: str) -> None:
-        """Run one statement outside a transaction (CREATE DATABASE)."""
-        with psycopg.connect(
-            host=str(self.folder), user="postgres", dbname="postgres", autocommit=True
-        ) as db:
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        """Run one statement outside a transaction (CREATE DATABASE), or several in one."""
+        with psycopg.connect(host=str(self.folder), user="postgres", dbname=database, autocommit=True) as db:
             db.execute(statement)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The command line: serve, work, match, migrate, index, doctor, tenant, user, api-key, calendar, openapi, docs.
+"""The command line; ``dispatch --help`` lists what it can.
 
 It ends with 2 when it was asked or set wrongly, with 1 when the database cannot be used, and says why in one line.
 """
@@ -9,7 +9,6 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -20,7 +19,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
-from dispatch import admin, calendar_files, clock, doctor, log, pages
+from dispatch import admin, audit, calendar_files, clock, doctor, log, pages, serving, upkeep
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
 from dispatch.db import sealed
@@ -54,6 +53,10 @@ cli = typer.Typer(
 cli.add_typer(admin.tenant, name="tenant")
 cli.add_typer(admin.user, name="user")
 cli.add_typer(admin.key, name="api-key")
+cli.add_typer(admin.roster, name="roster")
+cli.add_typer(upkeep.database, name="db")
+cli.command(name="backup")(upkeep.back_up)
+cli.command(name="restore")(upkeep.bring_back)
 
 
 calendar = typer.Typer(no_args_is_help=True, help="The working calendar of the tenants.")
@@ -70,7 +73,7 @@ def serve(
     settings = Settings(demo=True) if demo else Settings()
     log.configure(settings)
     if settings.demo:
-        migrations.upgrade(settings.database_url)
+        migrations.upgrade(settings.owner_url)
     asyncio.run(_serve(settings))
 
 
@@ -82,7 +85,8 @@ async def _serve(settings: Settings) -> None:
             if made:  # what happened in the past is told before anybody looks
                 await relay(database, clock.now(), REACTIONS)
             _introduce(settings, made=made)
-        app = create_app(settings, database, works=settings.demo)
+        meters = serving.meters_of(database)
+        app = create_app(settings, database, meters, works=settings.demo)
         config = uvicorn.Config(
             app,
             host=settings.host,
@@ -95,25 +99,10 @@ async def _serve(settings: Settings) -> None:
             forwarded_allow_ips=settings.forwarded_allow_ips,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        await _Server(config).serve()
+        with serving.told(meters, settings):
+            await serving.Server(config, app, 0 if settings.demo else settings.drain_seconds).serve()
     finally:
         await database.close()
-
-
-class _Server(uvicorn.Server):
-    """Ends in order when it is told to. Uvicorn's own raises the signal once more after it has stopped, which kills
-    the process, or cancels what closes the database.
-    """
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Listen to the signals that mean the end, while serving."""
-        before = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for name, handler in before.items():
-                signal.signal(name, handler)
 
 
 def _introduce(settings: Settings, *, made: bool) -> None:
@@ -146,8 +135,10 @@ async def _work(settings: Settings) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows knows no signal handlers here
             loop.add_signal_handler(name, stop.set)
     database = open_database(settings)
+    meters = serving.meters_of(database)
     try:
-        await run_jobs(settings, database, stop)
+        with serving.told(meters, settings):
+            await run_jobs(settings, database, meters, stop)
     finally:
         await database.close()
 
@@ -185,8 +176,8 @@ def migrate(
 ) -> None:
     """Bring the database's tables up to date."""
     settings = Settings()
-    migrations.upgrade(settings.database_url, revision)
-    sys.stdout.write(f"{migrations.current(settings.database_url)}\n")
+    migrations.upgrade(settings.owner_url, revision)
+    sys.stdout.write(f"{migrations.current(settings.owner_url)}\n")
 
 
 @cli.command(name="doctor")
@@ -203,6 +194,43 @@ def examine(
             typer.echo(f"{check.health:<5} {check.name:<11} {check.said}")
     if any(check.health is doctor.Health.FAIL for check in checks):
         raise typer.Exit(1)
+
+
+@cli.command(name="audit")
+def audit_logs(
+    tenant: Annotated[str | None, typer.Option(help="Code of one tenant; else all of them.")] = None,
+    heads: Annotated[
+        Path | None, typer.Option(help="Write every order's newest hash here, to be kept elsewhere.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Heads written before: what they name must be there still.")
+    ] = None,
+) -> None:
+    """Check that no log of an order was changed; one line of JSON for each that was, then the count. Ends with 1 if any."""
+    report = asyncio.run(_audit(Settings(), tenant, heads, against))
+    for line in report.broken:
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    counted = {name: getattr(report, name) for name in ("orders", "entries", "erased", "unchained")}
+    sys.stdout.write(json.dumps({**counted, "broken": len(report.broken)}) + "\n")
+    if report.broken:
+        raise typer.Exit(1)
+
+
+async def _audit(
+    settings: Settings, tenant: str | None, heads: Path | None, against: Path | None
+) -> audit.Report:
+    database = open_database(settings)
+    try:
+        with contextlib.ExitStack() as files:
+            written = files.enter_context(heads.open("w", encoding="utf-8")) if heads else None
+            read = files.enter_context(against.open(encoding="utf-8")) if against else None
+            return await audit.examine(database, tenant=tenant, heads=written, against=read)
+    except KeyError:
+        sys.exit(f"there is no tenant {tenant}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"{against or heads}: {error}")
+    finally:
+        await database.close()
 
 
 @cli.command()

@@ -15,6 +15,7 @@ from dispatch.db import outbox
 from dispatch.db.checks import migrated_to, told_time
 from dispatch.db.engine import Database, open_database
 from dispatch.db.migrate import head
+from dispatch.db.replica import Replica, seconds_behind
 from dispatch.db.tenants import tenants
 from dispatch.domain.refusal import Refusal
 from dispatch.people.tables import identities
@@ -62,6 +63,8 @@ async def examine(at: datetime, *, online: bool = False) -> list[Check]:
         try:
             async with database.reading() as db:
                 found += [check async for check in _database(db, settings, at)]
+            if database.replica is not None:
+                found.append(await _replica(database.replica))
             if online and found[-1].health is not Health.FAIL:
                 found += [check async for check in _wechat(settings, database, at)]
         finally:
@@ -125,6 +128,17 @@ async def _database(db: AsyncConnection, settings: Settings, at: datetime) -> As
     linked = select(func.count()).select_from(identities)
     able = int(await db.scalar(counted) or 0) + int(await db.scalar(linked) or 0)
     yield Check("people", Health.OK if able else Health.WARN, f"{able} can sign in: dispatch user add")
+
+
+async def _replica(replica: Replica) -> Check:
+    try:
+        async with replica.engine.connect() as db:
+            behind = await seconds_behind(db)
+    except (SQLAlchemyError, OSError) as error:
+        return Check("replica", Health.WARN, f"cannot be reached, is not read: {type(error).__name__}")
+    if behind is None:
+        return Check("replica", Health.WARN, "is no replica (or has replayed nothing), is not read")
+    return Check("replica", Health.OK, f"last replayed what is {behind:.0f} s old")
 
 
 def _told(waiting: dict[str, object], at: datetime) -> Check:

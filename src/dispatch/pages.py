@@ -146,10 +146,16 @@ FACT_WORDS = {
     Fact.ORDER_MOVED: ("需求单有变化", "an order took a step"),
     Fact.REQUEST_ASKED: ("有新的申请", "a request waits for a decision"),
     Fact.REQUEST_DECIDED: ("申请有结果", "a request was approved or refused"),
+    Fact.REVEAL_ASKED: (
+        "申请查看联系方式",
+        "the district asks for contact data, which a second person confirms",
+    ),
+    Fact.REVEAL_DECIDED: ("查看申请有结果", "a second person confirmed it or refused"),
     Fact.PHONE_WITHDRAWN: ("手机号授权撤回", "a person took back WeChat's leave to use the phone"),
     Fact.IDENTITY_ENDED: ("微信注销", "a person ended the account at WeChat"),
     Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),
     Fact.CALENDAR_CHANGED: ("工作日历有变化", "another version of the working calendar stands"),
+    Fact.CHECKIN_MOVED: ("报到有变化", "a check-in or a registration was filed, approved or returned"),
     Fact.POLICIES_CHANGED: ("时限策略有变化", "other limits hold for orders that are open, too"),
     Fact.CLAIM_MOVED: ("认领有变化", "a claim on a listing was made, or took a step"),
 }

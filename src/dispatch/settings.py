@@ -3,7 +3,7 @@
 import re
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -13,6 +13,7 @@ DEVELOPMENT_DATA_KEYS = "dev:ZGV2ZWxvcG1lbnQtb25seS1uZXZlci1wcm9kdWN0aW8="
 DEVELOPMENT_LOOKUP_KEY = "development-only-lookup-key-never-in-production"
 SHORTEST_KEY_BYTES = 32  # RFC 7518 §3.2: an HS256 key has at least the size of the hash
 
+ADDRESS = r"^(sqlite\+aiosqlite|postgresql\+(psycopg|asyncpg))://"
 _DATA_KEY = re.compile(r"[a-z0-9]{1,16}:[A-Za-z0-9+/]{43}=")
 
 
@@ -60,8 +61,22 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite+aiosqlite:///var/dispatch.db",
         description="Address of the database: sqlite+aiosqlite, postgresql+psycopg or postgresql+asyncpg.",
-        pattern=r"^(sqlite\+aiosqlite|postgresql\+(psycopg|asyncpg))://",
+        pattern=ADDRESS,
         repr=False,  # it may hold a password
+    )
+    migration_url: str = Field(
+        "",
+        description="Address for `migrate`, `backup`, `restore` and `db`, where it differs: past the pooler, the "
+        "coordinator of Citus, a role that owns the tables.",
+        pattern=f"^$|{ADDRESS}",
+        repr=False,
+    )
+    replica_url: str = Field(
+        "",
+        description="Address of a streaming replica of that database, for requests that only read; "
+        "never one that it has not replayed far enough for.",
+        pattern=r"^$|^postgresql\+(psycopg|asyncpg)://",
+        repr=False,
     )
     pool_size: int = Field(8, ge=1, le=200, description="Database connections kept open per process.")
     pool_wait_seconds: float = Field(
@@ -74,6 +89,13 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="Address the server listens on.")
     port: int = Field(
         8000, ge=0, le=65535, description="Port the server listens on; 0 lets the system choose."
+    )
+    drain_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=300,
+        description="After SIGTERM: how long /v1/readyz says 503 and requests are still answered, so that whoever "
+        "spreads them looks away first, s. SIGINT and demonstrations do not wait.",
     )
     demo: bool = Field(
         False, description="Demonstration mode: made-up data, open sign-in. Refused in production."
@@ -109,6 +131,12 @@ class Settings(BaseSettings):
     wechat_timeout_seconds: float = Field(
         5.0, gt=0, le=30, description="Wait for an answer of WeChat before answering 503, s."
     )
+    sms_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Where short messages are posted to, as {phone, text}; without it none are sent.",
+    )
+    sms_secret: SecretStr | None = Field(None, description="What the sender of short messages knows us by.")
     oidc_providers: dict[str, OidcProvider] = Field(
         default_factory=dict, description="Providers for staff by name: see howto/first-admin.md."
     )
@@ -144,7 +172,10 @@ class Settings(BaseSettings):
     )
 
     body_limit_bytes: int = Field(
-        262_144, ge=1024, le=64 * 1024 * 1024, description="Largest request body, bytes; above it 413."
+        262_144,
+        ge=1024,
+        le=64 * 1024 * 1024,
+        description="Largest request body, bytes; above it 413. A roster may be 4 MiB.",
     )
     minimum_clients: dict[str, str] = Field(
         default_factory=dict,
@@ -154,6 +185,11 @@ class Settings(BaseSettings):
         1.0, gt=0, le=60, description="Pause between two rounds of the worker, s."
     )
 
+    metrics_address: str = Field(
+        "",
+        pattern=r"^(|.+:\d{1,5})$",
+        description="Where Prometheus asks this process, host:port; keep it from the public. Empty: nowhere.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severity that is logged."
     )
@@ -169,15 +205,18 @@ class Settings(BaseSettings):
                 raise ValueError('DISPATCH_MINIMUM_CLIENTS must look like {"mp": "1.4.0"}')
         return minimum
 
-    @field_validator("database_url")
+    @field_validator("database_url", "migration_url", "replica_url")
     @classmethod
-    def _address_leads_to_a_database(cls, url: str) -> str:
+    def _address_leads_to_a_database(cls, url: str, of: ValidationInfo) -> str:
+        if not url:
+            return url
+        name = f"DISPATCH_{str(of.field_name).upper()}"
         try:
             parts = make_url(url)
         except (ArgumentError, ValueError):
-            raise ValueError("DISPATCH_DATABASE_URL is no address of a database") from None
+            raise ValueError(f"{name} is no address of a database") from None
         if parts.database in (None, "", ":memory:"):  # every connection to :memory: is another database
-            raise ValueError("DISPATCH_DATABASE_URL must name a database, and not one in memory")
+            raise ValueError(f"{name} must name a database, and not one in memory")
         return url
 
     @field_validator("session_key")
@@ -212,6 +251,11 @@ class Settings(BaseSettings):
         return [cls._key_is_long_enough(key) for key in keys]
 
     @property
+    def owner_url(self) -> str:
+        """Where tables are changed and copied."""
+        return self.migration_url or self.database_url
+
+    @property
     def session_keys(self) -> tuple[str, ...]:
         """Every key that verifies; the first one signs."""
         every = (self.session_key, *self.session_keys_retired)
@@ -219,6 +263,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _nothing_of_development_in_production(self) -> Self:
+        if self.replica_url and self.database_url.startswith("sqlite"):
+            raise ValueError("DISPATCH_REPLICA_URL needs a PostgreSQL in DISPATCH_DATABASE_URL")
         if self.production and self.demo:
             raise ValueError("DISPATCH_DEMO and DISPATCH_PRODUCTION exclude each other")
         if self.production and self.session_key.get_secret_value() == DEVELOPMENT_KEY:
@@ -238,6 +284,8 @@ class Settings(BaseSettings):
             raise ValueError("DISPATCH_CORS_ORIGINS must name the origins in production")
         if not self.wechat_api.startswith("https://"):
             raise ValueError("DISPATCH_WECHAT_API must be https in production")
+        if self.sms_url is not None and not self.sms_url.startswith("https://"):
+            raise ValueError("DISPATCH_SMS_URL must be https in production")
         for name, provider in self.oidc_providers.items():
             if not provider.issuer.startswith("https://"):
                 raise ValueError(f"DISPATCH_OIDC_PROVIDERS: the issuer of {name} must be https in production")

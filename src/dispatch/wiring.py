@@ -13,6 +13,10 @@ from dispatch.auth import timers as auth_timers
 from dispatch.auth.actions import door as doors
 from dispatch.bulk import routes as bulk
 from dispatch.catalog import routes as catalog
+from dispatch.census import timers as census
+from dispatch.checkin import reactions as checkin_reactions
+from dispatch.checkin import routes as checkin
+from dispatch.checkin import timers as checkin_timers
 from dispatch.db.engine import Database
 from dispatch.demo import routes as demo
 from dispatch.dispatching import routes as dispatching
@@ -25,6 +29,7 @@ from dispatch.jobs.relay import Reaction
 from dispatch.jobs.schedule import Every
 from dispatch.matching import automatic
 from dispatch.matching import routes as matching
+from dispatch.meters import Meters
 from dispatch.notices import reactions as notices
 from dispatch.notices import routes as notice_routes
 from dispatch.orders import reactions as order_reactions
@@ -36,8 +41,12 @@ from dispatch.privacy import reactions as privacy_reactions
 from dispatch.privacy import routes as privacy
 from dispatch.privacy import timers as privacy_timers
 from dispatch.ratings import routes as ratings
+from dispatch.registering import reactions as registering_reactions
+from dispatch.registering import routes as registering
+from dispatch.registering import timers as registering_timers
 from dispatch.resources import reactions as resource_reactions
 from dispatch.resources import routes as resources
+from dispatch.rosters import routes as rosters
 from dispatch.settings import Settings, WechatApp
 from dispatch.sla import reactions as sla_reactions
 from dispatch.sla import routes as sla
@@ -63,6 +72,9 @@ ROUTERS: Sequence[APIRouter] = (
     matching.router,
     ratings.router,
     notice_routes.router,
+    checkin.router,
+    registering.router,
+    rosters.router,
     privacy.router,
     resources.router,
 )
@@ -77,9 +89,15 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.ORDER_MOVED: (notices.tell_of_move,),
     Fact.REQUEST_ASKED: (notices.tell_deciders,),
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
+    Fact.REVEAL_ASKED: (notices.tell_second,),
+    Fact.REVEAL_DECIDED: (notices.tell_revealed,),
     Fact.PHONE_WITHDRAWN: (auth_reactions.forget_phone, privacy_reactions.phone_withdrawn),
     Fact.IDENTITY_ENDED: (auth_reactions.forget_identity, privacy_reactions.phone_withdrawn),
     Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),
+    Fact.CHECKIN_MOVED: (
+        checkin_reactions.tell_of_checkin,
+        registering_reactions.tell_of_registration,
+    ),
     Fact.CALENDAR_CHANGED: (sla_reactions.follow_calendar,),
     Fact.POLICIES_CHANGED: (sla_reactions.follow_policies,),
     Fact.CLAIM_MOVED: (resource_reactions.tell_of_claim,),
@@ -102,12 +120,20 @@ JOBS: Sequence[Every] = (
     Every("idempotency.forget", 3600.0, housekeeping.forget_keys),
     Every("privacy.exports", 5.0, privacy_timers.make_exports),
     Every("privacy.deletions", 600.0, privacy_timers.finish_deletions),
+    Every("privacy.memberships", 600.0, privacy_timers.end_memberships),
     Every("privacy.keeping", 21_600.0, privacy_timers.keep_no_longer),
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
     Every("auth.forget", 3600.0, auth_timers.forget),
     Every("database.statistics", 3600.0, housekeeping.refresh_statistics),
+    Every("checkin.renewals", 3600.0, checkin_timers.renewals),
+    Every("registering.agreements", 3600.0, registering_timers.agreements),
     Every("calendar.keep", 3600.0, sla_timers.keep_calendars),
 )
+
+
+def measuring(meters: Meters) -> Every:
+    """The job that tells the meters of a worker how the whole service stands."""
+    return Every("census.measure", census.SECONDS, census.Measuring(meters))
 
 
 def identity(settings: Settings, database: Database) -> Identity:

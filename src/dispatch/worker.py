@@ -9,6 +9,7 @@ import structlog
 from dispatch import wiring
 from dispatch.db.engine import Database
 from dispatch.jobs.schedule import scheduler
+from dispatch.meters import Meters
 from dispatch.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -18,12 +19,13 @@ GRACE_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def working(settings: Settings, database: Database) -> AsyncIterator[None]:
+async def working(settings: Settings, database: Database, meters: Meters) -> AsyncIterator[None]:
     """Run the jobs beside something else; on leaving, jobs in flight end first."""
     running: set[asyncio.Task[None]] = set()
-    ticking = scheduler(database, wiring.JOBS, tick_seconds=settings.worker_tick_seconds, running=running)
+    jobs = (*wiring.JOBS, wiring.measuring(meters))
+    ticking = scheduler(database, jobs, meters, tick_seconds=settings.worker_tick_seconds, running=running)
     ticking.start()
-    log.info("worker.started", jobs=[job.name for job in wiring.JOBS])
+    log.info("worker.started", jobs=[job.name for job in jobs])
     try:
         yield
     finally:
@@ -33,7 +35,7 @@ async def working(settings: Settings, database: Database) -> AsyncIterator[None]
         log.info("worker.stopped")
 
 
-async def work(settings: Settings, database: Database, stop: asyncio.Event) -> None:
+async def work(settings: Settings, database: Database, meters: Meters, stop: asyncio.Event) -> None:
     """Run the jobs until ``stop`` is set."""
-    async with working(settings, database):
+    async with working(settings, database, meters):
         await stop.wait()

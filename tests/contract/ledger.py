@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from dispatch.db.outbox import outbox
+from dispatch.domain.chain import audit
 from dispatch.domain.order import Move, State
 from dispatch.domain.planning import RESTARTED, key_of
 from dispatch.domain.replay import Logged, Replayed, replay
@@ -97,6 +98,11 @@ async def assert_books(town: Town) -> int:
             left=row.left_state,
             parent_id=str(row.parent_id) if row.parent_id else None,
         ), (row.id, [s.move for s in steps[row.id]])
+        entries = [step._mapping for step in steps[row.id]]
+        chained = audit(
+            row.id, entries, version=row.version, head=row.head, erased={s.seq for s in steps[row.id]}
+        )
+        assert (chained.broken, chained.unchained) == (None, 0), (row.id, chained)
     active: dict[UUID, int] = {}
     for take in await town.rows(select(takes).where(mine[3], takes.c.state == "active")):
         active[take.order_id] = active.get(take.order_id, 0) + 1

@@ -1,62 +1,20 @@
 """资源清单, 需求清单, 双向认领: what is published, who sees and claims it, and what becomes of a claim."""
 
-import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import update
 
-from dispatch.domain.listings import HOLDS, Act, ClaimState
-from dispatch.domain.people import Actor, Role
-from dispatch.domain.refusal import ClaimMoved, VenueTaken
+from dispatch.domain.listings import ClaimState
+from dispatch.domain.people import Role
 from dispatch.jobs.relay import relay
-from dispatch.people import queries as people
-from dispatch.resources import actions
-from dispatch.resources.tables import claims, listings
+from dispatch.people.tables import bodies
 from dispatch.wiring import REACTIONS
+from tests.claiming import HALL, NEED, RICE, WEEK, act_on, claim, hours, publish, try_claim
 from tests.town import T0, Clock, Hands
-
-Verb = Callable[[AsyncConnection], Awaitable[Any]]
-WEEK = [{"weekday": day, "from": "09:00", "to": "18:00"} for day in range(1, 8)]
-HALL = {"kind": "venue", "title": "图书馆报告厅", "text": "可容纳八十人。", "opening_hours": WEEK}
-RICE = {"kind": "goods", "title": "大米", "text": "五公斤装。", "quantity": 10, "measure": "袋"}
-NEED = {"side": "demand", "kind": "expertise", "title": "健康讲座讲师", "text": "每月一次。"}
-
-
-async def _publish(hands: Hands, login: str = "unit-1", **said: Any) -> dict[str, Any]:
-    answer = await hands.post(login, "/v1/listings", {"side": "resource", **said})
-    assert answer.status_code == 201, answer.text
-    listing: dict[str, Any] = answer.json()
-    return listing
-
-
-async def _try(hands: Hands, login: str, listing: dict[str, Any], **said: Any) -> httpx.Response:
-    body = {"purpose": "社区活动。", **said}
-    return await hands.post(login, f"/v1/listings/{listing['id']}/claim", body)
-
-
-async def _claim(hands: Hands, login: str, listing: dict[str, Any], **said: Any) -> dict[str, Any]:
-    answer = await _try(hands, login, listing, **said)
-    assert answer.status_code == 201, answer.text
-    claim: dict[str, Any] = answer.json()
-    return claim
-
-
-async def _act(hands: Hands, login: str, claim: dict[str, Any], act: str, **said: Any) -> httpx.Response:
-    return await hands.post(login, f"/v1/claims/{claim['id']}/{act}", said)
-
-
-def _hours(begins: float, ends: float, day: int = 3) -> dict[str, str]:
-    """A time of a day to come, in local hours."""
-    midnight = T0.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=day, hours=-8)
-    times = {"starts_at": begins, "ends_at": ends}
-    return {name: (midnight + timedelta(hours=hour)).isoformat() for name, hour in times.items()}
 
 
 def _code(answer: httpx.Response) -> tuple[int, str]:
@@ -70,21 +28,21 @@ async def _listed(hands: Hands, login: str, **params: Any) -> set[str]:
 
 
 async def test_a_unit_offers_and_the_community_claims_and_both_know_how_it_ended(hands: Hands, clock: Clock):
-    hall = await _publish(hands, **HALL, seats=80, spot="柳溪路12号", terms="用后打扫。")
+    hall = await publish(hands, **HALL, seats=80, spot="柳溪路12号", terms="用后打扫。")
     assert (hall["publisher"]["name"], hall["kind_label"], hall["own"]) == ("unit-1", "场地", True)
-    claim = await _claim(hands, "dispatcher-1", hall, **_hours(9, 11))
-    assert (claim["claimant"]["name"], claim["state_label"]) == ("community-1", "待确认")
-    assert [move["act"] for move in claim["moves"]] == ["cancel"]
-    confirmed = (await _act(hands, "unit-1", claim, "confirm")).json()
+    made = await claim(hands, "dispatcher-1", hall, **hours(9, 11))
+    assert (made["claimant"]["name"], made["state_label"]) == ("community-1", "待确认")
+    assert [move["act"] for move in made["moves"]] == ["cancel"]
+    confirmed = (await act_on(hands, "unit-1", made, "confirm")).json()
     assert (confirmed["state"], confirmed["starts_at"][11:16]) == ("confirmed", "09:00")
     assert [(move["act"], move["needs"]) for move in confirmed["moves"]] == [
         ("cancel", ["reason"]),
         ("deliver", ["note"]),
     ]
-    early = await _act(hands, "unit-1", claim, "deliver", note="来了五十八人。")
+    early = await act_on(hands, "unit-1", made, "deliver", note="来了五十八人。")
     assert _code(early) == (422, "VALIDATION_FAILED")
     clock.pass_(days=4)
-    ended = (await _act(hands, "dispatcher-1", claim, "deliver", note="来了五十八人。")).json()
+    ended = (await act_on(hands, "dispatcher-1", made, "deliver", note="来了五十八人。")).json()
     assert (ended["state_label"], ended["note"], ended["moves"]) == ("已兑现", "来了五十八人。", [])
 
 
@@ -92,66 +50,69 @@ async def test_a_unit_claims_part_of_a_demand_and_another_the_rest(hands: Hands)
     await hands.town.body("unit-2", "unit", "community-1")
     await hands.town.person("unit-2", Role.UNIT_ADMIN, body="unit-2")
     order = await hands.accepted()
-    demand = await _publish(
+    demand = await publish(
         hands, "dispatcher-1", **{**RICE, "side": "demand", "quantity": 30}, order_id=order["id"]
     )
     assert (demand["left"], demand["order_id"]) == (30, order["id"])
-    first = await _claim(hands, "unit-1", demand, quantity=20)
+    first = await claim(hands, "unit-1", demand, quantity=20)
     seen = (await hands.get("unit-2", f"/v1/listings/{demand['id']}")).json()
     assert (seen["left"], seen["order_id"]) == (10, None)
-    much = await _try(hands, "unit-2", demand, quantity=11)
+    much = await try_claim(hands, "unit-2", demand, quantity=11)
     assert (_code(much), much.json()["left"]) == ((409, "NOT_ENOUGH_LEFT"), 10)
-    await _claim(hands, "unit-2", demand, quantity=10)
-    assert (await _act(hands, "dispatcher-1", first, "confirm")).json()["state"] == "confirmed"
-    assert _code(await _try(hands, "unit-1", demand)) in {(409, "NOT_ENOUGH_LEFT"), (409, "ALREADY_CLAIMED")}
+    await claim(hands, "unit-2", demand, quantity=10)
+    assert (await act_on(hands, "dispatcher-1", first, "confirm")).json()["state"] == "confirmed"
+    assert _code(await try_claim(hands, "unit-1", demand)) in {
+        (409, "NOT_ENOUGH_LEFT"),
+        (409, "ALREADY_CLAIMED"),
+    }
 
 
 async def test_who_has_an_open_claim_does_not_claim_again(hands: Hands):
-    rice = await _publish(hands, **RICE)
-    await _claim(hands, "dispatcher-1", rice, quantity=2)
-    assert _code(await _try(hands, "dispatcher-1", rice)) == (409, "ALREADY_CLAIMED")
+    rice = await publish(hands, **RICE)
+    await claim(hands, "dispatcher-1", rice, quantity=2)
+    assert _code(await try_claim(hands, "dispatcher-1", rice)) == (409, "ALREADY_CLAIMED")
 
 
 async def test_what_is_declined_or_cancelled_can_be_claimed_again(hands: Hands):
-    rice = await _publish(hands, **RICE)
+    rice = await publish(hands, **RICE)
     for act, login, said in (
         ("decline", "unit-1", {"reason": "已另有安排。"}),
         ("cancel", "dispatcher-1", {}),
     ):
-        claim = await _claim(hands, "dispatcher-1", rice, quantity=10)
+        made = await claim(hands, "dispatcher-1", rice, quantity=10)
         assert (await hands.get("unit-1", f"/v1/listings/{rice['id']}")).json()["left"] == 0
-        assert (await _act(hands, login, claim, act, **said)).status_code == 200
+        assert (await act_on(hands, login, made, act, **said)).status_code == 200
         assert (await hands.get("unit-1", f"/v1/listings/{rice['id']}")).json()["left"] == 10
-    given = await _claim(hands, "dispatcher-1", rice, quantity=4)
-    await _act(hands, "unit-1", given, "confirm")
-    await _act(hands, "unit-1", given, "deliver", note="已送到。")
+    given = await claim(hands, "dispatcher-1", rice, quantity=4)
+    await act_on(hands, "unit-1", given, "confirm")
+    await act_on(hands, "unit-1", given, "deliver", note="已送到。")
     assert (await hands.get("unit-1", f"/v1/listings/{rice['id']}")).json()["left"] == 6
 
 
 async def test_each_side_does_what_is_its_own_and_strangers_do_not_know_of_it(hands: Hands):
-    rice = await _publish(hands, **RICE)
-    claim = await _claim(hands, "dispatcher-1", rice)
-    assert _code(await _act(hands, "dispatcher-1", claim, "confirm")) == (403, "ROLE_FORBIDDEN")
-    assert _code(await _act(hands, "unit-1", claim, "cancel")) == (403, "ROLE_FORBIDDEN")
+    rice = await publish(hands, **RICE)
+    made = await claim(hands, "dispatcher-1", rice)
+    assert _code(await act_on(hands, "dispatcher-1", made, "confirm")) == (403, "ROLE_FORBIDDEN")
+    assert _code(await act_on(hands, "unit-1", made, "cancel")) == (403, "ROLE_FORBIDDEN")
     for login in ("member-1", "resident-1", "dispatcher-2", "team-1", "street-2", "reporter-1"):
-        assert _code(await hands.get(login, f"/v1/claims/{claim['id']}")) == (404, "CLAIM_NOT_FOUND"), login
+        assert _code(await hands.get(login, f"/v1/claims/{made['id']}")) == (404, "CLAIM_NOT_FOUND"), login
         assert (await hands.get(login, "/v1/claims")).json()["items"] == []
     for login in ("unit-1", "dispatcher-1", "secretary-1", "street-1", "district-1"):
-        assert [c["id"] for c in (await hands.get(login, "/v1/claims")).json()["items"]] == [claim["id"]]
-    assert _code(await _act(hands, "unit-1", claim, "decline")) == (422, "VALIDATION_FAILED")
-    await _act(hands, "unit-1", claim, "confirm")
-    again = await _act(hands, "unit-1", claim, "confirm")
+        assert [c["id"] for c in (await hands.get(login, "/v1/claims")).json()["items"]] == [made["id"]]
+    assert _code(await act_on(hands, "unit-1", made, "decline")) == (422, "VALIDATION_FAILED")
+    await act_on(hands, "unit-1", made, "confirm")
+    again = await act_on(hands, "unit-1", made, "confirm")
     assert (_code(again), again.json()["state"]) == ((409, "CLAIM_MOVED"), "confirmed")
-    assert _code(await _act(hands, "unit-1", claim, "cancel")) == (422, "VALIDATION_FAILED")
-    assert (await _act(hands, "street-1", claim, "cancel", reason="活动改期。")).json()[
+    assert _code(await act_on(hands, "unit-1", made, "cancel")) == (422, "VALIDATION_FAILED")
+    assert (await act_on(hands, "street-1", made, "cancel", reason="活动改期。")).json()[
         "state"
     ] == "cancelled"
 
 
 async def test_a_list_reaches_whom_it_is_published_for(hands: Hands):
     town = hands.town
-    await _publish(hands, **{**HALL, "title": "本社区的"})
-    await _publish(hands, **{**HALL, "title": "全街道的"}, audience_place_id=str(town.places["street-1"]))
+    await publish(hands, **{**HALL, "title": "本社区的"})
+    await publish(hands, **{**HALL, "title": "全街道的"}, audience_place_id=str(town.places["street-1"]))
     here, street = {"本社区的", "全街道的"}, {"全街道的"}
     reach = {"dispatcher-1": here, "resident-1": here, "member-1": here, "grid-1": here, "team-1": here}
     reach |= {"dispatcher-2": street, "resident-3": street, "street-1": street}
@@ -177,24 +138,34 @@ async def test_who_publishes_and_claims_what(hands: Hands):
             "ROLE_FORBIDDEN",
         )
     assert _code(await hands.post("unit-1", "/v1/listings", NEED)) == (403, "ROLE_FORBIDDEN")
-    rice = await _publish(hands, **RICE)
-    need = await _publish(hands, "dispatcher-1", **NEED)
-    assert _code(await _try(hands, "unit-1", rice)) == (409, "OWN_LISTING")
-    assert _code(await _try(hands, "resident-1", rice)) == (403, "ROLE_FORBIDDEN")
-    assert _code(await _try(hands, "secretary-1", need)) == (403, "ROLE_FORBIDDEN")
-    assert _code(await _try(hands, "dispatcher-2", rice)) == (404, "LISTING_NOT_FOUND")
-    assert (await _claim(hands, "team-1", rice))["claimant"]["name"] == "team-1"
-    assert (await _claim(hands, "provider-1", need))["listing"]["side"] == "demand"
-    shared = await _publish(hands, "dispatcher-1", **HALL)
-    assert (await _claim(hands, "unit-1", shared, **_hours(9, 10)))["publisher"]["name"] == "community-1"
+    rice = await publish(hands, **RICE)
+    need = await publish(hands, "dispatcher-1", **NEED)
+    assert _code(await try_claim(hands, "unit-1", rice)) == (409, "OWN_LISTING")
+    assert _code(await try_claim(hands, "resident-1", rice)) == (403, "ROLE_FORBIDDEN")
+    assert _code(await try_claim(hands, "secretary-1", need)) == (403, "ROLE_FORBIDDEN")
+    assert _code(await try_claim(hands, "dispatcher-2", rice)) == (404, "LISTING_NOT_FOUND")
+    assert (await claim(hands, "team-1", rice))["claimant"]["name"] == "team-1"
+    assert (await claim(hands, "provider-1", need))["listing"]["side"] == "demand"
+    shared = await publish(hands, "dispatcher-1", **HALL)
+    assert (await claim(hands, "unit-1", shared, **hours(9, 10)))["publisher"]["name"] == "community-1"
+
+
+async def test_a_retired_unit_promises_nothing_more(hands: Hands):
+    town = hands.town
+    need = await publish(hands, "dispatcher-1", **NEED)
+    async with town.database.writing() as db:
+        mine = (bodies.c.tenant_id == town.tenant_id, bodies.c.id == town.bodies["unit-1"])
+        await db.execute(update(bodies).where(*mine).values(retired_at=T0))
+    published = await hands.post("unit-1", "/v1/listings", {"side": "resource", **RICE})
+    assert _code(published) == _code(await try_claim(hands, "unit-1", need)) == (403, "ROLE_FORBIDDEN")
 
 
 async def test_what_is_withdrawn_is_off_the_list_its_requests_are_declined_and_promises_stay(hands: Hands):
     await hands.town.person("team-2", Role.TEAM_LEAD, body="team-1")
-    rice = await _publish(hands, **RICE)
-    kept = await _claim(hands, "dispatcher-1", rice, quantity=3)
-    await _act(hands, "unit-1", kept, "confirm")
-    waiting = await _claim(hands, "team-1", rice, quantity=4)
+    rice = await publish(hands, **RICE)
+    kept = await claim(hands, "dispatcher-1", rice, quantity=3)
+    await act_on(hands, "unit-1", kept, "confirm")
+    waiting = await claim(hands, "team-1", rice, quantity=4)
     assert _code(await hands.post("dispatcher-1", f"/v1/listings/{rice['id']}/withdraw")) == (
         403,
         "ROLE_FORBIDDEN",
@@ -206,17 +177,17 @@ async def test_what_is_withdrawn_is_off_the_list_its_requests_are_declined_and_p
     declined = (await hands.get("team-2", f"/v1/claims/{waiting['id']}")).json()
     assert (declined["state"], declined["reason"]) == ("declined", "发布方已撤下。")
     assert (await hands.get("unit-1", f"/v1/claims/{kept['id']}")).json()["state"] == "confirmed"
-    assert _code(await _try(hands, "team-1", rice)) == (409, "LISTING_CLOSED")
+    assert _code(await try_claim(hands, "team-1", rice)) == (409, "LISTING_CLOSED")
 
 
 async def test_a_listing_ends_with_its_last_day_in_local_time(hands: Hands, clock: Clock):
     today = (T0 + timedelta(hours=8)).date()
-    rice = await _publish(hands, **RICE, ends_on=today.isoformat())
+    rice = await publish(hands, **RICE, ends_on=today.isoformat())
     assert await _listed(hands, "dispatcher-1") == {"大米"}
     clock.pass_(days=1)
     assert await _listed(hands, "dispatcher-1") == set()
     assert await _listed(hands, "unit-1", mine="true") == {"大米"}
-    assert _code(await _try(hands, "dispatcher-1", rice)) == (409, "LISTING_CLOSED")
+    assert _code(await try_claim(hands, "dispatcher-1", rice)) == (409, "LISTING_CLOSED")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +216,7 @@ async def test_a_demand_is_tied_only_to_an_order_that_its_publisher_sees(hands: 
 
 
 async def test_a_repeated_request_is_answered_and_not_done_again(hands: Hands):
-    rice = await _publish(hands, **RICE)
+    rice = await publish(hands, **RICE)
     key = {"Idempotency_Key": uuid4().hex}
     path, body = f"/v1/listings/{rice['id']}/claim", {"purpose": "慰问。", "quantity": 2}
     first, again = [await hands.post("dispatcher-1", path, body, **key) for _ in range(2)]
@@ -255,9 +226,9 @@ async def test_a_repeated_request_is_answered_and_not_done_again(hands: Hands):
 
 
 async def test_both_sides_are_told_once_and_who_acted_is_not(hands: Hands, clock: Clock):
-    rice = await _publish(hands, **RICE)
-    claim = await _claim(hands, "dispatcher-1", rice)
-    await _act(hands, "unit-1", claim, "confirm")
+    rice = await publish(hands, **RICE)
+    made = await claim(hands, "dispatcher-1", rice)
+    await act_on(hands, "unit-1", made, "confirm")
     for _ in range(2):
         await relay(hands.town.database, clock.now, REACTIONS)
 
@@ -266,19 +237,19 @@ async def test_both_sides_are_told_once_and_who_acted_is_not(hands: Hands, clock
         assert all(item["order_id"] is None for item in items)
         return sorted((item["event"], item["claim_id"]) for item in items)
 
-    assert await told("unit-1") == [("claim.requested", claim["id"])]
-    assert await told("dispatcher-1") == [("claim.confirmed", claim["id"])]
+    assert await told("unit-1") == [("claim.requested", made["id"])]
+    assert await told("dispatcher-1") == [("claim.confirmed", made["id"])]
     assert len(await told("secretary-1")) == 2
     assert await told("member-1") == await told("dispatcher-2") == []
 
 
 async def test_counts_add_up_by_unit_and_community_and_reach_no_further_than_the_scope(hands: Hands):
-    rice = await _publish(hands, **RICE)
-    await _publish(hands, "dispatcher-1", **NEED)
-    first = await _claim(hands, "dispatcher-1", rice)
-    await _act(hands, "unit-1", first, "confirm")
-    await _act(hands, "unit-1", first, "deliver", note="已送到。")
-    await _claim(hands, "team-1", rice)
+    rice = await publish(hands, **RICE)
+    await publish(hands, "dispatcher-1", **NEED)
+    first = await claim(hands, "dispatcher-1", rice)
+    await act_on(hands, "unit-1", first, "confirm")
+    await act_on(hands, "unit-1", first, "deliver", note="已送到。")
+    await claim(hands, "team-1", rice)
 
     async def counted(login: str, **params: Any) -> dict[str, tuple[int, ...]]:
         items = (await hands.get(login, "/v1/claims/counts", **params)).json()["items"]
@@ -292,199 +263,42 @@ async def test_counts_add_up_by_unit_and_community_and_reach_no_further_than_the
     assert await counted("street-1", ends_at=T0.isoformat()) == {}
 
 
-# --- at the same instant --------------------------------------------------------------------
-
-
-async def _rush(
-    hands: Hands, listing: dict[str, Any], asked: list[tuple[str, dict[str, Any]]]
-) -> Counter[str]:
-    """All at once, each again while the database is busy; how often what was answered."""
-
-    async def one(login: str, said: dict[str, Any]) -> str:
-        for _ in range(40):
-            answer = await _try(hands, login, listing, **said)
-            if answer.status_code != 503:
-                return "won" if answer.status_code == 201 else str(answer.json()["code"])
-            await asyncio.sleep(0.1)
-        raise AssertionError("busy for ever")
-
-    return Counter(await asyncio.gather(*(one(login, said) for login, said in asked)))
-
-
-async def _many_teams(hands: Hands, count: int) -> list[str]:
-    logins = [f"band-{number}" for number in range(count)]
-    for login in logins:
-        await hands.town.body(login, "team", "community-1")
-        await hands.town.person(login, Role.TEAM_LEAD, body=login)
-    return logins
-
-
-async def test_of_twenty_that_book_overlapping_times_at_once_exactly_one_wins(hands: Hands):
-    hall = await _publish(hands, **HALL)
-    logins = await _many_teams(hands, 20)
-    # Every two of them share at least the hour from noon.
-    asked = [(login, _hours(9 + number % 4, 13 + number % 5)) for number, login in enumerate(logins)]
-    assert await _rush(hands, hall, asked) == {"won": 1, "VENUE_TAKEN": 19}
-    await assert_no_double_booking(hands, hall)
-
-
-async def test_times_that_only_touch_are_all_booked_at_once(hands: Hands):
-    hall = await _publish(hands, **HALL)
-    logins = await _many_teams(hands, 9)
-    asked = [(login, _hours(9 + number, 10 + number)) for number, login in enumerate(logins)]
-    assert await _rush(hands, hall, asked) == {"won": 9}
-    await assert_no_double_booking(hands, hall)
-
-
-async def test_goods_are_never_claimed_beyond_what_there_is(hands: Hands):
-    rice = await _publish(hands, **RICE)
-    asked = [(login, {"quantity": 3}) for login in await _many_teams(hands, 12)]
-    assert await _rush(hands, rice, asked) == {"won": 3, "NOT_ENOUGH_LEFT": 9}
-    await assert_held_is_what_claims_hold(hands, rice)
-
-
-async def test_one_claimant_that_asks_twice_at_once_has_one_claim(hands: Hands):
-    rice = await _publish(hands, **RICE)
-    assert await _rush(hands, rice, [("dispatcher-1", {})] * 6) == {"won": 1, "ALREADY_CLAIMED": 5}
-
-
-@pytest.mark.parametrize("rival", ["decline", "cancel", "withdraw", "confirm"])
-async def test_a_claim_moved_from_two_sides_at_once_goes_one_way(hands: Hands, rival: str):
-    for _ in range(3):
-        rice = await _publish(hands, **RICE)
-        claim = await _claim(hands, "dispatcher-1", rice, quantity=4)
-        acts = {
-            "decline": lambda c=claim: _act(hands, "unit-1", c, "decline", reason="不便。"),
-            "cancel": lambda c=claim: _act(hands, "dispatcher-1", c, "cancel"),
-            "withdraw": lambda r=rice: hands.post("unit-1", f"/v1/listings/{r['id']}/withdraw"),
-            "confirm": lambda c=claim: _act(hands, "unit-1", c, "confirm"),
-        }
-        answers = await asyncio.gather(acts["confirm"](), acts[rival]())
-        assert {answer.status_code for answer in answers} <= {200, 409, 422, 503}
-        state = (await hands.get("unit-1", f"/v1/claims/{claim['id']}")).json()["state"]
-        assert state in ("confirmed", "declined", "cancelled")
-        await assert_held_is_what_claims_hold(hands, rice)
-
-
-async def _actor(hands: Hands, login: str) -> Actor:
-    async with hands.town.database.reading() as db:
-        person = await people.person(db, hands.town.tenant_id, hands.town[login].id)
-    assert person is not None
-    return Actor(person.account_id, login, person.tenant, person.grants, person.grants[0], person.version)
-
-
-async def _while_open(hands: Hands, first: Verb, second: Verb) -> None:
-    """The second verb runs while the first one's transaction is open, and ends after that was committed."""
-
-    async def follow() -> None:
-        async with hands.town.database.writing() as db:
-            await second(db)
-
-    async with hands.town.database.writing() as db:
-        await first(db)
-        follower = asyncio.create_task(follow())
-        _, waiting = await asyncio.wait({follower}, timeout=0.3)
-        assert waiting, "it did not wait for its turn"
-    await follower
-
-
-async def test_a_booking_that_waited_for_another_sees_it(hands: Hands):
-    """Two real connections: looking before one's turn, or as of then, would book twice."""
-    hall = await _publish(hands, **HALL)
-    rivals = [await _actor(hands, login) for login in ("dispatcher-1", "team-1")]
-    times = {name: datetime.fromisoformat(at) for name, at in _hours(9, 11).items()}
-
-    def book(actor: Actor) -> Verb:
-        said = {"purpose": "社区活动。", **times}
-        return lambda db: actions.claim(db, actor, UUID(hall["id"]), said, None, at=T0)
-
-    with pytest.raises(VenueTaken):
-        await _while_open(hands, book(rivals[0]), book(rivals[1]))
-    await assert_no_double_booking(hands, hall)
-
-
-async def test_a_claim_that_was_moved_while_another_waited_gives_back_once(hands: Hands):
-    rice = await _publish(hands, **RICE)
-    claim = await _claim(hands, "dispatcher-1", rice, quantity=4)
-    unit, community = [await _actor(hands, login) for login in ("unit-1", "dispatcher-1")]
-
-    def move(actor: Actor, act: Act) -> Verb:
-        return lambda db: actions.move(db, actor, UUID(claim["id"]), act, {"reason": "不便。"}, None, at=T0)
-
-    with pytest.raises(ClaimMoved):
-        await _while_open(hands, move(unit, Act.DECLINE), move(community, Act.CANCEL))
-    await assert_held_is_what_claims_hold(hands, rice)
-
-
-async def assert_no_double_booking(hands: Hands, listing: dict[str, Any]) -> None:
-    one, two = claims.alias(), claims.alias()
-    here = (hands.town.tenant_id, UUID(listing["id"]))
-    rows = await hands.town.rows(
-        select(one.c.id).where(
-            *(
-                pair
-                for side in (one, two)
-                for pair in (side.c.tenant_id == here[0], side.c.listing_id == here[1])
-            ),
-            one.c.id < two.c.id,
-            one.c.state.in_(tuple(HOLDS)),
-            two.c.state.in_(tuple(HOLDS)),
-            one.c.starts_at < two.c.ends_at,
-            two.c.starts_at < one.c.ends_at,
-        )
-    )
-    assert rows == []
-
-
-async def assert_held_is_what_claims_hold(hands: Hands, listing: dict[str, Any]) -> None:
-    id, tenant_id = UUID(listing["id"]), hands.town.tenant_id
-    held = await hands.town.rows(
-        select(listings.c.held).where(listings.c.tenant_id == tenant_id, listings.c.id == id)
-    )
-    summed = await hands.town.rows(
-        select(func.coalesce(func.sum(claims.c.quantity), 0).label("n")).where(
-            claims.c.tenant_id == tenant_id, claims.c.listing_id == id, claims.c.state.in_(tuple(HOLDS))
-        )
-    )
-    assert held[0].held == summed[0].n <= 10
-
-
 # --- a venue's times ------------------------------------------------------------------------
 
 
 async def test_a_venue_is_booked_within_its_hours_and_days_and_within_one_day(hands: Hands):
-    hall = await _publish(hands, **HALL, starts_on="2026-11-20", ends_on="2099-12-31")
-    shut = {"8:30": _hours(8.5, 10), "18:30": _hours(17, 18.5), "night": _hours(20, 22)}
+    hall = await publish(hands, **HALL, starts_on="2026-11-20", ends_on="2099-12-31")
+    shut = {"8:30": hours(8.5, 10), "18:30": hours(17, 18.5), "night": hours(20, 22)}
     for name, time in shut.items():
-        answer = await _try(hands, "dispatcher-1", hall, **time)
+        answer = await try_claim(hands, "dispatcher-1", hall, **time)
         assert (_code(answer), answer.json()["why"]) == ((409, "VENUE_SHUT"), "hours"), name
-    for time in (_hours(17, 33), _hours(11, 10), _hours(9, 10, day=-2), _hours(9, 10, day=300), {}):
-        assert _code(await _try(hands, "dispatcher-1", hall, **time)) == (422, "VALIDATION_FAILED")
-    assert (await _try(hands, "dispatcher-1", hall, **_hours(9, 18))).status_code == 201
-    brief = await _publish(
+    for time in (hours(17, 33), hours(11, 10), hours(9, 10, day=-2), hours(9, 10, day=300), {}):
+        assert _code(await try_claim(hands, "dispatcher-1", hall, **time)) == (422, "VALIDATION_FAILED")
+    assert (await try_claim(hands, "dispatcher-1", hall, **hours(9, 18))).status_code == 201
+    brief = await publish(
         hands, **{**HALL, "title": "明天为止"}, ends_on=(T0 + timedelta(days=1)).date().isoformat()
     )
-    late = await _try(hands, "dispatcher-1", brief, **_hours(9, 10))
+    late = await try_claim(hands, "dispatcher-1", brief, **hours(9, 10))
     assert (_code(late), late.json()["why"]) == ((409, "VENUE_SHUT"), "days")
 
 
 async def test_what_was_given_back_can_be_booked_again_and_the_diary_names_nobody(hands: Hands):
-    hall = await _publish(hands, **HALL)
-    first = await _claim(hands, "dispatcher-1", hall, **_hours(9, 11))
-    assert _code(await _try(hands, "team-1", hall, **_hours(10, 12))) == (409, "VENUE_TAKEN")
-    await _claim(hands, "team-1", hall, **_hours(11, 12))
+    hall = await publish(hands, **HALL)
+    first = await claim(hands, "dispatcher-1", hall, **hours(9, 11))
+    assert _code(await try_claim(hands, "team-1", hall, **hours(10, 12))) == (409, "VENUE_TAKEN")
+    await claim(hands, "team-1", hall, **hours(11, 12))
     diary = (await hands.get("resident-1", f"/v1/listings/{hall['id']}/booked")).json()["items"]
     assert [(item["starts_at"][11:16], item["ends_at"][11:16]) for item in diary] == [
         ("09:00", "11:00"),
         ("11:00", "12:00"),
     ]
     assert set(diary[0]) == {"starts_at", "ends_at", "state"}
-    await _act(hands, "dispatcher-1", first, "cancel")
-    assert (await _claim(hands, "team-1", hall, **_hours(9, 11)))["state"] == ClaimState.REQUESTED
+    await act_on(hands, "dispatcher-1", first, "cancel")
+    assert (await claim(hands, "team-1", hall, **hours(9, 11)))["state"] == ClaimState.REQUESTED
 
 
 async def test_a_request_whose_time_is_over_is_not_confirmed(hands: Hands, clock: Clock):
-    hall = await _publish(hands, **HALL)
-    claim = await _claim(hands, "dispatcher-1", hall, **_hours(9, 11))
+    hall = await publish(hands, **HALL)
+    made = await claim(hands, "dispatcher-1", hall, **hours(9, 11))
     clock.pass_(days=5)
-    assert _code(await _act(hands, "unit-1", claim, "confirm")) == (409, "TOO_LATE")
+    assert _code(await act_on(hands, "unit-1", made, "confirm")) == (409, "TOO_LATE")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ from dispatch.auth.actions import opening
 from dispatch.auth.timers import forget
 from dispatch.db.engine import Database
 from dispatch.db.outbox import outbox
+from dispatch.domain.facts import Fact
 from dispatch.jobs.relay import relay
 from dispatch.orders.tables import orders
 from dispatch.people import queries
@@ -110,6 +112,37 @@ async def test_a_phone_taken_back_is_erased_and_the_order_stays(
     assert (await hands.get("resident-1", f"/v1/orders/{order['id']}")).status_code == 200
 
 
+@pytest.mark.parametrize("fact", [Fact.PHONE_WITHDRAWN, Fact.IDENTITY_ENDED])
+async def test_every_reaction_to_a_phone_taken_back_may_be_told_twice(
+    post: Post, hands: Hands, town: Town, database: Database, clock: Clock, fact: Fact
+):
+    rested = await hands.file("resident-1", contact_phone="13800001111")
+    await hands.move("resident-1", rested, "cancel")
+    running = await hands.file("resident-1", contact_phone="13800001111")
+    other = await hands.file("resident-2", contact_phone="13700007777")
+    await hands.move("resident-2", other, "cancel")
+    body = {"account_id": str(town["resident-1"].id), "appid": post.plain}
+
+    async def told() -> dict[str, tuple[str | None, datetime]]:
+        clock.pass_(minutes=1)
+        for reaction in REACTIONS[fact]:
+            async with database.writing() as db:
+                await reaction(db, town.tenant_id, body, clock.now)
+        rows = select(orders.c.id, orders.c.contact_phone, orders.c.updated_at)
+        found = await town.rows(rows.where(orders.c.tenant_id == town.tenant_id))
+        return {str(row.id): (row.contact_phone, row.updated_at) for row in found}
+
+    first = await told()
+    assert [first[order["id"]][0] for order in (rested, running, other)] == [
+        None,
+        "13800001111",
+        "13700007777",
+    ]
+    assert first[rested["id"]][1] == clock.now
+    assert await told() == first  # nothing is touched again
+    assert await phone(town) is None
+
+
 async def test_the_same_message_counts_once_however_often_and_however_wrapped_it_comes(
     post: Post, town: Town
 ):
@@ -156,7 +189,12 @@ async def test_what_we_do_not_act_on_is_kept_and_acknowledged(post: Post, town: 
     assert await facts(town) == []
     kept = await town.rows(select(wechat_pushes).where(wechat_pushes.c.appid == post.plain))
     assert len(kept) == 3
-    await forget(town.database, clock.pass_(days=31))
+    await forget(town.database, clock.pass_(days=4))
+    raw = await town.rows(select(wechat_pushes.c.raw).where(wechat_pushes.c.appid == post.plain))
+    assert [row.raw for row in raw] == [None] * 3  # it names an openid; the digest recognises a repeat
+    assert await post.push(post.plain, "an_event_of_next_year") == (200, "success")
+    assert len(await town.rows(select(wechat_pushes).where(wechat_pushes.c.appid == post.plain))) == 3
+    await forget(town.database, clock.pass_(days=27))
     assert await town.rows(select(wechat_pushes).where(wechat_pushes.c.appid == post.plain)) == []
 
 

@@ -72,8 +72,9 @@ async def test_contact_data_that_stands_open_is_recorded_once_a_day(hands: Hands
 async def test_who_sees_nothing_gets_nothing_and_leaves_no_record(hands: Hands):
     order = await hands.open_()
     refused = (403, "ROLE_FORBIDDEN")
-    for login in ("member-1", "supervisor-1", "district-1"):
+    for login in ("member-1", "supervisor-1"):
         assert await reveal(hands, login, order) == refused, login
+    assert await reveal(hands, "district-1", order) == (403, "SECOND_PERSON_REQUIRED")
     for login in ("resident-2", "member-21", "dispatcher-2", "street-2", "admin-1"):
         assert await reveal(hands, login, order) == (404, "ORDER_NOT_FOUND"), login
     assert (await hands.post("street-1", f"/v1/orders/{order['id']}/reveal", {})).status_code == 422

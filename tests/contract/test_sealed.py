@@ -35,8 +35,9 @@ def mine(town: Town, table: Any) -> Any:
 
 
 async def test_what_identifies_a_person_lies_nowhere_in_the_open(hands: Hands):
-    order = await hands.file("resident-1", **PERSONAL)
-    assert order["address"] == "暗号苑3栋501"
+    here = {"lng": 112.6123456, "lat": 26.9123456, "crs": "wgs84"}
+    order = await hands.file("resident-1", **PERSONAL, location=here)
+    assert (order["address"], order["location"]) == ("暗号苑3栋501", here)
     assert order["beneficiary"] == {"name": "阿依古丽·买买提", "phone": "0731-82345678"}
     town = hands.town
     async with town.database.reading() as db:
@@ -44,7 +45,7 @@ async def test_what_identifies_a_person_lies_nowhere_in_the_open(hands: Hands):
             rows = await db.execute(text(f"SELECT * FROM {table} WHERE tenant_id = {town.tenant_id}"))
             for row in rows:
                 lying = repr([value for name, value in row._mapping.items() if name != "login"])
-                for secret in ("13800001111", "暗号苑", "阿依古丽", "82345678"):
+                for secret in ("13800001111", "暗号苑", "阿依古丽", "82345678", "112.6123456"):
                     assert secret not in lying, table
                 if table == "accounts":
                     assert row.name.startswith("sealed:dev:")

@@ -61,7 +61,7 @@ async def test_an_id_of_the_other_district_is_as_unknown_as_any(
         path = path.replace(f"{{{other}}}", str(uuid4()))
     for login in ("district-1", "dispatcher-1", "admin-1", "member-1", "resident-1"):
         answers = []
-        for id in (theirs[name], str(uuid4())):
+        for id in (theirs[name], uuid4().hex[:12] if name == "key_id" else str(uuid4())):
             answers.append(
                 await here.client.request(
                     operation.method.upper(),
@@ -84,17 +84,33 @@ async def _ids(hands: Hands) -> dict[str, str]:
     request = await hands.post("member-1", f"/v1/orders/{order['id']}/requests", ask)
     export = await hands.post("resident-1", "/v1/me/exports")
     await timers.make_exports(hands.town.database, hands.town.made)
+    why = {"purpose": "核实", "text": "核实办理情况。"}
+    look = await hands.post("district-1", f"/v1/orders/{order['id']}/reveal-requests", why)
+    place = str(hands.town.places["community-1"])
+    key = {"name": "对接", "role": "reporter", "place_id": place, "scopes": ["me:read"]}
+    made = await hands.post("admin-1", "/v1/api-keys", key)
     rice = {"side": "resource", "kind": "goods", "title": "大米", "text": "五公斤装。", "quantity": 9}
     listing = (await hands.post("unit-1", "/v1/listings", rice)).json()["id"]
     claim = await hands.post("dispatcher-1", f"/v1/listings/{listing}/claim", {"purpose": "慰问。"})
+    form = {"community_id": place, "items": ["elder_care"]}
+    headers = hands.town["resident-2"].headers
+    checkin = await hands.client.put("/v1/me/checkin", json=form, headers=headers)
+    agreement = {"kind": "unit", "name": "图书馆", "place_id": place}
+    liaison = {"name": "李敏", "phone": "13800001111"}
+    registration = await hands.post("resident-2", "/v1/registrations", {**agreement, "liaisons": [liaison]})
     return {
+        "checkin_id": checkin.json()["checkin"]["id"],
+        "registration_id": registration.json()["id"],
         "listing_id": listing,
         "claim_id": claim.json()["id"],
         "body_id": str(hands.town.bodies["unit-1"]),
         "order_id": order["id"],
+        "account_id": str(hands.town["resident-1"].id),
+        "reveal_request_id": look.json()["id"],
+        "key_id": made.json()["key_id"],
         "request_id": request.json()["id"],
         "export_id": export.json()["id"],
-        "place_id": str(hands.town.places["community-1"]),
+        "place_id": place,
         "grant_id": str(hands.town["dispatcher-1"].grant_id),
     }
 

@@ -105,3 +105,21 @@ def test_settings_never_change_and_every_one_is_described():
     with pytest.raises(ValidationError, match="frozen"):
         settings.port = 1  # type: ignore[misc]
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_addresses_beside_the_first_one_are_addresses_and_a_replica_is_of_postgresql():
+    assert Settings().owner_url == Settings().database_url
+    pooled = {
+        "database_url": "postgresql+psycopg://u@pooler/d",
+        "migration_url": "postgresql+psycopg://u@db/d",
+    }
+    assert Settings(**pooled).owner_url.endswith("@db/d")
+    assert Settings(**pooled, replica_url="postgresql+asyncpg://u:p4ss@copy/d").replica_url
+    with pytest.raises(ValidationError, match="DISPATCH_REPLICA_URL needs a PostgreSQL"):
+        Settings(replica_url="postgresql+asyncpg://u:p4ss@copy/d")
+    for wrong in ({"migration_url": "mysql://h/d"}, {"replica_url": "sqlite+aiosqlite:///x"}):
+        with pytest.raises(ValidationError):
+            Settings(**wrong)
+    for address in ("9464", "somewhere"):
+        with pytest.raises(ValidationError):
+            Settings(metrics_address=address)

@@ -3,26 +3,35 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, status
 from fastapi.responses import PlainTextResponse
 
-from dispatch.auth import schemas
-from dispatch.auth.actions import opening, password, pushes, wechat
+from dispatch.auth import queries as auth_queries
+from dispatch.auth import rendering, schemas
+from dispatch.auth.actions import keys, opening, password, phones, pushes, wechat
 from dispatch.auth.actions.door import Door
 from dispatch.auth.actions.opening import SignedIn, hashed
 from dispatch.domain.privacy import masked_phone
 from dispatch.domain.refusal import (
+    AccountNotFound,
     CredentialsInvalid,
+    GrantImpossible,
     IdentityUnknown,
+    KeyNotFound,
     LoginBlocked,
     LoginCodeInvalid,
     OidcRefused,
     OidcUnavailable,
     PhoneCodeInvalid,
     PhoneForeign,
+    PlaceNotFound,
     ProviderNotFound,
     PushRefused,
+    RateLimited,
+    RoleForbidden,
     SecondFactorMissing,
+    SmsCodeInvalid,
+    SmsUnavailable,
     TenantRequired,
     TokenExpired,
     TokenInvalid,
@@ -34,7 +43,9 @@ from dispatch.domain.refusal import (
 from dispatch.people import actions as people
 from dispatch.people import queries
 from dispatch.people.rendering import shown_account, shown_grants
-from dispatch.web.deps import Known, Now, Store
+from dispatch.people.tokens import PREFETCH_LIFE
+from dispatch.web.deps import Caller, Known, Now, Reading, Store, Writing
+from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
 from dispatch.web.problems import responses
 from dispatch.wechat import push
 
@@ -104,7 +115,7 @@ async def login_with_password(
         device_id=body.device_id,
         address=request.client.host if request.client else None,
     )
-    signed = await password.sign_in(database, door.hasher, door.seal, attempt, signing=door.signing, at=now)
+    signed = await password.sign_in(database, door.hasher, attempt, signing=door.signing, at=now)
     return _shown(signed, now)
 
 
@@ -183,20 +194,96 @@ async def logout(
     "/me/phone",
     tags=["me"],
     summary="提供手机号",
-    responses=responses(PhoneCodeInvalid, PhoneForeign, WechatRequired, WechatBusy, WechatUnavailable),
+    responses=responses(
+        PhoneCodeInvalid, PhoneForeign, SmsCodeInvalid, WechatRequired, WechatBusy, WechatUnavailable
+    ),
 )
 async def give_phone(
     database: Store, door: TheDoor, caller: Known, now: Now, body: schemas.PhoneIn
 ) -> schemas.PhoneOut:
-    """Write down the phone that the person hands over by WeChat's button. Nobody has to."""
+    """Write down the phone that the person hands over by WeChat's button, or proves by a code. Nobody has to."""
+    if body.phone is not None and body.sms_code is not None:
+        await phones.give_phone(database, caller, body.phone, body.sms_code, at=now)
+        return schemas.PhoneOut(phone=masked_phone(body.phone))
     async with database.reading() as db:
         await queries.prove(db, caller)
         appid, openid = await wechat.openid_of(db, caller.tenant.id, caller.session_id)
-    phone = await door.gateway.phone(appid, body.code, openid, at=now)
+    phone = await door.gateway.phone(appid, body.code or "", openid, at=now)
     async with database.writing() as db:
         await queries.prove(db, caller)
         await people.set_phone(db, caller.tenant.id, caller.account_id, phone)
     return schemas.PhoneOut(phone=masked_phone(phone))
+
+
+@router.post(
+    "/me/phone/code",
+    tags=["auth"],
+    summary="发送手机验证码",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=responses(RateLimited, SmsUnavailable),
+)
+async def send_phone_code(
+    database: Store, door: TheDoor, caller: Known, now: Now, body: schemas.PhoneCodeIn
+) -> schemas.PhoneCodeOut:
+    """发送验证码: prove a phone without WeChat's button. Without a sender it is refused, and staff may write it down."""
+    await phones.send_code(database, door.sms, caller, body.phone, at=now)
+    return schemas.PhoneCodeOut(
+        expires_in=int(phones.CODE_LIVES.total_seconds()), again_in=int(phones.APART.total_seconds())
+    )
+
+
+@router.get("/api-keys", tags=["grants"], summary="接口密钥", responses=responses(RoleForbidden))
+async def list_keys(
+    db: Reading, caller: Caller, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[schemas.KeyOut]:
+    """Keys of integrations that the caller administers, newest first, ended ones included; never their secrets."""
+    query = fingerprint("api-keys")
+    after = read_cursor(cursor, query)
+    found = await auth_queries.key_page(
+        db, caller, after=(after.at, after.id) if after else None, limit=limit
+    )
+    rows, next_cursor = cut(found, limit, query, lambda row: Key(row.created_at, row.session_id))
+    items = [schemas.KeyOut(**rendering.shown_key(row, caller)) for row in rows]
+    return Page(items=items, next_cursor=next_cursor)
+
+
+@router.post(
+    "/api-keys",
+    tags=["grants"],
+    summary="生成接口密钥",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(RoleForbidden, GrantImpossible, PlaceNotFound, AccountNotFound),
+)
+async def make_key(db: Writing, caller: Caller, now: Now, body: schemas.KeyIn) -> schemas.MadeKeyOut:
+    """Make a key for an integration, which is an account of its own; an admin. The key is told here and never again."""
+    minted = await keys.make(db, caller, body.model_dump(exclude_none=True), at=now)
+    row = await auth_queries.key(db, caller, minted.key_id)
+    return schemas.MadeKeyOut(**rendering.shown_key(row, caller), key=minted.key)
+
+
+@router.post(
+    "/api-keys/{key_id}/revoke",
+    tags=["grants"],
+    summary="收回接口密钥",
+    responses=responses(KeyNotFound, RoleForbidden),
+)
+async def revoke_key(
+    db: Writing, caller: Caller, now: Now, key_id: Annotated[str, Path(pattern="^[0-9a-f]{12}$")]
+) -> schemas.KeyOut:
+    """Call a key back: it is refused from the next request on, in every process; safe to repeat."""
+    await keys.call_back(db, caller, key_id, at=now)
+    return schemas.KeyOut(**rendering.shown_key(await auth_queries.key(db, caller, key_id), caller))
+
+
+@router.post("/me/prefetch-token", tags=["auth"], summary="数据预拉取令牌")
+async def make_prefetch_token(database: Store, door: TheDoor, caller: Known, now: Now) -> schemas.PrefetchOut:
+    """数据预拉取: a token by which WeChat's servers may fetch the first screen for the caller, and nothing else."""
+    async with database.reading() as db:
+        await queries.prove(db, caller)
+    return schemas.PrefetchOut(
+        token=opening.prefetch_token(caller, door.signing, at=now),
+        expires_in=int(PREFETCH_LIFE.total_seconds()),
+    )
 
 
 @router.get("/wechat/push/{appid}", include_in_schema=False)

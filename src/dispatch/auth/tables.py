@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, Column, Integer, String
 
 from dispatch.db.base import directory_table, tenant_fk, tenant_table
+from dispatch.db.sealed import Hashed, Sealed
 from dispatch.db.types import Id, Instant
 
 login_codes = directory_table(
@@ -42,10 +43,21 @@ credentials = tenant_table(
     Column("account_id", Id, nullable=False),
     Column("password_hash", String(256), nullable=False),
     Column("changed_at", Instant, nullable=False),
-    # Sealed (auth/actions/password.py); empty is none.
-    Column("totp_secret", String(256)),
+    Column("totp_secret", Sealed("credentials.totp_secret")),
     # The last time step that was used: a code is good once (RFC 6238 §5.2).
     Column("totp_step", BigInteger, nullable=False, default=0, server_default="0"),
+    tenant_fk("account_id", "accounts"),
+    key=("account_id",),
+)
+
+phone_codes = tenant_table(
+    "phone_codes",
+    # A code that was sent to a phone which an account says is its own; for ten minutes, five tries.
+    Column("account_id", Id, nullable=False),
+    Column("phone_hash", Hashed("accounts.phone"), nullable=False),
+    Column("code_hash", String(64), nullable=False),
+    Column("sent_at", Instant, nullable=False),
+    Column("tried", Integer, nullable=False, default=0, server_default="0"),
     tenant_fk("account_id", "accounts"),
     key=("account_id",),
 )

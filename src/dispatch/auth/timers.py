@@ -2,19 +2,22 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select, update
 
-from dispatch.auth.tables import login_codes, oidc_attempts, refresh_tokens, tries
+from dispatch.auth.tables import login_codes, oidc_attempts, phone_codes, refresh_tokens, tries
 from dispatch.db.engine import Database
 from dispatch.db.tenants import tenant_ids
-from dispatch.domain.throttle import PER_ADDRESS, PER_LOGIN
+from dispatch.domain.keeping import RECORD_DAYS
+from dispatch.domain.throttle import PER_ADDRESS, PER_LOGIN, PER_PHONE, PER_SENDER
 from dispatch.people.tables import api_keys, sessions
 from dispatch.wechat.tables import wechat_pushes
 
 SHORT = timedelta(hours=1)
 """Codes and attempts: they are good for minutes."""
 PUSHES_KEPT = timedelta(days=30)
-"""Messages name openids; after this no repeat comes any more."""
+"""After this no repeat of a message comes any more."""
+RAW_KEPT = timedelta(days=3)
+"""The message itself names an openid; it was acted on long before."""
 REVOKED_KEPT = timedelta(days=2)
 """An ended session must be found as long as a token made for it may run (a day and a minute at most)."""
 
@@ -25,13 +28,19 @@ async def forget(database: Database, at: datetime) -> None:
         await db.execute(delete(login_codes).where(login_codes.c.claimed_at < at - SHORT))
         await db.execute(delete(oidc_attempts).where(oidc_attempts.c.created_at < at - SHORT))
         await db.execute(delete(wechat_pushes).where(wechat_pushes.c.received_at < at - PUSHES_KEPT))
+        told = wechat_pushes.c.received_at < at - RAW_KEPT, wechat_pushes.c.raw.is_not(None)
+        await db.execute(update(wechat_pushes).where(*told).values(raw=None))
         await db.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < at - SHORT))
-        for throttle in (PER_LOGIN, PER_ADDRESS):
+        for throttle in (PER_LOGIN, PER_ADDRESS, PER_SENDER, PER_PHONE):
             past = tries.c.number < throttle.number(at)
             await db.execute(delete(tries).where(tries.c.kind == throttle.kind, past))
         for tenant_id in await tenant_ids(db):
             # A key's session stays: the key has no end of its own that would make it harmless.
-            ended = sessions.c.revoked_at < at - REVOKED_KEPT, sessions.c.kind != "key"
-            await db.execute(delete(sessions).where(sessions.c.tenant_id == tenant_id, *ended))
-        gone = select(api_keys.c.key_id).where(api_keys.c.expires_at < at - REVOKED_KEPT)
+            stale = phone_codes.c.tenant_id == tenant_id, phone_codes.c.sent_at < at - SHORT
+            await db.execute(delete(phone_codes).where(*stale))
+            over = sessions.c.revoked_at < at - REVOKED_KEPT, sessions.c.kind != "key"
+            await db.execute(delete(sessions).where(sessions.c.tenant_id == tenant_id, *over))
+        # Who made which key, and who called it back, is on record as long as who looked at what.
+        ended = or_(api_keys.c.expires_at < at - RECORD_DAYS, api_keys.c.revoked_at < at - RECORD_DAYS)
+        gone = select(api_keys.c.key_id).where(ended)
         await db.execute(delete(api_keys).where(api_keys.c.key_id.in_(gone)))

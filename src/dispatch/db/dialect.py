@@ -43,10 +43,13 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import JSON, TypeDecorator
 
-from dispatch.db.sealed import Sealed, keys_of, opened, with_tenant
+from dispatch.db.sealed import Keyring, Sealed, SealedJson, keys_of, opened, with_tenant
 from dispatch.db.types import Instant
 
 # --- connections ----------------------------------------------------------------------------
+
+
+_ON_CITUS = "dispatch_on_citus"
 
 
 def tune(engine: Engine, *, lock_wait_ms: int) -> None:
@@ -59,6 +62,8 @@ def tune(engine: Engine, *, lock_wait_ms: int) -> None:
     @event.listens_for(engine, "connect")
     def _tune_postgresql(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
+        cursor.execute("SELECT count(*) FROM pg_extension WHERE extname = 'citus'")
+        setattr(engine.dialect, _ON_CITUS, bool(cursor.fetchone()[0]))
         cursor.execute(f"SET lock_timeout = {lock_wait_ms}")
         cursor.execute("SET statement_timeout = 30000")
         cursor.execute("SET idle_in_transaction_session_timeout = 60000")
@@ -161,8 +166,8 @@ async def guarded(
 
 
 def in_one_statement(db: AsyncConnection) -> bool:
-    """Whether this database takes a guard and its dependents in one statement."""
-    return db.dialect.name == "postgresql"
+    """Whether this database takes a guard and its dependents in one statement, at no more than it is worth."""
+    return db.dialect.name == "postgresql" and not getattr(db.dialect, _ON_CITUS, False)
 
 
 def _filled(rows: Rows, hit: Row[Any], db: AsyncConnection) -> tuple[Insert, list[dict[str, Any]]]:
@@ -295,15 +300,12 @@ class Folded(TypeDecorator[list[dict[str, Any]]]):
             return []
         rows = json.loads(value) if isinstance(value, str | bytes) else value
         keys = keys_of(dialect)
-        return [
-            {
-                name: opened(keys, kind[len(_SEALED) :], row[name])
-                if kind.startswith(_SEALED)
-                else _READ[kind](row[name])
-                for name, kind in self.columns
-            }
-            for row in rows
-        ]
+        return [{name: _read(keys, kind, row[name]) for name, kind in self.columns} for row in rows]
+
+
+def _read(keys: Keyring, kind: str, value: Any) -> Any:
+    how, _, column = kind.partition(":")
+    return _READ[how](opened(keys, column, value) if column else value)
 
 
 def _instant(value: str | None) -> datetime | None:
@@ -320,15 +322,13 @@ _READ: dict[str, Any] = {
     "json": lambda value: json.loads(value) if isinstance(value, str) else value,
     "plain": lambda value: value,
 }
-
-
-_SEALED = "sealed:"
+"""A kind followed by ``:`` and a column is opened first."""
 
 
 def _kind(column: ColumnElement[Any]) -> str:
     kind = column.type
     if isinstance(kind, Sealed):
-        return f"{_SEALED}{kind.column}"
+        return f"{'json' if isinstance(kind, SealedJson) else 'plain'}:{kind.column}"
     if isinstance(kind, Uuid):
         return "id"
     if isinstance(kind, Instant):

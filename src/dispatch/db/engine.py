@@ -1,13 +1,16 @@
 """Connections and transactions. Nothing outside ``db/``, ``jobs/`` and ``__main__`` begins or commits."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import cast
 
+from sqlalchemy import QueuePool
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from dispatch.db import dialect, sealed
 from dispatch.db.grouping import Writer
+from dispatch.db.replica import PATIENCE_SECONDS, Replica, on_disk
 from dispatch.db.sealed import Keyring
 from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY, Settings
 
@@ -23,6 +26,7 @@ class Database:
         pool_size: connections kept (performance notes: two to four per core are enough).
         pool_wait_seconds: how long a request waits for a connection before 503.
         lock_wait_seconds: how long it waits for another transaction before 503.
+        replica_url: of a streaming replica of it, for ``reading_near``.
         keys: seal and open personal data; the development keys if none are given.
     """
 
@@ -33,6 +37,7 @@ class Database:
         pool_size: int = 8,
         pool_wait_seconds: float = 15.0,
         lock_wait_seconds: float = 5.0,
+        replica_url: str = "",
         keys: Keyring | None = None,
     ) -> None:
         self.keys = keys or Keyring.read(DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY)
@@ -64,19 +69,65 @@ class Database:
             self._writer: Writer | None = Writer(self._write, wait_seconds=pool_wait_seconds)
         else:
             self._write, self._writer = self._read, None
+        self.replica = None
+        if replica_url:
+            engine = create_async_engine(
+                replica_url,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=PATIENCE_SECONDS,
+                pool_pre_ping=True,
+                hide_parameters=True,
+            )
+            dialect.tune(engine.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
+            self.replica = Replica(engine)
         for engine in self.engines:
             sealed.install(engine.sync_engine, self.keys)
 
     @property
     def engines(self) -> tuple[AsyncEngine, ...]:
         """The engines behind it, for listeners."""
-        return (self._read,) if self._write is self._read else (self._read, self._write)
+        found = (self._read,) if self._write is self._read else (self._read, self._write)
+        return found if self.replica is None else (*found, self.replica.engine)
+
+    def pools(self) -> dict[str, QueuePool]:
+        """The pools of connections by name, for the meters."""
+        names = (
+            "read",
+            "replica" if self.replica else "write",
+        )  # SQLite has a writer, PostgreSQL perhaps a replica
+        named = zip(names, self.engines, strict=False)
+        return {name: cast(QueuePool, engine.pool) for name, engine in named}
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection that writes nothing."""
         async with self._read.connect() as db:
             yield db
+
+    @asynccontextmanager
+    async def reading_near(
+        self, first: Callable[[AsyncConnection], Awaitable[None]]
+    ) -> AsyncIterator[AsyncConnection]:
+        """A connection that writes nothing, of the replica if there is one that knows what the primary knows.
+
+        Args:
+            first: what only the primary may say; asked if there is a replica.
+        """
+        copy = None
+        if self.replica is not None:
+            async with self.reading() as db:
+                await first(db)
+                mark = await on_disk(db)
+            copy = await self.replica.holding(mark)
+        if copy is None:
+            async with self.reading() as db:
+                yield db
+            return
+        try:
+            yield copy
+        finally:
+            await copy.close()
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -102,6 +153,7 @@ def open_database(settings: Settings) -> Database:
         pool_size=settings.pool_size,
         pool_wait_seconds=settings.pool_wait_seconds,
         lock_wait_seconds=settings.lock_wait_seconds,
+        replica_url=settings.replica_url,
         keys=Keyring.read(settings.data_keys.get_secret_value(), settings.lookup_key.get_secret_value()),
     )
 

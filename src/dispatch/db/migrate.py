@@ -6,6 +6,7 @@ tests. Addresses are those of the settings (``sqlite+aiosqlite``, ``postgresql+a
 
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,22 @@ def downgrade(url: str, revision: str) -> None:
 def head() -> str:
     """The newest revision, as ``migrations/HEAD`` names it; empty before the first one."""
     return (FOLDER / "HEAD").read_text(encoding="utf-8").strip()
+
+
+@cache
+def known() -> frozenset[str]:
+    """Every revision of this code."""
+    config = _config("")
+    return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+
+
+def serves(revision: str | None) -> bool:
+    """Whether this code may work on a database at a revision: its own, or one that came after this code.
+
+    Newer tables hold the older ones (expand, then contract: NOTES.md), so that the servers of a release go on while
+    those of the next one come up.
+    """
+    return revision is not None and (revision == head() or revision not in known())
 
 
 def current(url: str) -> str | None:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Integer, Text, delete, func, select, update
+import structlog
+from sqlalchemy import Column, Integer, String, Text, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.base import code_column, one_of, tenant_index, tenant_table
 from dispatch.db.dialect import Rows
 from dispatch.db.ids import new_id
+from dispatch.db.tenants import tenants
 from dispatch.db.types import Id, Instant, Json
 from dispatch.domain.facts import Fact
 
@@ -26,6 +28,8 @@ outbox = tenant_table(
     code_column("fact", Fact),
     # Facts of one order are told in the order of their ids; the body holds ids and codes only.
     Column("order_id", Id),
+    # X-Request-Id of what it follows from, also through other facts; none if time did it.
+    Column("request_id", String(128)),
     Column("body", Json, nullable=False),
     code_column("state", OUTBOX_STATES, server_default="pending"),
     Column("attempts", Integer, nullable=False, default=0, server_default="0"),
@@ -47,6 +51,7 @@ def announce(
         "id": new_id(),
         "fact": fact,
         "order_id": order_id,
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         "body": dict(body),
         "state": "pending",
         "attempts": 0,
@@ -91,8 +96,12 @@ def _of(row: Any) -> Any:
 
 
 async def census(db: AsyncConnection) -> dict[str, Any]:
-    """How the outbox stands over all tenants: dead facts, pending ones, the oldest pending instant."""
-    counted = select(outbox.c.state, func.count(), func.min(outbox.c.due_at)).where(
+    """How the outbox stands over all tenants: dead facts, pending ones, the oldest pending instant.
+
+    From the tenants, so that the index leads past what was told in the last thirty days.
+    """
+    waiting = select(outbox.c.state, func.count(), func.min(outbox.c.due_at))
+    counted = waiting.join(tenants, tenants.c.id == outbox.c.tenant_id).where(
         outbox.c.state.in_(("pending", "dead"))
     )
     rows = (await db.execute(counted.group_by(outbox.c.state).execution_options(fanout=True))).all()

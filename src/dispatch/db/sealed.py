@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -161,6 +162,22 @@ class Sealed(TypeDecorator[Any]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """Open. Raises: CannotOpen."""
         return opened(keys_of(dialect), self.column, value)
+
+
+class SealedJson(Sealed):
+    """A JSON document that lies sealed; goes in as ``private_json(tenant_id, value)`` and comes out as the value."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Open and read. Raises: CannotOpen."""
+        text = super().process_result_value(value, dialect)
+        return None if text is None else json.loads(text)
+
+
+def private_json(tenant_id: int, value: Any) -> Private | None:
+    """Mark a JSON value for sealing in a tenant."""
+    return None if value is None else Private(tenant_id, json.dumps(value, ensure_ascii=False))
 
 
 def with_tenant(column: ColumnElement[Any]) -> ColumnElement[Any]:

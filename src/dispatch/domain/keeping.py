@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from dispatch.domain.people import BODY_ROLES, STAFF_ROLES, Role
 
@@ -20,10 +21,17 @@ ANSWER_DAYS = timedelta(days=15)
 ASK_AGAIN = timedelta(days=30)
 """Who refused or withdrew is not asked again sooner (网络数据安全管理条例 Art. 22(5): no frequent asking)."""
 
+CONTACT_GONE, ALL_GONE = 1, 2
+"""``orders.cleared``: contact data is gone; all that names or describes a person is."""
 CLEARED = "（内容已按规定清除）"
 """Stands where a text was."""
 GONE = "已注销用户"
 """The name of an account whose person asked for deletion."""
+
+
+def gone_login(account_id: UUID | None) -> str:
+    """What a deleted account is called: nobody signs in as it, and its words were erased lawfully."""
+    return f"gone-{account_id.hex}" if account_id else ""
 
 
 class Purpose(StrEnum):
@@ -33,7 +41,6 @@ class Purpose(StrEnum):
     PHONE = "phone"
     LOCATION = "location"
     PARTY = "party"
-    NOTICES = "notices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +62,9 @@ PURPOSES: Mapping[Purpose, Asked] = {
     Purpose.SERVICE: Asked("办理需求", "登记、派单、办理、评价您提交的需求所必需的信息。", basis="duty"),
     Purpose.PHONE: Asked("联系电话", "接单人员与您联系；撤回后电话从已办结的需求中清除。"),
     Purpose.LOCATION: Asked("位置", "上门服务时确定地点；撤回后位置从已办结的需求中清除。", sensitive=True),
-    Purpose.PARTY: Asked("党员身份", "在职党员报到与接单；居民默认看不到。", sensitive=True),
-    Purpose.NOTICES: Asked("消息提醒", "办理进展的提醒。"),
+    Purpose.PARTY: Asked(
+        "党员身份", "在职党员报到与接单；居民默认看不到；撤回后报到结束，报到内容清除。", sensitive=True
+    ),
 }
 
 DEFAULT_TITLE = "个人信息保护政策"

@@ -38,7 +38,7 @@ class Moved:
     """
 
     move: Move
-    before: State
+    before: State | None
     after: State
     text: str | None = None
     order: Mapping[str, Any] = field(default_factory=dict)

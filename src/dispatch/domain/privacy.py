@@ -8,11 +8,12 @@ no person at all. Masks follow the platform's table for mini-programs (wechat.md
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from uuid import UUID
 
 from dispatch.domain.life import Life, Standing, served
 from dispatch.domain.order import RESTING, Flag, Relation
 from dispatch.domain.people import GROUND_ROLES, STREET_ROLES, Role
-from dispatch.domain.refusal import Refusal, RoleForbidden, TooLate
+from dispatch.domain.refusal import Refusal, RoleForbidden, SecondPersonRequired, TooLate
 
 CONTACT_CLOSES = timedelta(days=7)
 """After closing, contact data closes again for those who served (product decision §4)."""
@@ -25,6 +26,11 @@ AUDITS = frozenset({Role.DISTRICT, Role.SUPERVISOR})
 
 REVEALS_AN_HOUR, REVEALS_A_DAY = 30, 120
 """Most looks of one account: a community has some ten orders a day (domain.md §8); a list is not copied so."""
+
+SECOND_WAITS = timedelta(hours=24)
+"""A district viewer's request for contact data waits so long for a second person."""
+SECOND_OPENS = timedelta(minutes=30)
+"""What a second person has confirmed stays open so long: one call's time. Each look in it is recorded."""
 
 AT_HOME = frozenset({Role.RESIDENT, Role.MEMBER})
 """Who files for another as family, not by office."""
@@ -98,8 +104,8 @@ def _contact_is_over(life: Life, at: datetime) -> bool:
 def reveal_refusal(life: Life, who: Standing, *, at: datetime) -> Refusal | None:
     """Why contact data is not shown for a purpose; None if it is, and then the act is recorded.
 
-    domain.md §4.1: whoever sees it anyway; grid workers while the order is open; the street with its reason. The
-    district's break-glass needs a second person, which nobody can be in one request: it asks the street.
+    domain.md §4.1: whoever sees it anyway; grid workers while the order is open; the street with its reason; the
+    district by break-glass, once a second person has confirmed (``confirming_refusal``).
     """
     if Flag.ABOUT_PERSON in life.flags and not (concerned(who) or who.scoped & KNOWS):
         return RoleForbidden()
@@ -109,7 +115,27 @@ def reveal_refusal(life: Life, who: Standing, *, at: datetime) -> Refusal | None
         return None
     if who.scoped & GROUND_ROLES:
         return TooLate() if life.effective_state in RESTING else None
-    return TooLate() if served(life, who) and not who.scoped & STREET_ROLES else RoleForbidden()
+    if Role.DISTRICT in who.scoped:
+        return SecondPersonRequired()
+    return TooLate() if served(life, who) else RoleForbidden()
+
+
+def confirming_refusal(who: Standing, asker_id: UUID, *, lent: bool) -> Refusal | None:
+    """Why somebody may not decide on a district viewer's request; None if he may.
+
+    The second person is another account that holds the street or the district of the order.
+
+    Args:
+        lent: whether one of the two acts under a role that the other one lent: that makes no second person.
+    """
+    if not who.scoped & STREET_ROLES:
+        return RoleForbidden()
+    return SecondPersonRequired() if lent or who.account_id == asker_id else None
+
+
+def reads_reveal_requests(who: Standing) -> bool:
+    """Whether the actor may read who of the district asked for the order's contact data, and who decided."""
+    return reads_views(who) or bool(who.scoped & STREET_ROLES)
 
 
 def reads_views(who: Standing) -> bool:

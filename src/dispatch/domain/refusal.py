@@ -192,6 +192,13 @@ class TenantRequired(Invalid):
     message = "请先选择所在的区县。"
 
 
+class SmsCodeInvalid(Invalid):
+    """The code of a short message is wrong, too old, used, tried too often, or was sent to another phone."""
+
+    code = "SMS_CODE_INVALID"
+    message = "验证码不正确或已失效，请重新获取。"
+
+
 class PhoneCodeInvalid(Invalid):
     """The code of the phone button is unknown, used, too old, another's, or of another mini-program."""
 
@@ -238,6 +245,13 @@ class RoleForbidden(Forbidden):
     message = "您没有权限进行这项操作。"
 
 
+class SecondPersonRequired(Forbidden):
+    """Contact data opens to the district only when another person has confirmed it (domain.md §4.1)."""
+
+    code = "SECOND_PERSON_REQUIRED"
+    message = "查看联系方式须先提出申请，由另一位工作人员核准。"
+
+
 class GrantRequired(Invalid):
     """Several grants and none named: a write must say as whom it acts."""
 
@@ -260,7 +274,7 @@ class OwnWork(Forbidden):
 
 
 class GrantImpossible(Invalid):
-    """The role cannot be given or lent so: ``why`` says own, role, body, place, ended or period."""
+    """The role cannot be given or lent so: ``why`` says own, role, person, body, place, ended or period."""
 
     code = "GRANT_IMPOSSIBLE"
     message = "不能这样授权，请检查人员、角色和时间。"
@@ -303,6 +317,13 @@ class RequestNotFound(Missing):
 
     code = "REQUEST_NOT_FOUND"
     message = "没有找到这条申请。"
+
+
+class KeyNotFound(Missing):
+    """Unknown API key, or not one that the caller administers."""
+
+    code = "KEY_NOT_FOUND"
+    message = "没有找到这个接口密钥。"
 
 
 class BodyNotFound(Missing):
@@ -374,6 +395,67 @@ class AccountNotFound(Missing):
 
     code = "ACCOUNT_NOT_FOUND"
     message = "没有找到这个账号。"
+
+
+class CheckinNotFound(Missing):
+    """Unknown check-in, or not visible to the caller."""
+
+    code = "CHECKIN_NOT_FOUND"
+    message = "没有找到这份报到。"
+
+
+class RegistrationNotFound(Missing):
+    """Unknown registration of a unit or team, or not visible to the caller."""
+
+    code = "REGISTRATION_NOT_FOUND"
+    message = "没有找到这份单位（队伍）报到。"
+
+
+# Checking in
+
+
+class CheckinDecided(Conflict):
+    """The check-in or registration was approved, returned or withdrawn; fact ``state``."""
+
+    code = "CHECKIN_DECIDED"
+    message = "这份报到已经有结果了，请刷新后查看。"
+    told = ("state",)
+
+
+class NotCheckedIn(Conflict):
+    """Only who has checked in, and has not left, can do this."""
+
+    code = "NOT_CHECKED_IN"
+    message = "您还没有报到，或已经退出。"
+
+
+class OwnCheckin(Forbidden):
+    """Nobody approves his own check-in, or the registration that he filed."""
+
+    code = "OWN_CHECKIN"
+    message = "不能审核自己提交的报到，请由其他工作人员办理。"
+
+
+class TakesInHand(Conflict):
+    """Who still holds orders does not leave: they would be nobody's."""
+
+    code = "TAKES_IN_HAND"
+    message = "手上还有没办完的需求单，请先办结或退出接单。"
+
+
+class PeriodsOverlap(Conflict):
+    """A period of belonging would run into another of the same kind; fact ``until`` where the other ends."""
+
+    code = "PERIODS_OVERLAP"
+    message = "归属的起始时间与已有的记录重叠，请核对日期。"
+    told = ("until",)
+
+
+class RosterInvalid(Invalid):
+    """Lines of a roster are wrong; nothing was taken in. ``errors`` name each line and column."""
+
+    code = "ROSTER_INVALID"
+    message = "名册有误，没有导入任何内容，请按所列行号修改后重试。"
 
 
 # The order is elsewhere
@@ -704,6 +786,14 @@ class StorageFull(Busy):
     code = "STORAGE_FULL"
     message = "存储空间不足，暂时无法保存，请{retry_after}秒后再试。"
     defaults = MappingProxyType({"retry_after": 30})
+
+
+class SmsUnavailable(Busy):
+    """Nobody is set up to send short messages, or the sender does not answer. Fact ``retry_after`` in seconds."""
+
+    code = "SMS_UNAVAILABLE"
+    message = "短信暂时不能发送，可以请社区工作人员代录电话。"
+    defaults = MappingProxyType({"retry_after": 60})
 
 
 class WechatUnavailable(Busy):

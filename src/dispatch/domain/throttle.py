@@ -1,4 +1,4 @@
-"""How often somebody may try to sign in."""
+"""How often somebody may try to sign in, or have a code sent."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,3 +26,7 @@ PER_LOGIN = Throttle("login", 10, timedelta(minutes=15))
 """Tries on one user name: a person mistypes, a program guesses. NIST SP 800-63B §5.2.2 allows up to 100."""
 PER_ADDRESS = Throttle("address", 200, timedelta(minutes=15))
 """Wrong tries from one address: a street office shares one, a guesser tries many names from one."""
+PER_SENDER = Throttle("sms_account", 10, timedelta(days=1))
+"""Codes that one account may have sent."""
+PER_PHONE = Throttle("sms_phone", 5, timedelta(days=1))
+"""Codes that one phone is sent, whoever asks: nobody is pestered through us."""

@@ -5,10 +5,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db import outbox
 from dispatch.db.checks import migrated_to
-from dispatch.db.migrate import head
+from dispatch.db.migrate import serves
+from dispatch.domain.people import Actor
 from dispatch.home.schemas import BadgesOut, HealthOut, HomeOut, ReadyOut
 from dispatch.notices import queries as notices
 from dispatch.orders import queries
@@ -17,7 +19,7 @@ from dispatch.orders.rendering import summed_up
 from dispatch.people.rendering import shown_account, shown_grants
 from dispatch.sla import queries as sla
 from dispatch.sla import shipped
-from dispatch.web.deps import Caller, Now, Reading, Store
+from dispatch.web.deps import Caller, Now, Prefetching, Reading, Store
 from dispatch.web.etag import polled
 
 router = APIRouter(prefix="/v1")
@@ -39,21 +41,34 @@ async def get_badges(request: Request, db: Reading, caller: Caller, now: Now) ->
 @router.get("/home", tags=["me"], response_model=HomeOut, summary="首页：打开小程序时的一次请求")
 async def get_home(request: Request, db: Reading, caller: Caller, now: Now) -> Response:
     """One call for a cold start."""
+    return polled(request, await _home(db, caller, now), apart_from={"generated_at"})
+
+
+@router.get("/wechat/prefetch", response_model=HomeOut, include_in_schema=False)
+async def prefetch_home(request: Request, database: Store, caller: Prefetching, now: Now) -> Response:
+    """数据预拉取: the first screen, asked for by WeChat's servers. A login code that comes along is left alone:
+    to redeem it would end the session key that the client holds.
+    """
+    async with database.reading() as db:
+        home = await _home(db, caller, now)
+    return polled(request, home, apart_from={"generated_at"})
+
+
+async def _home(db: AsyncConnection, caller: Actor, now: Now) -> HomeOut:
     lists: dict[str, Any] = {}
     for view, limit in (("mine", 3), ("queue", 5), ("taken", 5)):
         rows = await queries.page(db, caller, Wanted(view=view), after=None, limit=limit, at=now)
         lists[view] = [summed_up(row, caller, at=now) for row in rows[:limit] if not isinstance(row, Gone)]
-    home = HomeOut(
+    return HomeOut(
         account=shown_account(caller.account_id, caller.name, caller.tenant),
         grants=shown_grants(caller.grants),
         badges=await _badges(db, caller, now),
         generated_at=now.astimezone(caller.tenant.zone),
         **lists,
     )
-    return polled(request, home, apart_from={"generated_at"})
 
 
-async def _badges(db: Reading, caller: Caller, now: Now) -> BadgesOut:
+async def _badges(db: AsyncConnection, caller: Actor, now: Now) -> BadgesOut:
     counted = await queries.counts(db, caller, at=now)
     return BadgesOut(**counted, notices=await notices.unread(db, caller))
 
@@ -65,12 +80,14 @@ async def get_health() -> HealthOut:
 
 
 @router.get("/readyz", tags=["service"], responses={503: {"model": ReadyOut}}, summary="就绪检查")
-async def get_readiness(database: Store, now: Now, response: Response) -> ReadyOut:
+async def get_readiness(request: Request, database: Store, now: Now, response: Response) -> ReadyOut:
     """Whether requests should be sent here: ``degraded`` serves (200), ``unready`` does not (503)."""
+    if request.app.state.leaving:
+        response.status_code = 503
+        return ReadyOut(status="unready", reasons=["leaving"])
     try:
         async with database.reading() as db:
-            revision = await migrated_to(db)
-            if revision != head():
+            if not serves(await migrated_to(db)):
                 response.status_code = 503
                 return ReadyOut(status="unready", reasons=["database_not_migrated"])
             waiting = await outbox.census(db)

@@ -51,12 +51,15 @@ async def _tell(
     db: AsyncConnection, row: Any, reactions: Mapping[Fact, Sequence[Reaction]], *, at: datetime
 ) -> None:
     """One fact, in a savepoint of its own: if it fails, the others of the batch do not."""
-    try:
-        async with apart(db):
-            for react in reactions[Fact(row.fact)]:
-                await react(db, row.tenant_id, row.body, at)
-    except Exception as error:
-        log.warning("outbox.failed", fact=row.fact, id=str(row.id), attempts=row.attempts + 1, exc_info=error)
-        await outbox.failed(db, row, f"{type(error).__name__}: {error}", at=at)
-    else:
-        await outbox.told(db, row, at=at)
+    name = {"fact": row.fact, "id": str(row.id), "attempts": row.attempts + 1}
+    with structlog.contextvars.bound_contextvars(request_id=row.request_id):
+        try:
+            async with apart(db):
+                for react in reactions[Fact(row.fact)]:
+                    await react(db, row.tenant_id, row.body, at)
+        except Exception as error:
+            log.warning("outbox.failed", **name, exc_info=error)
+            await outbox.failed(db, row, f"{type(error).__name__}: {error}", at=at)
+        else:
+            log.info("outbox.told", **name)
+            await outbox.told(db, row, at=at)

@@ -5,12 +5,14 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import perf_counter
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from dispatch import clock
 from dispatch.db.engine import Database
+from dispatch.meters import Meters
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +29,12 @@ class Every:
 
 
 def scheduler(
-    database: Database, jobs: Sequence[Every], *, tick_seconds: float, running: set[asyncio.Task[None]]
+    database: Database,
+    jobs: Sequence[Every],
+    meters: Meters,
+    *,
+    tick_seconds: float,
+    running: set[asyncio.Task[None]],
 ) -> AsyncIOScheduler:
     """A scheduler that ticks the jobs, each one at a time; not started.
 
@@ -40,7 +47,7 @@ def scheduler(
     )
     for job in jobs:
         ticking.add_job(
-            _guarded(database, job, running),
+            _guarded(database, job, meters, running),
             "interval",
             seconds=max(job.seconds, tick_seconds),
             id=job.name,
@@ -50,14 +57,18 @@ def scheduler(
 
 
 def _guarded(
-    database: Database, job: Every, running: set[asyncio.Task[None]]
+    database: Database, job: Every, meters: Meters, running: set[asyncio.Task[None]]
 ) -> Callable[[], Awaitable[None]]:
     async def once() -> None:
-        try:
-            await job.run(database, clock.now())
-        except Exception as error:
-            # The next tick tries again; a job that fails must not end the worker.
-            log.error("job.failed", job=job.name, error=type(error).__name__, exc_info=error)
+        began, failed = perf_counter(), False
+        with structlog.contextvars.bound_contextvars(job=job.name):
+            try:
+                await job.run(database, clock.now())
+            except Exception as error:
+                # The next tick tries again; a job that fails must not end the worker.
+                failed = True
+                log.error("job.failed", error=type(error).__name__, exc_info=error)
+        meters.ran(job.name, perf_counter() - began, failed=failed)
 
     async def run() -> None:
         # A task of its own: the scheduler cancels what it awaits when it shuts down.

@@ -165,6 +165,25 @@ async def tell_deciders(db: AsyncConnection, tenant_id: int, body: Mapping[str, 
     )
 
 
+async def tell_second(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
+    """Tell street and district that a colleague asks to have contact data shown, which one of them must confirm."""
+    order = await _order(db, tenant_id, UUID(body["order_id"]))
+    people = await _granted(db, tenant_id, (Role.STREET,), order.street_id, at=at)
+    people |= await _granted(db, tenant_id, (Role.DISTRICT,), None, at=at)
+    told = dict.fromkeys(people - {UUID(body["account_id"])}, order.id)
+    cause, said = f"reveal:{body['reveal_request_id']}", "有一条查看联系方式的申请等您核准。"
+    await _write(db, tenant_id, told, cause, "reveal.asked", order, said, seq=None, at=at)
+
+
+async def tell_revealed(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
+    """Tell who asked for contact data what the second person said."""
+    order = await _order(db, tenant_id, UUID(body["order_id"]))
+    ended = {"approved": "已核准，限时有效", "refused": "未核准"}[body["status"]]
+    cause, told = f"revealed:{body['reveal_request_id']}", {UUID(body["account_id"]): order.id}
+    said = f"您查看联系方式的申请{ended}。"
+    await _write(db, tenant_id, told, cause, "reveal.decided", order, said, seq=None, at=at)
+
+
 async def tell_asker(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
     """Tell the asker how the request ended."""
     request = await _request(db, tenant_id, body)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, status
 from dispatch.domain.people import Actor
 from dispatch.notices import actions, queries
 from dispatch.notices.schemas import NoticeOut, ReadIn
-from dispatch.web.deps import Caller, Now, Reading, Writing
+from dispatch.web.deps import Caller, Known, Now, Reading, WritingOwn
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
 
 router = APIRouter(prefix="/v1/me/notices", tags=["me"])
@@ -27,7 +27,7 @@ async def list_notices(
 
 
 @router.post("/read", status_code=status.HTTP_204_NO_CONTENT, summary="把通知标为已读")
-async def read_notices(db: Writing, caller: Caller, now: Now, body: ReadIn) -> None:
+async def read_notices(db: WritingOwn, caller: Known, now: Now, body: ReadIn) -> None:
     """Mark all up to one as read; safe to repeat."""
     await actions.read(db, caller, up_to=body.up_to, at=now)
 

@@ -4,6 +4,7 @@ Every change is one step in an append-only log, written together with the row it
 that tells of it and whatever hangs on it; all of it only where what was seen still holds.
 """
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.db.dialect import Dependent, Rows, guarded
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
+from dispatch.domain.chain import link, words_hash
 from dispatch.domain.facts import Fact
 from dispatch.domain.life import Dispatch, Life, Take, Target
 from dispatch.domain.moved import Moved, NewAsk, TakeChange
@@ -89,9 +91,11 @@ async def record(
         elif await guarded(db, _dispatch_guard(tenant_id, life, moved), hanging) is None:
             return False
     dependents = [*loose, *besides, *await _timed(db, whole, moves, at=at)]
+    head: str | None = whole.row.head
     for nth, (moved, who) in enumerate(moves, start=1):
-        dependents += _logged(whole, moved, who, seq=life.version + nth, at=at)
-    guard = _order_guard(tenant_id, life, [moved for moved, _ in moves], at=at)
+        logged, head = _logged(whole, moved, who, seq=life.version + nth, head=head, at=at)
+        dependents += logged
+    guard = _order_guard(tenant_id, life, [moved for moved, _ in moves], head, at=at)
     return await guarded(db, guard, dependents) is not None
 
 
@@ -114,6 +118,7 @@ async def rejoin(
         besides: further writes that hang on it.
     """
     tenant_id, life, at = whole.row.tenant_id, whole.life, whole.not_before(at)
+    logged, head = _logged(whole, moved, who, seq=life.version + 1, head=whole.row.head, at=at)
     guard = (
         update(orders)
         .where(
@@ -123,10 +128,10 @@ async def rejoin(
             orders.c.version == life.version,
             *where,
         )
-        .values(state=moved.after, version=life.version + 1, updated_at=at, **_flag_values(moved))
+        .values(state=moved.after, version=life.version + 1, head=head, updated_at=at, **_flag_values(moved))
         .returning(orders.c.version)
     )
-    dependents = [*besides, *_logged(whole, moved, who, seq=life.version + 1, at=at)]
+    dependents = [*besides, *logged]
     dependents += await _timed(db, whole, [(moved, who)], made, at=at)
     return await guarded(db, guard, dependents) is not None
 
@@ -168,27 +173,28 @@ def _spoken_for(life: Life, after: View, move: Move, who: Author) -> set[Owner]:
 
 def first_step(
     tenant_id: int, order_id: UUID, flags: Iterable[str], who: Author, *, at: datetime
-) -> list[Dependent]:
-    """The step and the fact that an order begins with; its row is written by intake."""
+) -> tuple[list[Dependent], str]:
+    """The step and the fact that an order begins with, and the step's hash; its row is written by intake."""
     listed = sorted(flags)
     detail = {"flags": listed} if listed else {}
-    moved = Moved(Move.SUBMIT, State.SUBMITTED, State.SUBMITTED, detail=detail)
-    step, fact = _step(tenant_id, order_id, moved, who, seq=1, at=at)
-    step.rows[0]["state_from"] = None  # type: ignore[index]
-    return [step, fact]
+    moved = Moved(Move.SUBMIT, None, State.SUBMITTED, detail=detail)
+    step, fact, head = _step(tenant_id, order_id, moved, who, seq=1, head=None, at=at)
+    return [step, fact], head
 
 
 def followed(
     tenant_id: int, child: Any, after: State, detail: Mapping[str, Any], *, at: datetime
-) -> list[Dependent]:
-    """A child's step when its parent was merged or withdrawn; its row is written beside it."""
+) -> tuple[list[Dependent], str]:
+    """A child's step when its parent was merged or withdrawn, and its hash; its row is written beside it."""
     moved = Moved(Move.FOLLOW, State(child.state), after, detail=detail)
-    step, fact = _step(tenant_id, child.id, moved, system(tenant_id), seq=child.version + 1, at=at)
-    return [step, fact]
+    step, fact, head = _step(
+        tenant_id, child.id, moved, system(tenant_id), seq=child.version + 1, head=child.head, at=at
+    )
+    return [step, fact], head
 
 
 def succeeded(
-    tenant_id: int, heir_id: UUID, state: State, inherits: Mapping[str, Any], *, at: datetime
+    tenant_id: int, heir_id: UUID, state: State, head: str, inherits: Mapping[str, Any], *, at: datetime
 ) -> Update:
     """The oldest child's row when it takes its parent's place."""
     return (
@@ -198,6 +204,7 @@ def succeeded(
             state=state,
             parent_id=None,
             version=orders.c.version + 1,
+            head=head,
             updated_at=at,
             rested_at=None,
             **inherits,
@@ -205,7 +212,9 @@ def succeeded(
     )
 
 
-def _order_guard(tenant_id: int, life: Life, moves: Sequence[Moved], *, at: datetime) -> Update:
+def _order_guard(
+    tenant_id: int, life: Life, moves: Sequence[Moved], head: str | None, *, at: datetime
+) -> Update:
     values: dict[str, Any] = {}
     for moved in moves:
         values |= dict(moved.order) | _flag_values(moved)
@@ -218,7 +227,7 @@ def _order_guard(tenant_id: int, life: Life, moves: Sequence[Moved], *, at: date
             orders.c.version == life.version,
             orders.c.children_count == life.children,
         )
-        .values(state=moves[-1].after, version=life.version + len(moves), updated_at=at, **values)
+        .values(state=moves[-1].after, version=life.version + len(moves), head=head, updated_at=at, **values)
         .returning(orders.c.version)
     )
 
@@ -244,9 +253,12 @@ def _dispatch_guard(tenant_id: int, life: Life, moved: Moved) -> Update:
     )
 
 
-def _logged(whole: Whole, moved: Moved, who: Author, *, seq: int, at: datetime) -> list[Dependent]:
+def _logged(
+    whole: Whole, moved: Moved, who: Author, *, seq: int, head: str | None, at: datetime
+) -> tuple[list[Dependent], str]:
+    """The step that follows the one whose hash is ``head``, with what hangs on it; and its own hash."""
     tenant_id, life = whole.row.tenant_id, whole.life
-    step, fact = _step(tenant_id, life.id, moved, who, seq=seq, at=at)
+    step, fact, head = _step(tenant_id, life.id, moved, who, seq=seq, head=head, at=at)
     dependents: list[Dependent] = [step, fact]
     if moved.opens:
         dependents += _opened(whole, moved.opens, moved, who, at=at)
@@ -260,13 +272,14 @@ def _logged(whole: Whole, moved: Moved, who: Author, *, seq: int, at: datetime) 
         .values(status=status, decided_at=at, decided_by=who.account_id)
         for id, status in moved.requests
     ]
-    return dependents
+    return dependents, head
 
 
 def _step(
-    tenant_id: int, order_id: UUID, moved: Moved, who: Author, *, seq: int, at: datetime
-) -> tuple[Rows, Rows]:
-    step = {
+    tenant_id: int, order_id: UUID, moved: Moved, who: Author, *, seq: int, head: str | None, at: datetime
+) -> tuple[Rows, Rows, str]:
+    salt = None if moved.text is None else secrets.token_hex(16)
+    step: dict[str, Any] = {
         "tenant_id": tenant_id,
         "order_id": order_id,
         "seq": seq,
@@ -279,11 +292,15 @@ def _step(
         "role": who.role,
         "text": moved.text,
         "detail": _plain(moved.detail),
+        "salt": salt,
+        "text_hash": None if salt is None or moved.text is None else words_hash(salt, moved.text),
     }
+    step["hash"] = link(head, order_id, step)
     body = {"order_id": str(order_id), "seq": seq, "move": moved.move.value, "state": moved.after.value}
     if who.account_id:
         body["by"] = str(who.account_id)
-    return Rows(order_steps, [step]), announce(tenant_id, Fact.ORDER_MOVED, body, order_id=order_id, at=at)
+    told = announce(tenant_id, Fact.ORDER_MOVED, body, order_id=order_id, at=at)
+    return Rows(order_steps, [step]), told, step["hash"]
 
 
 def _plain(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from dispatch.orders.search import found_by
 from dispatch.orders.tables import order_recusals, order_steps, orders, requests
 from dispatch.orders.visibility import visible_to
 from dispatch.orders.whole import HUNG, LISTS, ROW, SOURCE, WHOLE, Whole, wholes
-from dispatch.people.queries import proof, prove, proven
+from dispatch.people.queries import former_names_of, proof, prove, proven
 from dispatch.people.tables import accounts, body_people, grants
 from dispatch.sla.queries import standing
 from dispatch.sla.tables import clocks
@@ -172,8 +172,13 @@ def _filters(actor: Actor, wanted: Wanted, at: datetime) -> list[ColumnElement[b
 def overdue(at: datetime) -> ColumnElement[bool]:
     """Whether somebody's time for the order is over (``Run.overdue`` in SQL)."""
     return exists().where(
-        clocks.c.tenant_id == orders.c.tenant_id,
-        clocks.c.order_id == orders.c.id,
+        clocks.c.tenant_id == orders.c.tenant_id, clocks.c.order_id == orders.c.id, overdue_clock(at)
+    )
+
+
+def overdue_clock(at: datetime) -> ColumnElement[bool]:
+    """Whether a clock says so: it runs, or stands, and its time was over."""
+    return and_(
         clocks.c.stopped_at.is_(None),
         clocks.c.clock.notin_(WAITS),
         clocks.c.due_at < func.coalesce(clocks.c.paused_at, literal(at, clocks.c.due_at.type)),
@@ -299,11 +304,14 @@ async def backlog(
 
 
 async def timeline(db: AsyncConnection, actor: Actor, order_id: UUID) -> list[Any]:
-    """The log of an order that the actor may see, oldest first, with the names of who acted."""
+    """The log of an order that the actor may see, oldest first, with the names of who acted, now and before."""
     seen = visible_to(actor, orders.c.id).where(orders.c.id == order_id)
+    acted = order_steps.alias("acted").c
+    who = select(acted.account_id).where(acted.tenant_id == actor.tenant.id, acted.order_id == order_id)
+    former = former_names_of(actor.tenant.id, who)
     rows = (
         await db.execute(
-            select(order_steps, accounts.c.name, proof(actor).label("proof"))
+            select(order_steps, accounts.c.name, former.label("former"), proof(actor).label("proof"))
             .select_from(
                 order_steps.outerjoin(
                     accounts,
@@ -363,7 +371,7 @@ async def children(db: AsyncConnection, tenant_id: int, parent_id: UUID) -> list
     """The orders merged into one, oldest first; for verbs and notices, not for viewers."""
     rows = (
         select(orders.c.id, orders.c.version, orders.c.state, orders.c.created_at, orders.c.filer_id)
-        .add_columns(orders.c.beneficiary_id, orders.c.round, orders.c.flags)
+        .add_columns(orders.c.beneficiary_id, orders.c.round, orders.c.flags, orders.c.head)
         .where(orders.c.tenant_id == tenant_id, orders.c.parent_id == parent_id)
         .order_by(orders.c.created_at, orders.c.id)
     )

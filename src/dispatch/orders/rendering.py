@@ -54,7 +54,7 @@ from dispatch.orders.schemas import (
     WhoOut,
 )
 from dispatch.orders.whole import NEWEST, Line, Whole, number
-from dispatch.people.queries import PEOPLE
+from dispatch.people.queries import PEOPLE, name_at
 from dispatch.web.wire import LocationOut
 
 SUMMARY_TEXT = 120
@@ -481,6 +481,7 @@ def _author(step: Any, whole: Whole, actor: Actor, seen: View) -> str:
         return ROLE_LABELS[Role.SYSTEM]
     if _kept_back(step.account_id, whole, seen):
         return NAMELESS
+    name = name_at(step.former, step.account_id, step.at, step.name)
     if step.account_id == actor.account_id or seen.sight is Sight.FULL:
-        return str(step.name)
-    return masked_name(step.name) if seen.sight is Sight.MASKED else ROLE_LABELS[Role(step.role)]
+        return name
+    return masked_name(name) if seen.sight is Sight.MASKED else ROLE_LABELS[Role(step.role)]

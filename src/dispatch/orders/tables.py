@@ -12,7 +12,7 @@ from dispatch.db.base import (
     tenant_table,
     tenant_unique,
 )
-from dispatch.db.sealed import Hashed, Sealed
+from dispatch.db.sealed import Hashed, Sealed, SealedJson
 from dispatch.db.types import Id, Instant, Json, sorted_by_code_point
 from dispatch.domain.grams import LONGEST
 from dispatch.domain.order import (
@@ -44,6 +44,8 @@ orders = tenant_table(
     code_column("state", State),
     # Grows by one with every step; equals the newest step's seq.
     Column("version", Integer, nullable=False),
+    # The newest step's hash: what the next one is chained to.
+    Column("head", String(64)),
     tally("round", 1),
     Column("flags", Json, nullable=False, default=list, server_default="[]"),
     code_column("level", Level, nullable=True),
@@ -59,7 +61,7 @@ orders = tenant_table(
     Column("address", Sealed("orders.address")),
     # Tells whether a helper lives behind the same door (domain.household).
     Column("address_key", Hashed("address_key")),
-    Column("location", Json),
+    Column("location", SealedJson("orders.location")),
     Column("text", Text, nullable=False),
     Column("answers", Json),
     Column("attachment_ids", Json),
@@ -137,6 +139,11 @@ order_steps = tenant_table(
     code_column("role", Role),
     Column("text", Text),
     Column("detail", Json, nullable=False, default=dict, server_default="{}"),
+    # Of the words, salted; text and salt go when somebody is forgotten, their hash stays (domain.chain).
+    Column("salt", String(32)),
+    Column("text_hash", String(64)),
+    # Over the entry and the hash of the one before it; none in a log from before it was chained.
+    Column("hash", String(64)),
     tenant_fk("order_id", "orders"),
     tenant_index("ix_order_steps_at", "at"),
     key=("order_id", "seq"),
@@ -335,10 +342,14 @@ order_views = tenant_table(
     code_column("kind", VIEWS),
     Column("purpose", String(200)),
     Column("fields", Json, nullable=False),
+    # The second person, of a look by break-glass.
+    Column("second_id", Id),
+    code_column("second_role", Role, nullable=True),
     Column("at", Instant, nullable=False),
     one_of("kind", VIEWS),
     tenant_fk("order_id", "orders"),
     tenant_fk("account_id", "accounts"),
+    tenant_fk("second_id", "accounts"),
     tenant_index("ix_order_views_order", "order_id", "at", "id"),
     tenant_index("ix_order_views_account", "account_id", "at"),
 )

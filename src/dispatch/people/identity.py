@@ -53,16 +53,19 @@ class Identifier:
         self._keys = Keys(settings.session_keys)
         self._remembered: OrderedDict[Hashable, _Known] = OrderedDict()
 
-    async def identify(self, token: str, grant_id: UUID | None, *, at: datetime) -> Actor:
+    async def identify(
+        self, token: str, grant_id: UUID | None, *, use: str | None = None, at: datetime
+    ) -> Actor:
         """The actor of a token or key, under one grant if ``grant_id`` names it or only one stands.
 
         Raises:
             TokenExpired: the token has run out.
-            TokenInvalid: it is not one of ours.
+            TokenInvalid: it is not one of ours, or not for this use.
             TokenRevoked: the grants have changed since, or the account or the session is gone.
             GrantUnknown: the named grant is another's, has ended or has not begun.
         """
-        claims = None if token.startswith(keys.PREFIX) else read_token(token, self._keys, at=at)
+        a_key = token.startswith(keys.PREFIX) and use is None
+        claims = None if a_key else read_token(token, self._keys, use=use, at=at)
         known = await (self._behind_key(token, at=at) if claims is None else self._behind(claims, at=at))
         person = known.person
         standing = tuple(grant for grant in person.grants if grant.stands(at))

@@ -5,10 +5,13 @@ import secrets
 from dataclasses import dataclass
 from hmac import compare_digest
 
+from dispatch.domain.people import Role
+
 PREFIX = "sdz_"
 """What every key begins with, so that a scanner finds one that lies where it should not."""
 AREAS = (
     "catalog",
+    "checkin",
     "clocks",
     "matching",
     "me",
@@ -21,6 +24,11 @@ AREAS = (
 )
 SCOPES = frozenset(f"{area}:{act}" for area in AREAS for act in ("read", "write"))
 """A scope is a chapter of the API's description and whether it is read or written. No key signs in or hands out roles."""
+
+
+KEY_ROLES = frozenset({Role.REPORTER, Role.AGENT})
+"""What an admin may let an integration be: one counts, the other files for people and sees what it filed. An admin sees
+no content, and could not be kept from it if he held the key of somebody who does."""
 
 
 @dataclass(frozen=True, slots=True)

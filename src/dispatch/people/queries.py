@@ -1,13 +1,14 @@
 """Reads of accounts, grants and bodies; how a token's word about grants is proven."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import folded
@@ -15,7 +16,7 @@ from dispatch.db.tenants import tenants
 from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.people import Actor, Grant, Role, Tenant
 from dispatch.domain.refusal import TokenRevoked
-from dispatch.people.tables import accounts, bodies, grants, sessions
+from dispatch.people.tables import accounts, bodies, former_names, grants, sessions
 from dispatch.places.tables import places
 
 PEOPLE = frozenset({"member", "staff"})
@@ -199,6 +200,20 @@ def homes(tenant_id: int, *wanted: ColumnElement[bool]) -> Select[Any]:
     )
 
 
+def former_names_of(tenant_id: int, ids: Select[Any]) -> ColumnElement[Any]:
+    """What the accounts of a select were called before, as one column for ``name_at``."""
+    rows = select(former_names.c.account_id, former_names.c.until_at, former_names.c.name).where(
+        former_names.c.tenant_id == tenant_id, former_names.c.account_id.in_(ids)
+    )
+    return folded(rows.order_by(former_names.c.until_at))
+
+
+def name_at(former: Iterable[Mapping[str, Any]], account_id: UUID, at: datetime, name: str) -> str:
+    """What an account was called at an instant. ``former``: ``former_names_of``; ``name``: what it is called now."""
+    then = (line["name"] for line in former if line["account_id"] == account_id and line["until_at"] > at)
+    return str(next(then, name))
+
+
 async def names(
     db: AsyncConnection, tenant_id: int, targets: Iterable[tuple[str, UUID]]
 ) -> dict[tuple[str, UUID], str]:
@@ -219,3 +234,23 @@ async def names(
     told |= {(line["kind"], line["id"]): line["name"] for line in row.bodies}
     found = {(kind, id): told.get(("" if kind in PEOPLE else str(kind), id)) for kind, id in wanted}
     return {target: name for target, name in found.items() if name is not None}
+
+
+async def holders(
+    db: AsyncConnection,
+    tenant_id: int,
+    roles: Iterable[Role],
+    *,
+    place_id: UUID | None = None,
+    body_id: UUID | None = None,
+    at: datetime,
+) -> set[UUID]:
+    """Accounts that now hold one of these roles at exactly this place, or for this body."""
+    rows = select(grants.c.account_id).where(
+        grants.c.tenant_id == tenant_id,
+        grants.c.role.in_(tuple(roles)),
+        grants.c.place_id == place_id if place_id is not None else grants.c.body_id == body_id,
+        grants.c.valid_from <= at,
+        or_(grants.c.valid_to.is_(None), grants.c.valid_to > at),
+    )
+    return set((await db.execute(rows)).scalars())

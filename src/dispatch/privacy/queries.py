@@ -1,25 +1,29 @@
 """Reads of who looked, of policies and consents, and of what people asked of their own data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select, tuple_
+from sqlalchemy import Select, and_, exists, false, or_, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.keeping import DEFAULT_TEXT, DEFAULT_TITLE, Purpose
 from dispatch.domain.life import standing
 from dispatch.domain.order import RESTING, State, TakeState
-from dispatch.domain.people import Actor
-from dispatch.domain.privacy import reads_views
-from dispatch.domain.refusal import ExportNotFound, RoleForbidden
+from dispatch.domain.people import STREET_ROLES, Actor
+from dispatch.domain.privacy import reads_reveal_requests, reads_views
+from dispatch.domain.refusal import ExportNotFound, RequestNotFound, RoleForbidden
+from dispatch.orders import visibility
 from dispatch.orders.queries import whole
 from dispatch.orders.tables import order_views, orders, requests, take_people, takes
-from dispatch.people.tables import accounts, bodies
-from dispatch.privacy.tables import consents, data_requests, privacy_policies
+from dispatch.orders.visibility import visible_to
+from dispatch.people import queries as people
+from dispatch.people.tables import accounts, bodies, grants, members
+from dispatch.places.tables import places
+from dispatch.privacy.tables import consents, data_requests, privacy_policies, reveal_requests
 
 Place = tuple[datetime, UUID] | None
 """Where a page goes on."""
@@ -35,12 +39,24 @@ async def views(db: AsyncConnection, actor: Actor, order_id: UUID, *, after: Pla
     seen, _ = await whole(db, actor, order_id)
     if not reads_views(standing(seen.life, actor)):
         raise RoleForbidden()
-    by = (order_views.c.at, order_views.c.id)
+    by, second, looks = (
+        (order_views.c.at, order_views.c.id),
+        accounts.alias("second"),
+        order_views.alias("looks"),
+    )
+    these = looks.c.tenant_id == actor.tenant.id, looks.c.order_id == order_id
+    named = union_all(select(looks.c.account_id).where(*these), select(looks.c.second_id).where(*these))
+    former = people.former_names_of(actor.tenant.id, select(named.subquery().c[0]))
     rows = (
-        select(order_views, accounts.c.name.label("account_name"))
+        select(order_views, accounts.c.name.label("account_name"), second.c.name.label("second_name"))
+        .add_columns(former.label("former"))
         .join(
             accounts,
             and_(accounts.c.tenant_id == order_views.c.tenant_id, accounts.c.id == order_views.c.account_id),
+        )
+        .outerjoin(
+            second,
+            and_(second.c.tenant_id == order_views.c.tenant_id, second.c.id == order_views.c.second_id),
         )
         .where(order_views.c.tenant_id == actor.tenant.id, order_views.c.order_id == order_id)
         .order_by(*(column.desc() for column in by))
@@ -49,6 +65,110 @@ async def views(db: AsyncConnection, actor: Actor, order_id: UUID, *, after: Pla
     if after is not None:
         rows = rows.where(tuple_(*by) < tuple_(*after))
     return list((await db.execute(rows)).all())
+
+
+async def confirmed(
+    db: AsyncConnection, actor: Actor, order_id: UUID, *, at: datetime
+) -> tuple[UUID, str] | None:
+    """Who confirmed, and in which role, that the actor may now have an order's contact data shown."""
+    asked = reveal_requests.c
+    rows = (
+        select(asked.decided_by, asked.decided_role)
+        .where(
+            asked.tenant_id == actor.tenant.id,
+            asked.order_id == order_id,
+            asked.account_id == actor.account_id,
+            asked.status == "approved",
+            asked.open_until > at,
+        )
+        .order_by(asked.decided_at.desc())
+        .limit(1)
+    )
+    row = (await db.execute(rows)).one_or_none()
+    return None if row is None else (row.decided_by, row.decided_role)
+
+
+def _reveal_requests(tenant_id: int) -> Select[Any]:
+    """Requests for contact data with who asked, who decided, and the order's number."""
+    asker, decider = accounts.alias("asker"), accounts.alias("decider")
+    asked = reveal_requests.c
+    return (
+        select(
+            reveal_requests,
+            orders.c.day,
+            orders.c.serial,
+            asker.c.name.label("asker_name"),
+            decider.c.name.label("decider_name"),
+        )
+        .join(orders, and_(orders.c.tenant_id == asked.tenant_id, orders.c.id == asked.order_id))
+        .join(asker, and_(asker.c.tenant_id == asked.tenant_id, asker.c.id == asked.account_id))
+        .outerjoin(decider, and_(decider.c.tenant_id == asked.tenant_id, decider.c.id == asked.decided_by))
+        .where(asked.tenant_id == tenant_id)
+    )
+
+
+async def reveal_request(db: AsyncConnection, actor: Actor, id: UUID) -> Any:
+    """A request for contact data on an order that the actor may see.
+
+    Raises:
+        RequestNotFound: unknown, or on an order that is none of the actor's business.
+    """
+    rows = _reveal_requests(actor.tenant.id).where(
+        reveal_requests.c.id == id, orders.c.id.in_(visible_to(actor, orders.c.id))
+    )
+    row = (await db.execute(rows)).one_or_none()
+    if row is None:
+        raise RequestNotFound()
+    return row
+
+
+async def reveal_requests_of(db: AsyncConnection, actor: Actor, order_id: UUID) -> list[Any]:
+    """Every request for an order's contact data, newest first.
+
+    Raises:
+        OrderNotFound: none of the actor's business.
+        RoleForbidden: neither filer nor beneficiary, nor street, district or auditor there.
+    """
+    seen, _ = await whole(db, actor, order_id)
+    if not reads_reveal_requests(standing(seen.life, actor)):
+        raise RoleForbidden()
+    asked = reveal_requests.c
+    rows = _reveal_requests(actor.tenant.id).where(asked.order_id == order_id)
+    return list((await db.execute(rows.order_by(asked.asked_at.desc(), asked.id.desc()))).all())
+
+
+async def reveal_request_page(db: AsyncConnection, actor: Actor, *, after: Place, limit: int) -> list[Any]:
+    """Requests for contact data in the actor's street or district, newest first, one more than ``limit``."""
+    ruling = replace(actor, grants=tuple(grant for grant in actor.grants if grant.role in STREET_ROLES))
+    by = (reveal_requests.c.asked_at, reveal_requests.c.id)
+    rows = (
+        _reveal_requests(actor.tenant.id)
+        .where(or_(false(), *visibility.scoped(ruling)))
+        .order_by(*(column.desc() for column in by))
+        .limit(limit + 1)
+    )
+    if after is not None:
+        rows = rows.where(tuple_(*by) < tuple_(*after))
+    return list((await db.execute(rows)).all())
+
+
+async def lent_between(db: AsyncConnection, actor: Actor, asked: Any) -> bool:
+    """Whether the actor, or who asked, acts under a role that the other one lent him."""
+    assert actor.acting is not None  # writes have one
+    used, own = grants.alias("used"), grants.alias("own")
+    rows = (
+        select(used.c.id)
+        .join(own, and_(own.c.tenant_id == used.c.tenant_id, own.c.id == used.c.delegated_from))
+        .where(
+            used.c.tenant_id == actor.tenant.id,
+            or_(
+                and_(used.c.id == actor.acting.id, own.c.account_id == asked.account_id),
+                and_(used.c.id == asked.grant_id, own.c.account_id == actor.account_id),
+            ),
+        )
+        .limit(1)
+    )
+    return await db.scalar(rows) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +217,11 @@ async def standing_consent(db: AsyncConnection, tenant_id: int, account_id: UUID
 async def consents_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> Sequence[Any]:
     """Every consent an account gave, oldest first."""
     rows = (
-        select(consents)
+        select(consents, accounts.c.name.label("recorder_name"))
+        .outerjoin(
+            accounts,
+            and_(accounts.c.tenant_id == consents.c.tenant_id, accounts.c.id == consents.c.recorded_by),
+        )
         .where(consents.c.tenant_id == tenant_id, consents.c.account_id == account_id)
         .order_by(consents.c.given_at, consents.c.id)
     )
@@ -191,6 +315,11 @@ async def why_not_yet(db: AsyncConnection, tenant_id: int, account_id: UUID) -> 
     )
     if await db.scalar(open_.limit(1)) is not None:
         return "order_open"
+    return "take_active" if await take_active(db, tenant_id, account_id) else None
+
+
+async def take_active(db: AsyncConnection, tenant_id: int, account_id: UUID) -> bool:
+    """Whether an account works on an order, for itself or put there by a body."""
     held = select(takes.c.id).where(
         takes.c.tenant_id == tenant_id, takes.c.account_id == account_id, takes.c.state == TakeState.ACTIVE
     )
@@ -208,8 +337,63 @@ async def why_not_yet(db: AsyncConnection, tenant_id: int, account_id: UUID) -> 
     )
     for rows in (held, staffed):
         if await db.scalar(rows.limit(1)) is not None:
-            return "take_active"
-    return None
+            return True
+    return False
+
+
+async def is_member(db: AsyncConnection, tenant_id: int, account_id: UUID) -> bool:
+    """Whether an account is checked in as a member, active or suspended."""
+    rows = select(members.c.account_id).where(
+        members.c.tenant_id == tenant_id, members.c.account_id == account_id, members.c.state != "ended"
+    )
+    return await db.scalar(rows) is not None
+
+
+async def unwilling_members(db: AsyncConnection, tenant_id: int, *, limit: int) -> list[UUID]:
+    """Members who took back that they agree to be known as such: last heard, and not agreed again since."""
+    party = and_(
+        consents.c.tenant_id == members.c.tenant_id,
+        consents.c.account_id == members.c.account_id,
+        consents.c.purpose == Purpose.PARTY,
+    )
+    rows = (
+        select(members.c.account_id)
+        .where(
+            members.c.tenant_id == tenant_id,
+            members.c.state != "ended",
+            exists().where(party, consents.c.withdrawn_at >= members.c.checked_in_at),
+            ~exists().where(party, consents.c.withdrawn_at.is_(None)),
+        )
+        .limit(limit)
+    )
+    return list((await db.execute(rows)).scalars())
+
+
+async def known_there(db: AsyncConnection, actor: Actor, account_id: UUID) -> bool:
+    """Whether an account lives where the actor serves, or is filer or beneficiary of an order there."""
+    assert actor.acting is not None  # writes have one
+    above = "/" + "".join(f"{id.hex}/" for id in actor.acting.path)
+    home = (
+        select(accounts.c.id)
+        .join(
+            places, and_(places.c.tenant_id == accounts.c.tenant_id, places.c.id == accounts.c.home_place_id)
+        )
+        .where(
+            accounts.c.tenant_id == actor.tenant.id,
+            accounts.c.id == account_id,
+            places.c.path >= above,
+            places.c.path < above + "~",
+        )
+    )
+    concerned = select(orders.c.id).where(
+        orders.c.tenant_id == actor.tenant.id,
+        or_(orders.c.filer_id == account_id, orders.c.beneficiary_id == account_id),
+        or_(false(), *visibility.scoped(actor)),
+    )
+    for rows in (home, concerned):
+        if await db.scalar(rows.limit(1)) is not None:
+            return True
+    return False
 
 
 async def disclosures(db: AsyncConnection, actor: Actor, *, after: Place, limit: int) -> list[Any]:

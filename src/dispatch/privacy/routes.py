@@ -2,14 +2,13 @@
 
 import base64
 from datetime import datetime
-from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Response, status
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.domain.keeping import ASK_AGAIN, PURPOSES, Purpose
-from dispatch.domain.people import ROLE_LABELS, Actor, Role
+from dispatch.domain.keeping import PURPOSES, Purpose
+from dispatch.domain.people import Actor
 from dispatch.domain.refusal import (
     AccountNotFound,
     BodyNotFound,
@@ -21,15 +20,15 @@ from dispatch.domain.refusal import (
     PolicyChanged,
     RateLimited,
     RecusedAtWork,
+    RequestDecided,
+    RequestNotFound,
+    RequestPending,
     RoleForbidden,
+    SecondPersonRequired,
     TooLate,
 )
-from dispatch.orders.rendering import NAMELESS
-from dispatch.orders.schemas import BeneficiaryOut, OrderRef
-from dispatch.orders.whole import number
-from dispatch.privacy import queries
-from dispatch.privacy.actions import asking, consenting, recusing, revealing
-from dispatch.privacy.actions.revealing import Revealed
+from dispatch.privacy import queries, rendering
+from dispatch.privacy.actions import asking, confirming, consenting, recusing, revealing
 from dispatch.privacy.schemas import (
     ConsentIn,
     ConsentOut,
@@ -38,22 +37,25 @@ from dispatch.privacy.schemas import (
     CorrectionIn,
     DataRequestOut,
     DisclosureOut,
-    LookerOut,
     PrivacyPolicyIn,
     PrivacyPolicyOut,
     PurposeOut,
-    RecipientOut,
     RecusalIn,
     RecusalOut,
     RecusalsOut,
+    RevealAskIn,
+    RevealDecisionIn,
     RevealIn,
+    RevealRequestOut,
+    RevealRequestsOut,
+    StaffPhoneIn,
     ViewOut,
 )
-from dispatch.web.deps import Caller, Now, Reading, Writing
+from dispatch.web.deps import Caller, Known, Now, Reading, Writing, WritingOwn
 from dispatch.web.etag import PERSONAL_CACHE_CONTROL
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
 from dispatch.web.problems import responses
-from dispatch.web.wire import IdIn, LocationOut
+from dispatch.web.wire import IdIn
 
 router = APIRouter(prefix="/v1", tags=["privacy"])
 
@@ -61,12 +63,85 @@ router = APIRouter(prefix="/v1", tags=["privacy"])
 @router.post(
     "/orders/{order_id}/reveal",
     summary="查看联系方式（留痕）",
-    responses=responses(RoleForbidden, TooLate, RateLimited),
+    responses=responses(RoleForbidden, SecondPersonRequired, TooLate, RateLimited),
 )
 async def reveal_order(db: Writing, caller: Caller, now: Now, order_id: IdIn, body: RevealIn) -> ContactOut:
     """查看联系方式: show contact data for a purpose; each look is recorded and the requester sees it."""
     done = await revealing.reveal(db, caller, order_id, body.purpose, at=now)
-    return _contact(done, caller, now)
+    return rendering.contact(done, caller, now)
+
+
+@router.post(
+    "/orders/{order_id}/reveal-requests",
+    summary="申请查看联系方式（区级，须另一人核准）",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(RoleForbidden, TooLate, RequestPending),
+)
+async def ask_reveal(
+    db: Writing, caller: Caller, now: Now, order_id: IdIn, body: RevealAskIn
+) -> RevealRequestOut:
+    """申请查看: the district asks for contact data, on record; street or another of the district confirms."""
+    id = await confirming.ask(db, caller, order_id, body.purpose, body.text, at=now)
+    return rendering.reveal_request(await queries.reveal_request(db, caller, id), caller, at=now)
+
+
+@router.get(
+    "/orders/{order_id}/reveal-requests",
+    summary="这件需求单的查看申请",
+    responses=responses(RoleForbidden),
+)
+async def list_order_reveal_requests(
+    db: Reading, caller: Caller, now: Now, order_id: IdIn
+) -> RevealRequestsOut:
+    """Who of the district asked for the contact data and who confirmed; for filer, beneficiary, street and auditors."""
+    rows = await queries.reveal_requests_of(db, caller, order_id)
+    return RevealRequestsOut(items=[rendering.reveal_request(row, caller, at=now) for row in rows])
+
+
+@router.get("/reveal-requests", summary="查看联系方式的申请")
+async def list_reveal_requests(
+    db: Reading, caller: Caller, now: Now, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[RevealRequestOut]:
+    """Requests for contact data in the caller's street or district, newest first."""
+    query = fingerprint("reveal-requests")
+    after = read_cursor(cursor, query)
+    found = await queries.reveal_request_page(
+        db, caller, after=(after.at, after.id) if after else None, limit=limit
+    )
+    rows, next_cursor = cut(found, limit, query, lambda row: Key(row.asked_at, row.id))
+    shown = [rendering.reveal_request(row, caller, at=now) for row in rows]
+    return Page(items=shown, next_cursor=next_cursor)
+
+
+@router.post(
+    "/reveal-requests/{reveal_request_id}/approve",
+    summary="核准查看联系方式",
+    responses=responses(RequestNotFound, RoleForbidden, SecondPersonRequired, RequestDecided),
+)
+async def approve_reveal(
+    db: Writing, caller: Caller, now: Now, reveal_request_id: IdIn, body: RevealDecisionIn
+) -> RevealRequestOut:
+    """核准: as the second person, let the one who asked have the contact data shown for half an hour."""
+    return await _decided(db, caller, reveal_request_id, body, approve=True, at=now)
+
+
+@router.post(
+    "/reveal-requests/{reveal_request_id}/refuse",
+    summary="不核准查看联系方式",
+    responses=responses(RequestNotFound, RoleForbidden, SecondPersonRequired, RequestDecided),
+)
+async def refuse_reveal(
+    db: Writing, caller: Caller, now: Now, reveal_request_id: IdIn, body: RevealDecisionIn
+) -> RevealRequestOut:
+    """不核准: as the second person, keep the contact data closed."""
+    return await _decided(db, caller, reveal_request_id, body, approve=False, at=now)
+
+
+async def _decided(
+    db: AsyncConnection, caller: Actor, id: UUID, body: RevealDecisionIn, *, approve: bool, at: datetime
+) -> RevealRequestOut:
+    await confirming.decide(db, caller, id, approve=approve, text=body.text, at=at)
+    return rendering.reveal_request(await queries.reveal_request(db, caller, id), caller, at=at)
 
 
 @router.get("/orders/{order_id}/views", summary="谁看过联系方式", responses=responses(RoleForbidden))
@@ -80,7 +155,7 @@ async def list_views(
         db, caller, order_id, after=(after.at, after.id) if after else None, limit=limit
     )
     rows, next_cursor = cut(found, limit, query, lambda row: Key(row.at, row.id))
-    return Page(items=[_shown(row, caller) for row in rows], next_cursor=next_cursor)
+    return Page(items=[rendering.look(row, caller) for row in rows], next_cursor=next_cursor)
 
 
 @router.get("/orders/{order_id}/recusals", summary="回避名单", responses=responses(RoleForbidden))
@@ -142,18 +217,21 @@ async def list_consents(db: Reading, caller: Caller) -> ConsentsOut:
     given = await queries.consents_of(db, caller.tenant.id, caller.account_id)
     latest = {row.purpose: row for row in given}
     return ConsentsOut(
-        items=[_consent(purpose, latest.get(purpose), current.version, caller) for purpose in Purpose]
+        items=[
+            rendering.consent(purpose, latest.get(purpose), current.version, caller) for purpose in Purpose
+        ]
     )
 
 
 @router.post("/me/consents/{purpose}", summary="同意一项用途", responses=responses(PolicyChanged))
 async def give_consent(
-    db: Writing, caller: Caller, now: Now, purpose: Purpose, body: ConsentIn
+    db: WritingOwn, caller: Known, now: Now, purpose: Purpose, body: ConsentIn
 ) -> ConsentOut:
     """同意: agree to a purpose, as the current policy words it; safe to repeat."""
     await consenting.consent(db, caller, purpose, body.version, at=now)
-    row = await queries.standing_consent(db, caller.tenant.id, caller.account_id, purpose)
-    return _consent(purpose, row, body.version, caller)
+    given = await queries.consents_of(db, caller.tenant.id, caller.account_id)
+    latest = next(row for row in reversed(given) if row.purpose == purpose)
+    return rendering.consent(purpose, latest, body.version, caller)
 
 
 @router.delete(
@@ -162,9 +240,20 @@ async def give_consent(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(ConsentNotWithdrawable),
 )
-async def withdraw_consent(db: Writing, caller: Caller, now: Now, purpose: Purpose) -> None:
+async def withdraw_consent(db: WritingOwn, caller: Known, now: Now, purpose: Purpose) -> None:
     """撤回同意: what rested on it alone is erased where no open order needs it; safe to repeat."""
     await consenting.withdraw(db, caller, purpose, at=now)
+
+
+@router.post(
+    "/accounts/{account_id}/phone",
+    summary="代录联系电话（留痕）",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(RoleForbidden, AccountNotFound),
+)
+async def enter_phone(db: Writing, caller: Caller, now: Now, account_id: IdIn, body: StaffPhoneIn) -> None:
+    """代录: write down the phone that somebody without WeChat gave to staff, with who, how verified and the consent."""
+    await consenting.record_phone(db, caller, account_id, body.model_dump(exclude_none=True), at=now)
 
 
 @router.get("/me/data-requests", summary="我的个人信息申请")
@@ -178,11 +267,11 @@ async def list_data_requests(
         db, caller, after=(after.at, after.id) if after else None, limit=limit
     )
     rows, next_cursor = cut(found, limit, query, lambda row: Key(row.asked_at, row.id))
-    return Page(items=[_asked(row, caller) for row in rows], next_cursor=next_cursor)
+    return Page(items=[rendering.data_request(row, caller) for row in rows], next_cursor=next_cursor)
 
 
 @router.post("/me/exports", summary="申请导出个人信息", status_code=status.HTTP_202_ACCEPTED)
-async def ask_export(db: Writing, caller: Caller, now: Now) -> DataRequestOut:
+async def ask_export(db: WritingOwn, caller: Known, now: Now) -> DataRequestOut:
     """导出: ask for a file with all that the service holds of the caller; the one being made is found."""
     return await _request(db, caller, await asking.export(db, caller, at=now))
 
@@ -220,7 +309,7 @@ async def get_export_file(db: Reading, caller: Caller, now: Now, export_id: IdIn
 
 
 @router.post("/me/corrections", summary="更正个人信息")
-async def correct_data(db: Writing, caller: Caller, now: Now, body: CorrectionIn) -> DataRequestOut:
+async def correct_data(db: WritingOwn, caller: Known, now: Now, body: CorrectionIn) -> DataRequestOut:
     """更正: put one's own name or phone right, at once."""
     data = body.model_dump(exclude_unset=True)
     return await _request(db, caller, await asking.correct(db, caller, data, at=now))
@@ -229,7 +318,7 @@ async def correct_data(db: Writing, caller: Caller, now: Now, body: CorrectionIn
 @router.post(
     "/me/deletion", summary="注销账号", status_code=status.HTTP_202_ACCEPTED, responses=responses(OfficeHeld)
 )
-async def delete_me(db: Writing, caller: Caller, now: Now) -> DataRequestOut:
+async def delete_me(db: WritingOwn, caller: Known, now: Now) -> DataRequestOut:
     """注销: the account and all that names its person go, now or when nothing of theirs is open (``reason``)."""
     return await _request(db, caller, await asking.delete_account(db, caller, at=now))
 
@@ -243,7 +332,7 @@ async def list_disclosures(
     after = read_cursor(cursor, query)
     found = await queries.disclosures(db, caller, after=(after.at, after.id) if after else None, limit=limit)
     rows, next_cursor = cut(found, limit, query, lambda row: Key(row.taken_at, row.id))
-    return Page(items=[_disclosure(row, caller) for row in rows], next_cursor=next_cursor)
+    return Page(items=[rendering.disclosure(row, caller) for row in rows], next_cursor=next_cursor)
 
 
 async def _policy(db: AsyncConnection, caller: Actor) -> PrivacyPolicyOut:
@@ -253,7 +342,7 @@ async def _policy(db: AsyncConnection, caller: Actor) -> PrivacyPolicyOut:
         hash=current.hash,
         title=current.title,
         text=current.text,
-        published_at=_zoned(current.published_at, caller),
+        published_at=rendering.zoned(current.published_at, caller),
         purposes=[
             PurposeOut(code=code, name=of.name, text=of.text, basis=of.basis, sensitive=of.sensitive)
             for code, of in PURPOSES.items()
@@ -261,78 +350,7 @@ async def _policy(db: AsyncConnection, caller: Actor) -> PrivacyPolicyOut:
     )
 
 
-def _consent(purpose: Purpose, row: Any, version: int, caller: Actor) -> ConsentOut:
-    state: Literal["given", "outdated", "withdrawn", "none"] = "none"
-    if row is not None:
-        given: Literal["given", "outdated"] = "given" if row.version == version else "outdated"
-        state = "withdrawn" if row.withdrawn_at else given
-    return ConsentOut(
-        purpose=purpose,
-        state=state,
-        version=row.version if row else None,
-        given_at=_zoned(row.given_at if row else None, caller),
-        withdrawn_at=_zoned(row.withdrawn_at if row else None, caller),
-        ask_again_at=_zoned(row.withdrawn_at + ASK_AGAIN if row and row.withdrawn_at else None, caller),
-    )
-
-
 async def _request(db: AsyncConnection, caller: Actor, id: UUID) -> DataRequestOut:
-    return _asked(await queries.data_request(db, caller.tenant.id, caller.account_id, id), caller)
-
-
-def _asked(row: Any, caller: Actor) -> DataRequestOut:
-    return DataRequestOut(
-        id=row.id,
-        kind=row.kind,
-        status=row.status,
-        reason=row.reason,
-        fields=row.fields,
-        asked_at=row.asked_at.astimezone(caller.tenant.zone),
-        due_at=row.due_at.astimezone(caller.tenant.zone),
-        ended_at=_zoned(row.ended_at, caller),
-        expires_at=_zoned(row.expires_at, caller),
-    )
-
-
-def _disclosure(row: Any, caller: Actor) -> DisclosureOut:
-    return DisclosureOut(
-        id=row.id,
-        at=row.taken_at.astimezone(caller.tenant.zone),
-        recipient=RecipientOut(kind=row.kind, name=row.body_name),
-        order=OrderRef(id=row.order_id, number=number(row.day, row.serial)),
-        purpose=PURPOSES[Purpose.SERVICE].name,
-        basis="duty",
-    )
-
-
-def _zoned(at: datetime | None, caller: Actor) -> Any:
-    return None if at is None else at.astimezone(caller.tenant.zone)
-
-
-def _contact(done: Revealed, caller: Actor, now: Now) -> ContactOut:
-    row = done.whole.row
-    nameless = not done.names_filer and not row.on_behalf
-    return ContactOut(
-        view_id=done.id,
-        order_id=row.id,
-        filer_name=row.filer_name if done.names_filer else NAMELESS,
-        beneficiary=BeneficiaryOut(
-            name=NAMELESS if nameless else row.beneficiary_name, phone=row.beneficiary_phone
-        ),
-        contact_phone=row.contact_phone,
-        address=row.address,
-        location=LocationOut(**{k: row.location[k] for k in ("lng", "lat", "crs")}) if row.location else None,
-        shown_at=now.astimezone(caller.tenant.zone),
-    )
-
-
-def _shown(row: Any, caller: Actor) -> ViewOut:
-    role = Role(row.role) if row.role else None
-    return ViewOut(
-        id=row.id,
-        at=row.at.astimezone(caller.tenant.zone),
-        kind=row.kind,
-        who=LookerOut(role=role, role_label=ROLE_LABELS[role] if role else None, name=row.account_name),
-        purpose=row.purpose,
-        fields=row.fields,
+    return rendering.data_request(
+        await queries.data_request(db, caller.tenant.id, caller.account_id, id), caller
     )

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from dispatch.domain.keeping import Purpose
 from dispatch.domain.people import Role
 from dispatch.orders.schemas import BeneficiaryOut, OrderRef
+from dispatch.orders.schemas import ConsentIn as ConsentEvidence
 from dispatch.web.wire import Body, IdIn, InstantOut, LocationOut, PersonName, Phone, TextRule, Wire, example
 
 
@@ -16,6 +17,24 @@ class RevealIn(Body, json_schema_extra=example(purpose="上门前与居民约定
     """What contact data is needed for; the requester reads it."""
 
     purpose: Annotated[str, TextRule(2, 200, lines=False)]
+
+
+class RevealAskIn(
+    Body,
+    json_schema_extra=example(
+        purpose="核实督办件办理情况", text="市里转来的督办件，需要当面向居民核实办理结果。"
+    ),
+):
+    """What the district needs contact data for, and why it cannot do without."""
+
+    purpose: Annotated[str, TextRule(2, 200, lines=False)]
+    text: Annotated[str, TextRule(2, 1000)]
+
+
+class RevealDecisionIn(Body, json_schema_extra=example(text="已核对督办件，同意。")):
+    """The second person's word."""
+
+    text: Annotated[str, TextRule(1, 1000)] | None = None
 
 
 class ContactOut(Wire):
@@ -37,6 +56,30 @@ class LookerOut(Wire):
     role: Role | None
     role_label: str | None
     name: str
+
+
+class RevealRequestOut(Wire):
+    """A request of the district for contact data, and the second person's answer."""
+
+    id: UUID
+    order: OrderRef
+    status: Literal["pending", "approved", "refused", "lapsed"] = Field(
+        description="lapsed: nobody answered within a day."
+    )
+    who: LookerOut
+    purpose: str
+    text: str | None
+    asked_at: InstantOut
+    decided_by: LookerOut | None
+    decision: str | None
+    decided_at: InstantOut | None
+    open_until: InstantOut | None = Field(description="Until when the one who asked may look.")
+
+
+class RevealRequestsOut(Wire):
+    """Every request for one order's contact data, newest first."""
+
+    items: list[RevealRequestOut]
 
 
 class RecusalIn(Body, json_schema_extra=example(kind="person", id="01a20ffe-4782-743f-957a-09f909921a8f")):
@@ -72,6 +115,7 @@ class ViewOut(Wire):
     who: LookerOut
     purpose: str | None
     fields: list[str]
+    confirmed_by: LookerOut | None = Field(description="The second person, where one is needed.")
 
 
 class PurposeOut(Wire):
@@ -114,6 +158,30 @@ class ConsentIn(Body, json_schema_extra=example(version=0)):
     version: Annotated[int, Field(ge=0)]
 
 
+class StaffPhoneIn(
+    Body,
+    json_schema_extra=example(
+        phone="0731-82345678", verified="call_back", consent={"how": "oral", "note": "本人电话中同意"}
+    ),
+):
+    """A phone that a person gave to staff, how it was verified, and that the person agreed."""
+
+    phone: Phone
+    verified: Literal["call_back", "in_person", "document"] = Field(
+        description="call_back: it was rung and the person answered. in_person: told face to face. document: seen in writing."
+    )
+    consent: ConsentEvidence
+
+
+class RecordedOut(Wire):
+    """Who of the staff wrote a consent down, and on what evidence."""
+
+    by: LookerOut
+    how: str
+    note: str | None
+    verified: str
+
+
 class ConsentOut(Wire):
     """How the caller stands to a purpose."""
 
@@ -125,6 +193,7 @@ class ConsentOut(Wire):
     given_at: InstantOut | None
     withdrawn_at: InstantOut | None
     ask_again_at: InstantOut | None = Field(description="Clients do not ask before this.")
+    recorded: RecordedOut | None = Field(description="Where it was given to staff and not here.")
 
 
 class ConsentsOut(Wire):

@@ -6,7 +6,9 @@ from dispatch.db.base import code_column, one_of, tenant_fk, tenant_index, tenan
 from dispatch.db.sealed import Sealed
 from dispatch.db.types import Id, Instant, Json
 from dispatch.domain.keeping import Purpose
+from dispatch.domain.people import Role
 
+REVEAL_STATES = ("pending", "approved", "refused", "lapsed")
 DATA_ASKS = ("export", "correction", "deletion")
 DATA_STATES = ("pending", "waiting", "done")
 
@@ -18,6 +20,38 @@ reveal_tallies = tenant_table(
     Column("shown", Integer, nullable=False),
     tenant_fk("account_id", "accounts"),
     key=("account_id", "span"),
+)
+
+reveal_requests = tenant_table(
+    "reveal_requests",
+    # Break-glass: somebody of the district asks for an order's contact data, a second person decides.
+    Column("id", Id, nullable=False),
+    Column("order_id", Id, nullable=False),
+    Column("account_id", Id, nullable=False),
+    Column("grant_id", Id, nullable=False),
+    Column("purpose", String(200), nullable=False),
+    Column("text", Text),
+    code_column("status", REVEAL_STATES),
+    Column("asked_at", Instant, nullable=False),
+    Column("decided_by", Id),
+    code_column("decided_role", Role, nullable=True),
+    Column("decision", Text),
+    Column("decided_at", Instant),
+    Column("open_until", Instant),
+    one_of("status", REVEAL_STATES),
+    tenant_fk("order_id", "orders"),
+    tenant_fk("account_id", "accounts"),
+    tenant_index("ix_reveal_requests_order", "order_id", "asked_at"),
+    tenant_index("ix_reveal_requests_asked", "asked_at", "id"),
+)
+Index(
+    "uq_reveal_requests_pending",
+    reveal_requests.c.tenant_id,
+    reveal_requests.c.order_id,
+    reveal_requests.c.account_id,
+    unique=True,
+    postgresql_where=reveal_requests.c.status == "pending",
+    sqlite_where=reveal_requests.c.status == "pending",
 )
 
 privacy_policies = tenant_table(
@@ -41,6 +75,9 @@ consents = tenant_table(
     Column("version", Integer, nullable=False),
     Column("given_at", Instant, nullable=False),
     Column("withdrawn_at", Instant),
+    # Given to staff, who wrote it down: by whom, and {how, note?, verified, role}.
+    Column("recorded_by", Id),
+    Column("evidence", Json),
     one_of("purpose", Purpose),
     tenant_fk("account_id", "accounts"),
     tenant_index("ix_consents_account", "account_id", "purpose", "given_at"),

@@ -3,16 +3,18 @@
 from datetime import datetime
 
 import structlog
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.checkin.tables import member_views
 from dispatch.db.engine import Database
 from dispatch.db.tenants import tenant_ids
-from dispatch.domain.keeping import CONTACT_DAYS, CONTENT_DAYS, RECORD_DAYS
+from dispatch.domain.keeping import ALL_GONE, CONTACT_DAYS, CONTACT_GONE, CONTENT_DAYS, RECORD_DAYS
 from dispatch.orders.tables import order_views
 from dispatch.privacy import queries
-from dispatch.privacy.actions import asking, erasing, exporting
-from dispatch.privacy.tables import data_requests, reveal_tallies
+from dispatch.privacy.actions import asking, consenting, erasing, exporting
+from dispatch.privacy.tables import data_requests, reveal_requests, reveal_tallies
+from dispatch.registering.tables import registrations
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,14 @@ async def finish_deletions(database: Database, at: datetime) -> None:
                     await asking.finish_deletion(db, tenant_id, row.id, row.account_id, at=at)
 
 
+async def end_memberships(database: Database, at: datetime) -> None:
+    """End memberships of those who withdrew while a take of theirs was active, once it is not."""
+    for tenant_id in await _tenants(database):
+        async with database.writing() as db:
+            for account_id in await queries.unwilling_members(db, tenant_id, limit=BATCH):
+                await consenting.leave(db, tenant_id, account_id, at=at)
+
+
 async def keep_no_longer(database: Database, at: datetime) -> None:
     """Clear contact data and content of orders, files and records whose time is over. Safe to repeat."""
     for tenant_id in await _tenants(database):
@@ -51,7 +61,7 @@ async def keep_no_longer(database: Database, at: datetime) -> None:
         while True:
             async with database.writing() as db:
                 ids = await queries.due_to_clear(
-                    db, tenant_id, level=erasing.ALL_GONE, before=at - CONTENT_DAYS, limit=BATCH
+                    db, tenant_id, level=ALL_GONE, before=at - CONTENT_DAYS, limit=BATCH
                 )
                 await erasing.clear_content(db, tenant_id, ids, at=at)
             content += len(ids)
@@ -60,7 +70,7 @@ async def keep_no_longer(database: Database, at: datetime) -> None:
         while True:
             async with database.writing() as db:
                 ids = await queries.due_to_clear(
-                    db, tenant_id, level=erasing.CONTACT_GONE, before=at - CONTACT_DAYS, limit=BATCH
+                    db, tenant_id, level=CONTACT_GONE, before=at - CONTACT_DAYS, limit=BATCH
                 )
                 await erasing.clear_contact(db, tenant_id, ids, at=at)
             contact += len(ids)
@@ -87,6 +97,23 @@ async def _records(db: AsyncConnection, tenant_id: int, *, at: datetime) -> None
     )
     await db.execute(
         delete(order_views).where(order_views.c.tenant_id == tenant_id, order_views.c.at < at - RECORD_DAYS)
+    )
+    await db.execute(
+        delete(member_views).where(
+            member_views.c.tenant_id == tenant_id, member_views.c.at < at - RECORD_DAYS
+        )
+    )
+    over = registrations.c.state.in_(("returned", "withdrawn", "ended"))
+    since = func.coalesce(registrations.c.ended_at, registrations.c.decided_at)
+    await db.execute(
+        update(registrations)
+        .where(registrations.c.tenant_id == tenant_id, over, since < at - CONTACT_DAYS)
+        .where(registrations.c.liaisons.is_not(None))
+        .values(liaisons=None)
+    )
+    asked = reveal_requests.c
+    await db.execute(
+        delete(reveal_requests).where(asked.tenant_id == tenant_id, asked.asked_at < at - RECORD_DAYS)
     )
     today = f"{at:%Y%m%d}"
     await db.execute(

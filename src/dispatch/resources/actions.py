@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Dependent, Rows, guarded
@@ -50,6 +50,7 @@ from dispatch.domain.refusal import (
 )
 from dispatch.orders import queries as orders
 from dispatch.people.queries import prove
+from dispatch.people.serving import not_serving, serving
 from dispatch.resources import queries
 from dispatch.resources.tables import claims, listings
 
@@ -90,6 +91,7 @@ async def publish(
         party, side, kind = acts_as(actor), Side(data["side"]), Kind(data["kind"])
         if party is None:
             raise RoleForbidden()
+        await _in_use(db, actor)
         ring_id = data.get("audience_place_id") or party.place_id
         if refusal := publishing_refusal(party, side, ring_id):
             raise refusal
@@ -104,6 +106,13 @@ async def publish(
         return id
 
     return await _once(db, actor, key, act, at=at)
+
+
+async def _in_use(db: AsyncConnection, actor: Actor) -> None:
+    """A body that was retired promises nothing more. Raises: RoleForbidden."""
+    columns = [column.label(name) for name, column in serving(actor).items()]
+    if not_serving((await db.execute(select(*columns))).one()):
+        raise RoleForbidden()
 
 
 async def withdraw(
@@ -199,6 +208,7 @@ async def claim(
         refusal = claiming_refusal(seen, claimant, at.astimezone(zone).date())
         if refusal or claimant is None:
             raise refusal or RoleForbidden()
+        await _in_use(db, actor)
         wanted = wanted_quantity(seen, data.get("quantity"))
         begins, ends = data.get("starts_at"), data.get("ends_at")
         check_time(seen, begins, ends, zone, at=at)

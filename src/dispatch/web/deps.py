@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -35,8 +35,10 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 class Identity(Protocol):
     """How a token becomes an actor; built by the people slice, installed by ``app.py``."""
 
-    async def identify(self, token: str, grant_id: UUID | None, *, at: datetime) -> Actor:
-        """The actor of a token. Raises: TokenExpired, TokenInvalid, TokenRevoked, GrantUnknown."""
+    async def identify(
+        self, token: str, grant_id: UUID | None, *, use: str | None = None, at: datetime
+    ) -> Actor:
+        """The actor of a token that is good for this use. Raises: TokenExpired, TokenInvalid, TokenRevoked, GrantUnknown."""
 
     async def prove(self, db: AsyncConnection, actor: Actor) -> None:
         """Check that the actor's grants still stand. Raises: TokenRevoked."""
@@ -93,6 +95,23 @@ Known = Annotated[Actor, Depends(_known)]
 """Who calls, whichever the grant: for what concerns the account itself."""
 
 
+async def _prefetching(
+    request: Request, response: Response, at: Now, token: Annotated[str, Query(max_length=1024)] = ""
+) -> Actor:
+    if not token:
+        raise AuthRequired()
+    response.headers["Cache-Control"] = PERSONAL_CACHE_CONTROL
+    identity: Identity = request.app.state.identity
+    actor = await identity.identify(token, None, use="prefetch", at=at)
+    rates: Rates = request.app.state.rates
+    rates.account(actor.tenant.id, actor.account_id, _route(request))
+    return actor
+
+
+Prefetching = Annotated[Actor, Depends(_prefetching)]
+"""For whom WeChat's servers fetch the first screen: by a token in the address that is good for nothing else."""
+
+
 async def _caller(request: Request, actor: Known) -> Actor:
     if request.method not in SAFE and actor.acting is None:
         raise GrantRequired() if actor.grants else RoleForbidden()  # with none left there is none to name
@@ -104,12 +123,21 @@ Caller = Annotated[Actor, Depends(_caller)]
 
 
 async def _reading(request: Request, actor: Caller, database: Store) -> AsyncIterator[AsyncConnection]:
-    async with database.reading() as db:
+    async def first(primary: AsyncConnection) -> None:
+        await _proven(request, primary, actor)
+
+    async with database.reading_near(first) as db:
         yield db
         await _proven(request, db, actor)
 
 
 async def _writing(request: Request, actor: Caller, database: Store) -> AsyncIterator[AsyncConnection]:
+    async with database.writing() as db:
+        yield db
+        await _proven(request, db, actor)
+
+
+async def _writing_own(request: Request, actor: Known, database: Store) -> AsyncIterator[AsyncConnection]:
     async with database.writing() as db:
         yield db
         await _proven(request, db, actor)
@@ -122,9 +150,12 @@ async def _proven(request: Request, db: AsyncConnection, actor: Actor) -> None:
         await identity.prove(db, actor)
 
 
+# What Reading reads may come from a replica; what it was told before is in it (Database.reading_near).
 Reading = Annotated[AsyncConnection, Depends(_reading, scope="function")]
 Writing = Annotated[AsyncConnection, Depends(_writing, scope="function")]
 """One transaction, committed before the first byte of the answer (``scope="function"``: ADR 0002)."""
+WritingOwn = Annotated[AsyncConnection, Depends(_writing_own, scope="function")]
+"""The same for what concerns the account itself: it needs no grant, and none that is named."""
 
 
 async def _key(

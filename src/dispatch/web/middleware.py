@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dispatch.domain.refusal import BodyTooLarge, ClientTooOld
+from dispatch.meters import Meters
 from dispatch.settings import Settings
 from dispatch.web import problems
 from dispatch.web.rates import QUIET, AddressRates, Rates
@@ -24,8 +25,15 @@ log = structlog.get_logger(__name__)
 GZIP_FROM_BYTES = 1000
 GZIP_LEVEL = 5  # level 9, the default, takes twice the time for 1 % less
 
-BODY_LIMITS = {"/v1/auth/": 8 * 1024, "/v1/me/": 8 * 1024, "/v1/wechat/push/": 64 * 1024}
-"""Largest body by the path's beginning, bytes; elsewhere the setting holds."""
+BODY_LIMITS = {
+    "/v1/auth/": 8 * 1024,
+    "/v1/me/": 8 * 1024,
+    "/v1/me/checkin": 32 * 1024,
+    "/v1/wechat/push/": 64 * 1024,
+}
+"""Largest body by the path's longest known beginning, bytes; elsewhere the setting holds."""
+FILE_LIMITS = {"/v1/rosters/": 4 * 1024 * 1024}
+"""The same where a body carries a file, whatever the setting says."""
 
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PUT", "DELETE"],
@@ -57,10 +65,12 @@ _SANE_ID = re.compile(r"[!-~]{1,128}")
 _CLIENT = re.compile(r"([a-z][a-z0-9_-]{0,15})/(\d{1,6}(?:\.\d{1,6}){0,3})(?=$|[;\s+-])")
 
 
-def install(app: FastAPI, settings: Settings, rates: Rates | None = None) -> None:
+def install(
+    app: FastAPI, settings: Settings, rates: Rates | None = None, meters: Meters | None = None
+) -> None:
     """Surround an application; a request meets them from the last line to the first."""
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
-    app.add_middleware(BodyLimit, limit=settings.body_limit_bytes, narrower=BODY_LIMITS)
+    app.add_middleware(BodyLimit, limit=settings.body_limit_bytes, narrower=BODY_LIMITS, wider=FILE_LIMITS)
     app.add_middleware(ClientVersion, minimum=settings.minimum_clients)
     app.add_middleware(AddressRates, rates=rates or Rates(settings))
     if settings.cors_origins:
@@ -68,23 +78,25 @@ def install(app: FastAPI, settings: Settings, rates: Rates | None = None) -> Non
     if "*" not in settings.trusted_hosts:
         app.add_middleware(TrustedHosts, names=settings.trusted_hosts)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Frame)
+    app.add_middleware(Frame, meters=meters or Meters())
 
 
 class Frame:
-    """Outermost: names the request, answers 500 for a defect, writes the one line that tells of the request.
+    """Outermost: names the request, answers 500 for a defect, writes the one line that tells of the request and counts it.
 
     The line holds the route's template and never the path or the query, which may hold personal data.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, meters: Meters) -> None:
         self.app = app
+        self.meters = meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        self.meters.asked()
         request_id = _request_id(Headers(scope=scope).get("x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
@@ -95,6 +107,8 @@ class Frame:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
+                if getattr(scope["app"].state, "leaving", False):
+                    headers["Connection"] = "close"  # the client's next request goes elsewhere
             await send(message)
 
         began = perf_counter()  # a duration, not the time of day
@@ -107,7 +121,9 @@ class Frame:
                 log.error("request.failed", error=type(error).__name__, exc_info=error)
                 await problems.internal_error(scope)(scope, receive, send_named)
             finally:
-                _tell(scope, status, perf_counter() - began)
+                seconds = perf_counter() - began
+                self.meters.answered(scope["method"], route_template(scope), status, seconds)
+                _tell(scope, status, seconds)
 
 
 class SecurityHeaders:
@@ -186,10 +202,17 @@ class BodyLimit:
     FastAPI's own ``max_body_size`` answers an announced excess in plain text, after our problem was made.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, narrower: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int,
+        narrower: Mapping[str, int] | None = None,
+        wider: Mapping[str, int] | None = None,
+    ) -> None:
         self.app = app
-        self.widest = limit
+        self.usual = limit
         self.narrower = narrower or {}
+        self.wider = wider or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -216,8 +239,11 @@ class BodyLimit:
         await self.app(scope, receive_counted, send)
 
     def _limit(self, path: str) -> int:
-        narrower = (most for begins, most in self.narrower.items() if path.startswith(begins))
-        return min(self.widest, *narrower, self.widest)
+        for begins, most in self.wider.items():
+            if path.startswith(begins):
+                return most
+        known = [begins for begins in self.narrower if path.startswith(begins)]
+        return min(self.usual, self.narrower[max(known, key=len)]) if known else self.usual
 
 
 def route_template(scope: Scope) -> str:

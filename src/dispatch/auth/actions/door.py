@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from dispatch.auth.actions.hashing import Hasher, Seal
+from dispatch.auth.actions.hashing import Hasher
 from dispatch.auth.actions.oidc import Oidc
 from dispatch.auth.actions.opening import Signing
 from dispatch.db.engine import Database
 from dispatch.domain.refusal import PushRefused
 from dispatch.people.tokens import Keys
 from dispatch.settings import Settings
+from dispatch.sms.gateway import Sms
 from dispatch.wechat.gateway import Gateway
 
 
@@ -20,8 +21,8 @@ class Door:
     gateway: Gateway
     signing: Signing
     hasher: Hasher
-    seal: Seal
     oidc: Oidc
+    sms: Sms
 
     def push_secrets(self, appid: str) -> tuple[str, str | None]:
         """Token and key of a mini-program's message push; without a key it comes in the plain.
@@ -39,6 +40,7 @@ class Door:
         """Give connections back."""
         await self.gateway.close()
         await self.oidc.close()
+        await self.sms.close()
 
 
 def door(settings: Settings, database: Database, gateway: Gateway | None = None) -> Door:
@@ -48,6 +50,6 @@ def door(settings: Settings, database: Database, gateway: Gateway | None = None)
         gateway or Gateway(settings, database),
         Signing(Keys(settings.session_keys), settings.access_token_seconds),
         Hasher(settings),
-        Seal(settings.session_keys),
         Oidc(settings),
+        Sms(settings),
     )

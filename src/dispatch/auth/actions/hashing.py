@@ -2,13 +2,12 @@
 
 import asyncio
 import base64
-import hashlib
+import binascii
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 import pyotp
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -61,40 +60,21 @@ class Hasher:
             self._waiting -= 1
 
 
-class Seal:
-    """Keeps second factors unreadable in the database. Sealed with the first session key, opened with any."""
-
-    def __init__(self, keys: Sequence[str]) -> None:
-        self._fernet = MultiFernet(
-            [
-                Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"totp\n" + key.encode()).digest()))
-                for key in keys
-            ]
-        )
-
-    def close(self, secret: str) -> str:
-        """What may be stored."""
-        return self._fernet.encrypt(secret.encode()).decode()
-
-    def open(self, sealed: str) -> str | None:
-        """The secret; None if the key it was sealed with is no longer among ours."""
-        try:
-            return self._fernet.decrypt(sealed.encode()).decode()
-        except InvalidToken:
-            return None
-
-
 def _base64(size: int) -> str:
     return base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=")
 
 
 def totp_step(secret: str, code: str, seconds: int) -> int | None:
-    """The time step that a code belongs to (RFC 6238), this one or a neighbour; None for a wrong code.
+    """The time step that a code belongs to (RFC 6238), this one or a neighbour; None for a wrong code or no secret.
 
     Args:
         seconds: the time, since 1970.
     """
-    factor, now = pyotp.TOTP(secret), seconds // TOTP_SECONDS
+    now = seconds // TOTP_SECONDS
     steps = (now, now - 1, now + 1)
-    right = [pyotp.utils.strings_equal(factor.generate_otp(step), code) for step in steps]
+    try:
+        factor = pyotp.TOTP(secret)
+        right = [pyotp.utils.strings_equal(factor.generate_otp(step), code) for step in steps]
+    except binascii.Error:  # sealed by a version from before: it needs a fresh one
+        return None
     return next((step for step, good in zip(steps, right, strict=True) if good), None)

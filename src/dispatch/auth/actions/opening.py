@@ -18,13 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.auth.tables import refresh_tokens
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
+from dispatch.domain.people import Actor
 from dispatch.domain.refusal import TokenExpired, TokenInvalid, TokenRevoked
 from dispatch.domain.sessions import GRACE, SAME_CODE, Renewal, renewal, reused
 from dispatch.people import queries
 from dispatch.people.actions import revoke_sessions
 from dispatch.people.queries import Person
 from dispatch.people.tables import sessions
-from dispatch.people.tokens import Claims, Keys, write_token
+from dispatch.people.tokens import PREFETCH, PREFETCH_LIFE, Claims, Keys, write_token
 
 REFRESH_PREFIX = "sdzr_"
 
@@ -84,6 +85,15 @@ async def open_session(
     }
     await db.execute(sessions.insert().values(row))
     return session
+
+
+def prefetch_token(actor: Actor, signing: Signing, *, at: datetime) -> str:
+    """A token that opens the first screen and nothing else; it ends with the session, or after a day."""
+    assert actor.session_id is not None  # whoever calls has one
+    claims = Claims(
+        actor.account_id, actor.tenant.id, actor.session_id, actor.version, at, at + PREFETCH_LIFE
+    )
+    return write_token(claims, signing.keys.signing, use=PREFETCH)
 
 
 async def issue(

@@ -11,11 +11,12 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.auth.actions import throttling
-from dispatch.auth.actions.hashing import Hasher, Seal, totp_step
+from dispatch.auth.actions.hashing import Hasher, totp_step
 from dispatch.auth.actions.opening import SignedIn, Signing, hashed, issue, open_session
 from dispatch.auth.tables import credentials, usernames
 from dispatch.db.dialect import insert_or_ignore, insert_or_update
 from dispatch.db.engine import Database
+from dispatch.db.sealed import private
 from dispatch.db.tenants import tenants
 from dispatch.domain.refusal import CredentialsInvalid, RateLimited, SecondFactorMissing
 from dispatch.domain.throttle import PER_ADDRESS, PER_LOGIN
@@ -43,7 +44,7 @@ def normal_username(said: str) -> str:
 
 
 async def sign_in(
-    database: Database, hasher: Hasher, seal: Seal, attempt: Attempt, *, signing: Signing, at: datetime
+    database: Database, hasher: Hasher, attempt: Attempt, *, signing: Signing, at: datetime
 ) -> SignedIn:
     """Sign in with user name and password.
 
@@ -66,7 +67,7 @@ async def sign_in(
     if known is None or not right:
         raise CredentialsInvalid()
     async with database.writing() as db:
-        await _second_factor(db, known, seal, attempt.totp, at=at)
+        await _second_factor(db, known, attempt.totp, at=at)
         person = await queries.person(db, known.tenant_id, known.account_id)
         if person is None:
             raise CredentialsInvalid()
@@ -108,22 +109,19 @@ async def _known(db: AsyncConnection, username: str, tenant: str | None) -> Any:
     return (await db.execute(kept)).one_or_none()
 
 
-async def _second_factor(
-    db: AsyncConnection, known: Any, seal: Seal, code: str | None, *, at: datetime
-) -> None:
+async def _second_factor(db: AsyncConnection, known: Any, code: str | None, *, at: datetime) -> None:
     if known.totp_secret is None:
         if known.totp_required:
             raise SecondFactorMissing()
         return
-    secret = seal.open(known.totp_secret)
-    step = totp_step(secret, code, int(at.timestamp())) if secret and code else None
+    step = totp_step(known.totp_secret, code, int(at.timestamp())) if code else None
     if step is None:
         raise CredentialsInvalid()
     # A code is good once, also when it comes twice at the same time.
     used = (
         _of(known.tenant_id, known.account_id)
         .where(credentials.c.totp_step < step)
-        .values(totp_step=step, totp_secret=seal.close(secret or ""))
+        .values(totp_step=step)
         .returning(credentials.c.account_id)
     )
     if (await db.execute(used)).one_or_none() is None:
@@ -161,7 +159,7 @@ async def set_password(
 
 
 async def set_second_factor(
-    db: AsyncConnection, tenant_id: int, account_id: UUID, seal: Seal, *, issuer: str, login: str
+    db: AsyncConnection, tenant_id: int, account_id: UUID, *, issuer: str, login: str
 ) -> str:
     """Give an account a fresh second factor. Returns the address that an authenticator scans.
 
@@ -171,7 +169,7 @@ async def set_second_factor(
     secret = pyotp.random_base32()
     changed = (
         _of(tenant_id, account_id)
-        .values(totp_secret=seal.close(secret), totp_step=0)
+        .values(totp_secret=private(tenant_id, secret), totp_step=0)
         .returning(credentials.c.account_id)
     )
     if (await db.execute(changed)).one_or_none() is None:

@@ -13,7 +13,7 @@ from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, folded, guar
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
-from dispatch.db.sealed import private
+from dispatch.db.sealed import private, private_json
 from dispatch.domain.catalog import LONGEST
 from dispatch.domain.geo import Point, gcj02_to_wgs84
 from dispatch.domain.household import address_key
@@ -159,7 +159,7 @@ def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> 
         "grid_id": found.grid_id or (linked[0] if len(linked) == 1 else None),
         "address": private(tenant_id, data.get("address")),
         "address_key": private(tenant_id, address_key(found.community_id, data.get("address"))),
-        "location": _location(data.get("location")),
+        "location": private_json(tenant_id, _location(data.get("location"))),
         "text": data["text"],
         "answers": data.get("answers"),
         "attachment_ids": data.get("attachment_ids"),
@@ -243,7 +243,7 @@ def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], found: Any, *, at: datetime) -> None:
     counter = counting_up(db, counters, {"tenant_id": actor.tenant.id, "day": row["day"]}, "value")
-    steps = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
+    steps, row["head"] = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
     words = indexed(actor.tenant.id, row["id"], row["text"])
     timed = await _timed(db, row, found, at=at)
     await guarded(db, counter, [Rows(orders, [row]), *steps, *words, *timed])

@@ -103,13 +103,13 @@ def _follow(tenant_id: int, children: list[Any], parent_id: UUID, *, at: datetim
     """Children of a merged order follow its parent; each has a step that says so."""
     dependents: list[Dependent] = []
     for child in children:
-        dependents += log.followed(tenant_id, child, State.MERGED, {"parent_id": str(parent_id)}, at=at)
-    if children:
-        dependents.append(
+        steps, head = log.followed(tenant_id, child, State.MERGED, {"parent_id": str(parent_id)}, at=at)
+        row = (
             update(orders)
-            .where(orders.c.tenant_id == tenant_id, orders.c.id.in_([child.id for child in children]))
-            .values(parent_id=parent_id, version=orders.c.version + 1, updated_at=at)
+            .where(orders.c.tenant_id == tenant_id, orders.c.id == child.id)
+            .values(parent_id=parent_id, version=orders.c.version + 1, head=head, updated_at=at)
         )
+        dependents += [*steps, row]
     return dependents
 
 
@@ -208,10 +208,9 @@ async def _hand_over(
     # What is left of the heir's own past would stand in the way of what it takes over.
     for table in (take_people, order_bodies):
         await db.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.order_id == heir_id))
-    dependents = log.followed(tenant_id, heir, life.state, detail, at=at)
-    dependents.append(
-        log.succeeded(tenant_id, heir.id, life.state, inherits | {"children_count": len(others)}, at=at)
-    )
+    dependents, head = log.followed(tenant_id, heir, life.state, detail, at=at)
+    inherits["children_count"] = len(others)
+    dependents.append(log.succeeded(tenant_id, heir.id, life.state, head, inherits, at=at))
     dependents += _follow(tenant_id, others, heir_id, at=at)
     for table in (dispatches, takes, take_people, order_bodies, clocks, timers, deadline_changes):
         moved_over = update(table).where(table.c.tenant_id == tenant_id, table.c.order_id == life.id)

@@ -47,10 +47,23 @@ async def looked(database: Database, whole: Whole, actor: Actor, *, at: datetime
 
 
 async def asked(
-    db: AsyncConnection, whole: Whole, actor: Actor, purpose: str, fields: Iterable[str], *, at: datetime
+    db: AsyncConnection,
+    whole: Whole,
+    actor: Actor,
+    purpose: str,
+    fields: Iterable[str],
+    *,
+    second: tuple[UUID, str] | None = None,
+    at: datetime,
 ) -> UUID:
-    """Record that contact data was shown for a purpose. Returns the record's id."""
+    """Record that contact data was shown for a purpose. Returns the record's id.
+
+    Args:
+        second: the person who confirmed it, and in which role.
+    """
     row = _row(whole, actor, new_id(), "reveal", purpose, fields, at=at)
+    if second is not None:
+        row |= {"second_id": second[0], "second_role": second[1]}
     await insert_or_ignore(db, order_views, [row])
     id: UUID = row["id"]
     return id

@@ -13,8 +13,8 @@ from dispatch.db.sealed import private
 from dispatch.domain.keeping import ANSWER_DAYS, OFFICES
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OfficeHeld
+from dispatch.people import actions as people
 from dispatch.people.queries import grants_of, hold, prove
-from dispatch.people.tables import accounts
 from dispatch.privacy import queries
 from dispatch.privacy.actions import erasing
 from dispatch.privacy.tables import data_requests
@@ -32,16 +32,10 @@ async def correct(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], *,
     """Correct one's own name or phone, at once. ``data``: name, phone (null takes it out)."""
     tenant_id = actor.tenant.id
     await prove(db, actor)
-    values: dict[str, Any] = {}
     if "name" in data:
-        values["name"] = private(tenant_id, data["name"])
+        await people.rename(db, tenant_id, actor.account_id, data["name"], at=at)
     if "phone" in data:
-        values["phone"] = values["phone_hash"] = private(tenant_id, data["phone"])
-    await db.execute(
-        update(accounts)
-        .where(accounts.c.tenant_id == tenant_id, accounts.c.id == actor.account_id)
-        .values(**values)
-    )
+        await people.set_phone(db, tenant_id, actor.account_id, data["phone"])
     return await _record(db, actor, "correction", "done", fields=sorted(data), at=at)
 
 

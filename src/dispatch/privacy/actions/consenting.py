@@ -1,7 +1,9 @@
 """Policies are published, consents given and withdrawn."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, or_, update
@@ -11,13 +13,18 @@ from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
 from dispatch.domain.keeping import PURPOSES, Purpose
 from dispatch.domain.order import RESTING
-from dispatch.domain.people import Actor, Role
-from dispatch.domain.refusal import ConsentNotWithdrawable, PolicyChanged, RoleForbidden
+from dispatch.domain.people import GROUND_ROLES, Actor, Role
+from dispatch.domain.privacy import KNOWS
+from dispatch.domain.refusal import AccountNotFound, ConsentNotWithdrawable, PolicyChanged, RoleForbidden
 from dispatch.orders.tables import orders
+from dispatch.people import actions as people
 from dispatch.people.queries import hold, prove
-from dispatch.people.tables import accounts
 from dispatch.privacy import queries
+from dispatch.privacy.actions import erasing
 from dispatch.privacy.tables import consents, privacy_policies
+
+ENTERS_PHONES = KNOWS | GROUND_ROLES
+"""Who hears a phone from people who have no WeChat, and writes it down: those who may also see it (domain.md §4.1)."""
 
 
 async def publish(db: AsyncConnection, actor: Actor, title: str, text: str, *, at: datetime) -> None:
@@ -61,14 +68,61 @@ async def consent(db: AsyncConnection, actor: Actor, purpose: Purpose, version: 
     standing = await queries.standing_consent(db, actor.tenant.id, actor.account_id, purpose)
     if standing is not None and standing.version == version:
         return
-    await _end(db, actor, purpose, at=at)
+    await _give(db, actor.tenant.id, actor.account_id, purpose, version, at=at)
+
+
+async def record_phone(
+    db: AsyncConnection, actor: Actor, account_id: UUID, data: Mapping[str, Any], *, at: datetime
+) -> None:
+    """Write down the phone that a person gave to staff, and the consent with its evidence; the person reads both.
+
+    ``data``: phone, verified, consent {how, note}.
+
+    Raises:
+        RoleForbidden: not dispatcher, secretary or grid staff, or it is one's own: that is a correction.
+        AccountNotFound: neither at home nor known by an order where the actor serves.
+    """
+    tenant_id, acting = actor.tenant.id, actor.acting
+    await prove(db, actor)
+    if acting is None or acting.role not in ENTERS_PHONES or account_id == actor.account_id:
+        raise RoleForbidden()
+    if not await queries.known_there(db, actor, account_id) or not await hold(db, tenant_id, account_id):
+        raise AccountNotFound()
+    policy = await queries.policy(db, tenant_id)
+    await people.set_phone(db, tenant_id, account_id, data["phone"])
+    evidence = {**data["consent"], "verified": data["verified"], "role": acting.role}
+    await _give(
+        db,
+        tenant_id,
+        account_id,
+        Purpose.PHONE,
+        policy.version,
+        recorded_by=actor.account_id,
+        evidence=evidence,
+        at=at,
+    )
+
+
+async def _give(
+    db: AsyncConnection,
+    tenant_id: int,
+    account_id: UUID,
+    purpose: Purpose,
+    version: int,
+    *,
+    at: datetime,
+    **more: Any,
+) -> None:
+    """The consent that now stands, in place of an earlier one."""
+    await _end(db, tenant_id, account_id, purpose, at=at)
     row = {
-        "tenant_id": actor.tenant.id,
+        "tenant_id": tenant_id,
         "id": new_id(),
-        "account_id": actor.account_id,
+        "account_id": account_id,
         "purpose": purpose,
         "version": version,
         "given_at": at,
+        **more,
     }
     await db.execute(consents.insert().values(row))
 
@@ -83,19 +137,35 @@ async def withdraw(db: AsyncConnection, actor: Actor, purpose: Purpose, *, at: d
         raise ConsentNotWithdrawable()
     await prove(db, actor)
     await hold(db, actor.tenant.id, actor.account_id)
-    await _end(db, actor, purpose, at=at)
+    await _end(db, actor.tenant.id, actor.account_id, purpose, at=at)
     if purpose is Purpose.PHONE:
         await erase_phone(db, actor.tenant.id, actor.account_id, at=at)
     if purpose is Purpose.LOCATION:
         await _clear(db, actor.tenant.id, actor.account_id, "location", at=at)
+    if purpose is Purpose.PARTY:
+        await leave(db, actor.tenant.id, actor.account_id, at=at)
 
 
-async def _end(db: AsyncConnection, actor: Actor, purpose: Purpose, *, at: datetime) -> None:
+async def leave(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
+    """End the membership of who no longer agrees to be known as a member, unless a take of theirs is active: then
+    a job does, once it has ended. What was told at the check-in goes with it."""
+    if not await queries.is_member(db, tenant_id, account_id):
+        return
+    if await queries.take_active(db, tenant_id, account_id):
+        return
+    await people.end_membership(db, tenant_id, account_id, at=at)
+    await people.forget_member(db, tenant_id, account_id)
+    await erasing.forget_checkins(db, tenant_id, account_id, at=at)
+
+
+async def _end(
+    db: AsyncConnection, tenant_id: int, account_id: UUID, purpose: Purpose, *, at: datetime
+) -> None:
     await db.execute(
         update(consents)
         .where(
-            consents.c.tenant_id == actor.tenant.id,
-            consents.c.account_id == actor.account_id,
+            consents.c.tenant_id == tenant_id,
+            consents.c.account_id == account_id,
             consents.c.purpose == purpose,
             consents.c.withdrawn_at.is_(None),
         )
@@ -105,11 +175,7 @@ async def _end(db: AsyncConnection, actor: Actor, purpose: Purpose, *, at: datet
 
 async def erase_phone(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
     """Forget an account's phone, in its orders that have come to rest too; the orders stay (wechat.md §7 test 23)."""
-    await db.execute(
-        update(accounts)
-        .where(accounts.c.tenant_id == tenant_id, accounts.c.id == account_id)
-        .values(phone=None, phone_hash=None)
-    )
+    await people.set_phone(db, tenant_id, account_id, None)
     await _clear(db, tenant_id, account_id, "contact_phone", at=at)
     await db.execute(
         update(orders)

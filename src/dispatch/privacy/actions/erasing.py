@@ -11,24 +11,31 @@ from uuid import UUID
 from sqlalchemy import delete, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.auth.tables import credentials, refresh_tokens, usernames
+from dispatch.auth.tables import credentials, phone_codes, refresh_tokens, usernames
+from dispatch.checkin.tables import checkins, member_views
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
-from dispatch.domain.keeping import CLEARED, GONE
+from dispatch.domain.keeping import ALL_GONE, CLEARED, CONTACT_GONE, GONE, gone_login
 from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
 from dispatch.orders.actions.indexing import forget_words, index_orders
 from dispatch.orders.tables import dispatch_targets, dispatches, order_steps, orders, ratings, requests
-from dispatch.people.actions import end_grants
-from dispatch.people.tables import accounts, api_keys, body_people, identities, members, sessions
-from dispatch.privacy.tables import consents
+from dispatch.people import belonging
+from dispatch.people.actions import end_grants, forget_member
+from dispatch.people.tables import (
+    accounts,
+    api_keys,
+    body_people,
+    former_names,
+    identities,
+    members,
+    sessions,
+)
+from dispatch.privacy.tables import consents, reveal_requests
 
-SIGN_INS = (identities, usernames, credentials, refresh_tokens, api_keys, sessions)
+SIGN_INS = (identities, usernames, credentials, refresh_tokens, phone_codes, api_keys, sessions)
 """By what an account is signed in to."""
-
-CONTACT_GONE, ALL_GONE = 1, 2
-"""``orders.cleared``: contact data is gone; all that names or describes a person is."""
 
 
 async def clear_contact(
@@ -77,10 +84,11 @@ async def clear_content(
         )
     )
     wordy: tuple[tuple[Any, tuple[str, ...]], ...] = (
-        (order_steps, ("text",)),
+        (order_steps, ("text", "salt")),
         (requests, ("text", "suggestion", "decision")),
         (ratings, ("text", "follow_up")),
         (dispatches, ("note",)),
+        (reveal_requests, ("text", "decision")),
     )
     for table, columns in wordy:
         for column in columns:
@@ -121,7 +129,8 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
             name=private(tenant_id, GONE),
             phone=None,
             phone_hash=None,
-            login=f"gone-{account_id.hex}",
+            id_number_hash=None,
+            login=gone_login(account_id),
             home_place_id=None,
             address_key=None,
             disabled_at=func.coalesce(accounts.c.disabled_at, at),
@@ -130,18 +139,11 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
     await db.execute(
         update(members)
         .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
-        .values(
-            state="ended",
-            ended_at=at,
-            items=[],
-            skills=[],
-            free_times=[],
-            location=None,
-            born_on=None,
-            guardian_consent_on=None,
-        )
+        .values(state="ended", ended_at=at)
     )
-    for table in (*SIGN_INS, body_people, idempotency_keys, notices):
+    await forget_member(db, tenant_id, account_id)
+    await forget_checkins(db, tenant_id, account_id, at=at)
+    for table in (*SIGN_INS, body_people, former_names, idempotency_keys, notices, member_views):
         await db.execute(
             delete(table).where(table.c.tenant_id == tenant_id, table.c.account_id == account_id)
         )
@@ -155,6 +157,11 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
         .values(withdrawn_at=at)
     )
     await db.execute(
+        update(consents)
+        .where(consents.c.tenant_id == tenant_id, consents.c.account_id == account_id)
+        .values(evidence=null())
+    )
+    await db.execute(
         update(dispatch_targets)
         .where(dispatch_targets.c.tenant_id == tenant_id, dispatch_targets.c.target_id == account_id)
         .values(match=null())
@@ -162,6 +169,16 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
     await _words_of(db, tenant_id, account_id)
     await clear_content(db, tenant_id, await own_orders(db, tenant_id, account_id), at=at)
     return str(name)
+
+
+async def forget_checkins(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
+    """Forget what was filled in; that somebody belonged there, and until when, stays for the counts."""
+    await belonging.leave(db, tenant_id, "member", account_id, at=at)
+    theirs = checkins.c.tenant_id == tenant_id, checkins.c.account_id == account_id
+    await db.execute(
+        update(checkins).where(*theirs, checkins.c.state == "filed").values(state="withdrawn", decided_at=at)
+    )
+    await db.execute(update(checkins).where(*theirs).values(form=None, text=None))
 
 
 async def own_orders(db: AsyncConnection, tenant_id: int, account_id: UUID) -> list[UUID]:
@@ -183,9 +200,11 @@ async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> No
     added_to = list((await db.execute(supplemented.distinct())).scalars())
     await forget_words(db, tenant_id, added_to)
     wordy: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
-        (order_steps, "account_id", ("text",)),
+        (order_steps, "account_id", ("text", "salt")),
         (requests, "asked_by", ("text", "suggestion")),
         (ratings, "rated_by", ("text",)),
+        (reveal_requests, "account_id", ("text",)),
+        (reveal_requests, "decided_by", ("decision",)),
     )
     for table, by, columns in wordy:
         await db.execute(

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.checkin.queries import filed_by, form_of, history
 from dispatch.db.sealed import private
 from dispatch.domain.keeping import EXPORT_DAYS
 from dispatch.domain.people import Actor
@@ -20,14 +21,14 @@ from dispatch.orders.rendering import shown, told
 from dispatch.orders.tables import orders
 from dispatch.people import queries as people
 from dispatch.people.rendering import shown_account, shown_grants
-from dispatch.people.tables import accounts, members
+from dispatch.people.tables import FOREVER, accounts, former_names, members
 from dispatch.privacy import queries
 from dispatch.privacy.tables import data_requests
 
 MOST_LOOKS = 1000
 """Looks listed per order."""
 README = (
-    "这是您在本服务中的全部个人信息：account.json 账号与同意记录；orders/ 您提交的、或为您提交的每一条需求，"
+    "这是您在本服务中的全部个人信息：account.json 账号、报到与同意记录；orders/ 您提交的、或为您提交的每一条需求，"
     "及其经过和查看记录；notices.json 收到的提醒。时间均带时区。文件在七天后失效。\n"
 )
 
@@ -73,19 +74,41 @@ async def _account(db: AsyncConnection, actor: Actor, person: people.Person) -> 
         await db.execute(
             select(members.c.state, members.c["items"], members.c.skills, members.c.free_times)
             .add_columns(members.c.location, members.c.born_on, members.c.guardian_consent_on)
+            .add_columns(members.c.languages, members.c.leaves, members.c.most_a_day, members.c.most_a_week)
             .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
         )
     ).one_or_none()
     return {
         "account": shown_account(account_id, person.name, person.tenant).model_dump(mode="json"),
         **row._asdict(),
+        "former_names": [row._asdict() for row in await db.execute(_former_names(tenant_id, account_id))],
         "grants": [grant.model_dump(mode="json") for grant in shown_grants(person.grants)],
         "member": member._asdict() if member else None,
+        "checkins": [
+            {"filed_at": line.filed_at, "state": line.state, "reason": line.text, "form": form_of(line)}
+            for line in await filed_by(db, tenant_id, account_id)
+        ],
+        "belongings": [
+            {"kind": line.kind, "of": line.place_name or line.body_name}
+            | {"from": line.from_at, "until": None if line.until_at == FOREVER else line.until_at}
+            for line in await history(db, tenant_id, account_id)
+        ],
         "consents": [
-            {name: getattr(line, name) for name in ("purpose", "version", "given_at", "withdrawn_at")}
+            {
+                name: getattr(line, name)
+                for name in ("purpose", "version", "given_at", "withdrawn_at", "evidence")
+            }
             for line in await queries.consents_of(db, tenant_id, account_id)
         ],
     }
+
+
+def _former_names(tenant_id: int, account_id: UUID) -> Select[Any]:
+    return (
+        select(former_names.c.until_at, former_names.c.name)
+        .where(former_names.c.tenant_id == tenant_id, former_names.c.account_id == account_id)
+        .order_by(former_names.c.until_at)
+    )
 
 
 async def _notices(db: AsyncConnection, actor: Actor) -> list[dict[str, Any]]:
@@ -114,6 +137,7 @@ async def _order(db: AsyncConnection, actor: Actor, order_id: UUID, *, at: datet
         "timeline": told(steps, whole, actor, at=at).model_dump(mode="json")["items"],
         "views": [
             {"at": look.at, "kind": look.kind, "by": look.account_name, "purpose": look.purpose}
+            | ({"confirmed_by": look.second_name} if look.second_id else {})
             for look in looks
         ],
     }

@@ -11,10 +11,11 @@ from dispatch.db.dialect import counting_up
 from dispatch.domain.life import standing
 from dispatch.domain.people import Actor
 from dispatch.domain.privacy import REVEALS_A_DAY, REVEALS_AN_HOUR, reveal_refusal, view
-from dispatch.domain.refusal import RateLimited
+from dispatch.domain.refusal import RateLimited, SecondPersonRequired
 from dispatch.orders import queries
 from dispatch.orders.actions import viewing
 from dispatch.orders.whole import Whole
+from dispatch.privacy.queries import confirmed
 from dispatch.privacy.tables import reveal_tallies
 
 
@@ -35,16 +36,21 @@ async def reveal(
     Raises:
         OrderNotFound: none of the actor's business.
         RoleForbidden, TooLate: not for this role, or no longer.
+        SecondPersonRequired: the district, and nobody has confirmed it, or the time is over.
         RateLimited: more than anybody needs in an hour or a day.
     """
     whole, _ = await queries.whole(db, actor, order_id)
     who = standing(whole.life, actor)
+    second = None
     if refusal := reveal_refusal(whole.life, who, at=at):
-        raise refusal
+        if isinstance(refusal, SecondPersonRequired):
+            second = await confirmed(db, actor, order_id, at=at)
+        if second is None:
+            raise refusal
     await _count(db, actor, at=at)
     fields = [name for name in viewing.CONTACT if getattr(whole.row, name) is not None]
     seen = view(whole.life, who, hide_name=whole.row.hide_name, at=at)
-    id = await viewing.asked(db, whole, actor, purpose, fields, at=at)
+    id = await viewing.asked(db, whole, actor, purpose, fields, second=second, at=at)
     return Revealed(id, whole, seen.filer)
 
 

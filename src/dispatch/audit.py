@@ -1,0 +1,163 @@
+"""``dispatch audit``: whether the log of every order is as it was written, and its heads, to be kept elsewhere.
+
+The chain (domain.chain) shows what was changed inside a log. Whoever can rewrite a whole log, or take away its end,
+is found by heads that were exported before, to where he cannot reach.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+from uuid import UUID
+
+from sqlalchemy import and_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.engine import Database
+from dispatch.db.tenants import tenants_by_code
+from dispatch.domain.chain import audit
+from dispatch.domain.keeping import ALL_GONE, gone_login
+from dispatch.orders.tables import order_steps, orders
+from dispatch.orders.whole import number
+from dispatch.people.tables import accounts
+
+BATCH = 500
+"""Orders read at a time."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found; ``broken`` has a line for each order, with its first broken entry."""
+
+    orders: int = 0
+    entries: int = 0
+    erased: int = 0
+    unchained: int = 0
+    broken: list[dict[str, Any]] = field(default_factory=list)
+
+
+async def examine(
+    database: Database,
+    *,
+    tenant: str | None = None,
+    heads: TextIO | None = None,
+    against: TextIO | None = None,
+) -> Report:
+    """Check every log, of one tenant or of all.
+
+    Args:
+        heads: where to write the newest hash of every order, one line of JSON each.
+        against: such lines from before: each entry must be there still, with the same hash.
+
+    Raises:
+        KeyError: no such tenant.
+        ValueError: ``against`` holds something else.
+    """
+    report = Report()
+    async with database.reading() as db:
+        known = await tenants_by_code(db)
+    for code in [tenant] if tenant else sorted(known):
+        async for row, steps in _logs(database, known[code]):
+            _examined(report, code, row, steps)
+            if heads is not None and row.head:
+                heads.write(json.dumps(_head(code, row)) + "\n")
+    if against is not None:
+        await _compared(database, report, known, _lines(against, tenant))
+    return report
+
+
+def _examined(report: Report, code: str, row: Any, steps: list[Any]) -> None:
+    lawful = {s.seq for s in steps if row.cleared == ALL_GONE or gone_login(s.account_id) == s.login}
+    entries = [step._mapping for step in steps]
+    found = audit(row.id, entries, version=row.version, head=row.head, erased=lawful)
+    report.orders += 1
+    report.entries += len(steps)
+    report.erased += found.erased
+    report.unchained += found.unchained
+    if found.broken:
+        report.broken.append(
+            _told(code, row.id, number(row.day, row.serial), found.broken.seq, found.broken.why)
+        )
+
+
+def _told(code: str, order_id: UUID | str, name: str, seq: int, why: str) -> dict[str, Any]:
+    return {"tenant": code, "order_id": str(order_id), "number": name, "seq": seq, "why": why}
+
+
+def _head(code: str, row: Any) -> dict[str, Any]:
+    name = number(row.day, row.serial)
+    return {"tenant": code, "order_id": str(row.id), "number": name, "seq": row.version, "hash": row.head}
+
+
+async def _logs(database: Database, tenant_id: int) -> AsyncIterator[tuple[Any, list[Any]]]:
+    """Every order with its log, oldest entry first. A batch is read in one snapshot of row and log."""
+    after: UUID | None = None
+    while True:
+        async with database.reading() as db:
+            found = await _batch(db, tenant_id, after)
+        for row, steps in found:
+            yield row, steps
+        if len(found) < BATCH:
+            return
+        after = found[-1][0].id
+
+
+async def _batch(db: AsyncConnection, tenant_id: int, after: UUID | None) -> list[tuple[Any, list[Any]]]:
+    rows = (
+        select(orders.c.id, orders.c.day, orders.c.serial, orders.c.version, orders.c.head, orders.c.cleared)
+        .where(orders.c.tenant_id == tenant_id)
+        .order_by(orders.c.id)
+        .limit(BATCH)
+    )
+    if after is not None:
+        rows = rows.where(orders.c.id > after)
+    these = rows.subquery()
+    # One statement: an order that moves meanwhile is seen before or after, not between.
+    logged = (
+        select(these, order_steps.c.seq.label("seq"), *_entry(), accounts.c.login)
+        .select_from(
+            these.outerjoin(
+                order_steps, and_(order_steps.c.tenant_id == tenant_id, order_steps.c.order_id == these.c.id)
+            ).outerjoin(
+                accounts, and_(accounts.c.tenant_id == tenant_id, accounts.c.id == order_steps.c.account_id)
+            )
+        )
+        .order_by(these.c.id, order_steps.c.seq)
+    )
+    found: dict[UUID, tuple[Any, list[Any]]] = {}
+    for line in await db.execute(logged):
+        _, steps = found.setdefault(line.id, (line, []))
+        if line.seq is not None:
+            steps.append(line)
+    return list(found.values())
+
+
+def _entry() -> Iterator[Any]:
+    kept = ("move", "state_from", "state_to", "at", "account_id", "grant_id", "role")
+    return (order_steps.c[name] for name in (*kept, "detail", "text", "salt", "text_hash", "hash"))
+
+
+def _lines(against: Iterable[str], tenant: str | None) -> Iterator[dict[str, Any]]:
+    for line in against:
+        told = json.loads(line)
+        if not isinstance(told, dict) or not {"tenant", "order_id", "number", "seq", "hash"} <= told.keys():
+            raise ValueError("a line is not a head")
+        if tenant in (None, told["tenant"]):
+            yield told
+
+
+async def _compared(
+    database: Database, report: Report, known: dict[str, int], lines: Iterable[dict[str, Any]]
+) -> None:
+    """Each exported entry must be there still; one that is not was rewritten, cut off or taken away with its order."""
+    for line in lines:
+        kept = select(order_steps.c.hash).where(
+            order_steps.c.tenant_id == known.get(line["tenant"], 0),
+            order_steps.c.order_id == UUID(line["order_id"]),
+            order_steps.c.seq == line["seq"],
+        )
+        async with database.reading() as db:
+            now = await db.scalar(kept)
+        if now != line["hash"]:
+            why = "gone" if now is None else "rewritten"
+            report.broken.append(_told(line["tenant"], line["order_id"], line["number"], line["seq"], why))

@@ -1,0 +1,1 @@
+"""How the whole service stands, in numbers for its operators."""

@@ -1,0 +1,21 @@
+"""Addresses of databases, as the settings have them and as tools want them."""
+
+from sqlalchemy import URL, make_url
+
+
+def synchronous(url: str) -> URL:
+    """The same database for a synchronous driver: sqlite3 or psycopg."""
+    asked = make_url(url)
+    if lies_in_a_file(url):
+        return asked.set(drivername="sqlite")
+    # asyncpg says ssl= for what libpq calls sslmode=, and knows options that libpq does not.
+    query = {("sslmode" if key == "ssl" else key): value for key, value in asked.query.items()}
+    return asked.set(
+        drivername="postgresql+psycopg",
+        query={key: value for key, value in query.items() if not key.startswith("prepared_statement")},
+    )
+
+
+def lies_in_a_file(url: str) -> bool:
+    """Whether the database is one file (SQLite) and not a server's (PostgreSQL)."""
+    return make_url(url).drivername.startswith("sqlite")

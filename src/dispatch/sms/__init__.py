@@ -1,0 +1,1 @@
+"""Short messages: the port to whoever sends them, and a fake."""
