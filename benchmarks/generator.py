@@ -21,7 +21,7 @@ from pathlib import Path
 import httptools
 import uvloop
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def press(plan: Plan) -> Outcome:
     with tempfile.NamedTemporaryFile(suffix=".plan") as file:
         pickle.dump(plan, file)
         file.flush()
-        command = [sys.executable, "-m", "benchmarks.load.client", file.name]
+        command = [sys.executable, "-m", "benchmarks.generator", file.name]
         told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if told.returncode:
         raise RuntimeError(told.stderr)
