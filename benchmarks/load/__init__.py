@@ -19,8 +19,8 @@ from uuid import uuid4
 import psycopg
 
 from benchmarks import results, svg
+from benchmarks.generator import Outcome, Plan, press, request
 from benchmarks.load import yard
-from benchmarks.load.client import Outcome, Plan, press, request
 from benchmarks.load.filling import CROWD, Filled, fill
 from benchmarks.load.machines import Yard, cpu_seconds, memory_mb, start_postgres
 from dispatch import log
@@ -119,7 +119,11 @@ class Contender:
         """Do a job for a while. Returns what came back and CPU per request in µs, the database's included."""
         plan = self.plan(job, clients, seconds)
         before = sum(map(cpu_seconds, self.pids))
-        outcome = press(plan)
+        assert plan.requests, (self.name, job)
+        try:
+            outcome = press(plan)
+        except RuntimeError as error:
+            raise RuntimeError(f"{job} on {self.name}: {error}") from error
         used = sum(map(cpu_seconds, self.pids)) - before
         wanted = {"create": {201, 200}, "lose": {409}}.get(job, {200})
         assert set(outcome.statuses) <= wanted, (self.name, job, outcome.statuses)
@@ -221,7 +225,7 @@ def run() -> bool:
     measuring = Run(clients, int(os.environ.get("TURNS", "3")), float(os.environ.get("SECONDS", "1")))
     server, started, folder = start_postgres(), [], TemporaryDirectory()
     try:
-        most = max(_count(size) for size in sizes)
+        most = max(10_000, *(_count(size) for size in sizes))
         bare = _yard(server, most)
         started.append(bare)
         contenders = [Contender("yard", bare.port, (bare.pid, server.process.pid))]

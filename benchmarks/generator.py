@@ -21,7 +21,7 @@ from pathlib import Path
 import httptools
 import uvloop
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,10 @@ def press(plan: Plan) -> Outcome:
     with tempfile.NamedTemporaryFile(suffix=".plan") as file:
         pickle.dump(plan, file)
         file.flush()
-        command = [sys.executable, "-m", "benchmarks.load.client", file.name]
-        told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        command = [sys.executable, "-m", "benchmarks.generator", file.name]
+        told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if told.returncode:
+        raise RuntimeError(told.stderr)
     said = json.loads(told.stdout)
     said["statuses"] = {int(status): count for status, count in said["statuses"].items()}
     return Outcome(**said)
