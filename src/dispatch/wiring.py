@@ -56,6 +56,7 @@ ROUTERS: Sequence[APIRouter] = (
     bulk.router,
     finding.router,
     orders.router,
+    dispatching.general,
     dispatching.router,
     matching.router,
     ratings.router,

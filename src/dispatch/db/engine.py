@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from dispatch.db import dialect, sealed
 from dispatch.db.sealed import Keyring
+from dispatch.domain.refusal import Refusal
 from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY, Settings
 
 
@@ -78,9 +79,14 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed at the end, rolled back on any exception."""
+        """One transaction: committed at the end, rolled back on any exception but a refusal that keeps what it wrote."""
         async with self._write.connect() as db:
-            yield db
+            try:
+                yield db
+            except Refusal as refusal:
+                if refusal.keeps:
+                    await db.commit()
+                raise
             await db.commit()
 
     async def close(self) -> None:

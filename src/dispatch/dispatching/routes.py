@@ -1,34 +1,49 @@
 """派单 and 接单 over HTTP."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.dispatching.actions import handing_out, taking
+from dispatch.dispatching.actions import drafting, handing_out, ruling, taking
 from dispatch.dispatching.schemas import (
     ContactIn,
     DispatchIn,
+    DraftOut,
     FinishIn,
     LeadIn,
+    RuleCode,
     StaffIn,
     TakeIn,
     TakenOut,
+    TakingRuleIn,
+    TakingRuleOut,
+    TakingRulesOut,
 )
+from dispatch.dispatching.tables import taking_rules
 from dispatch.domain.order import Move
-from dispatch.domain.people import Actor
+from dispatch.domain.people import SETTING_ROLES, Actor
 from dispatch.domain.refusal import (
+    ChangedMeanwhile,
+    CoolingDown,
+    DraftNotFound,
     FinishNotAllowed,
+    ItemNotFound,
+    LeaseLost,
     ModeNotAllowed,
     NoActiveTake,
     NotEligible,
     OrderClosed,
+    OrderNotFound,
     PlaceNotFound,
     ReasonUnknown,
     ReturnInstead,
+    RoleForbidden,
     SlotsInvalid,
     SlotTaken,
+    TakeLimitReached,
     TargetNotAllowed,
 )
 from dispatch.orders.actions.performing import Call
@@ -46,13 +61,21 @@ from dispatch.orders.schemas import (
     MaybeTextIn,
     NothingIn,
     OrderOut,
+    OrderRef,
     ReasonIn,
     TextIn,
 )
-from dispatch.web.deps import Caller, Now, Writing
-from dispatch.web.wire import Body
+from dispatch.orders.whole import number
+from dispatch.web.deps import Caller, Match, Now, Reading, Writing
+from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
+from dispatch.web.problems import responses
+from dispatch.web.wire import Body, IdIn
 
 router = APIRouter(prefix="/v1/orders/{order_id}", tags=["moves"])
+general = APIRouter(prefix="/v1", tags=["moves"])
+"""What is about taking and not about one order; served first, since ``next`` is no order's id."""
+
+TAKING = (SlotTaken, OrderClosed, NotEligible, TakeLimitReached, CoolingDown)
 
 
 @router.post(
@@ -83,9 +106,7 @@ async def recall_order(
     return await answered(db, caller, done, response, at=now)
 
 
-@router.post(
-    "/take", summary="接单：名额有几个，就有几人接到", responses=moving(SlotTaken, OrderClosed, NotEligible)
-)
+@router.post("/take", summary="接单：名额有几个，就有几人接到", responses=moving(*TAKING))
 async def take_order(
     db: Writing,
     caller: Caller,
@@ -171,11 +192,11 @@ async def _served(
     response: Response,
     at: datetime,
 ) -> OrderAnswer:
-    done = await handing_out.served(db, caller, order_id, move, given(body), call, at=at)
+    done = await drafting.served(db, caller, order_id, move, given(body), call, at=at)
     return await answered(db, caller, done, response, at=at)
 
 
-@router.post("/lead", summary="更换牵头：指定由哪一个接单牵头", responses=moving())
+@router.post("/lead", summary="更换牵头：指定由哪一个接单牵头", responses=moving(LeaseLost))
 async def lead_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: LeadIn
 ) -> OrderAnswer:
@@ -183,7 +204,7 @@ async def lead_order(
     return await _served(db, caller, order_id, Move.LEAD, body, call, response, now)
 
 
-@router.post("/contact", summary="联系居民：记录是否联系上", responses=moving())
+@router.post("/contact", summary="联系居民：记录是否联系上", responses=moving(LeaseLost))
 async def contact_order(
     db: Writing,
     caller: Caller,
@@ -197,7 +218,7 @@ async def contact_order(
     return await _served(db, caller, order_id, Move.CONTACT, body, call, response, now)
 
 
-@router.post("/start", summary="开始办理", responses=moving())
+@router.post("/start", summary="开始办理", responses=moving(LeaseLost))
 async def start_order(
     db: Writing,
     caller: Caller,
@@ -211,7 +232,7 @@ async def start_order(
     return await _served(db, caller, order_id, Move.START, body, call, response, now)
 
 
-@router.post("/progress", summary="报告进展", responses=moving())
+@router.post("/progress", summary="报告进展", responses=moving(LeaseLost))
 async def progress_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
 ) -> OrderAnswer:
@@ -219,9 +240,79 @@ async def progress_order(
     return await _served(db, caller, order_id, Move.PROGRESS, body, call, response, now)
 
 
-@router.post("/finish", summary="办理完成：填写结果，请居民评价", responses=moving(FinishNotAllowed))
+@router.post(
+    "/finish", summary="办理完成：填写结果，请居民评价", responses=moving(FinishNotAllowed, LeaseLost)
+)
 async def finish_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: FinishIn
 ) -> OrderAnswer:
     """Report the work done; the resident is asked for the verdict."""
     return await _served(db, caller, order_id, Move.FINISH, body, call, response, now)
+
+
+@general.get("/taking/rules", summary="接单规则：上限、保留时间、冷却、公平窗口")
+async def list_taking_rules(db: Reading, caller: Caller) -> TakingRulesOut:
+    """What the tenant has set about taking, the rule of all items first. Whoever takes may know by which rules."""
+    return TakingRulesOut(items=[_rule(row, caller) for row in await ruling.rules(db, taking_rules, caller)])
+
+
+@general.put(
+    "/taking/rules/{item_code}",
+    summary="设定一个事项（或全部事项）的接单规则",
+    responses=responses(ItemNotFound, RoleForbidden, ChangedMeanwhile),
+)
+async def put_taking_rule(
+    db: Writing, caller: Caller, now: Now, match: Match, item_code: RuleCode, body: TakingRuleIn
+) -> TakingRuleOut:
+    """Replace an item's rule, or with ``*`` the one of all items; ``If-Match`` says which version it is meant for."""
+    if not caller.roles & SETTING_ROLES:
+        raise RoleForbidden()
+    row = await ruling.set_rule(db, taking_rules, caller, item_code, given(body), match, at=now)
+    return _rule(row, caller)
+
+
+def _rule(row: Any, caller: Actor) -> TakingRuleOut:
+    return TakingRuleOut(**{**row._mapping, "updated_at": row.updated_at.astimezone(caller.tenant.zone)})
+
+
+@general.get("/drafts", summary="草稿：接单到期后提交的内容")
+async def list_drafts(
+    db: Reading, caller: Caller, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[DraftOut]:
+    """What the caller sent for takes that had ended by time, newest first."""
+    query = fingerprint("drafts")
+    after = read_cursor(cursor, query)
+    found = await drafting.page(db, caller, after=(after.at, after.id) if after else None, limit=limit)
+    rows, next_cursor = cut(found, limit, query, lambda row: Key(row.kept_at, row.id))
+    return Page(items=[_draft(row, caller) for row in rows], next_cursor=next_cursor)
+
+
+def _draft(row: Any, caller: Actor) -> DraftOut:
+    zone = caller.tenant.zone
+    return DraftOut(
+        id=row.id,
+        order=OrderRef(id=row.order_id, number=number(row.day, row.serial)),
+        move=row.move,
+        **row.content,
+        kept_at=row.kept_at.astimezone(zone),
+        attached_at=row.attached_at.astimezone(zone) if row.attached_at else None,
+    )
+
+
+@general.post(
+    "/drafts/{draft_id}/attach",
+    summary="补交草稿：重新接到这一单后",
+    responses=moving(DraftNotFound, OrderNotFound),
+)
+async def attach_draft(
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, draft_id: IdIn
+) -> OrderAnswer:
+    """Report what a draft holds as progress of its order, once the caller is on that order again."""
+    done = await drafting.attach(db, caller, draft_id, call, at=now)
+    return await answered(db, caller, done, response, at=now)
+
+
+@general.delete("/drafts/{draft_id}", status_code=204, summary="删除草稿", responses=responses(DraftNotFound))
+async def drop_draft(db: Writing, caller: Caller, draft_id: IdIn) -> None:
+    """Throw a draft of one's own away."""
+    await drafting.drop(db, caller, draft_id)

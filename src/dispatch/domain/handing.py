@@ -1,5 +1,6 @@
 """Handing an order out and giving it back: dispatch, recall, take, decline, lapse, proceed, release."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -265,22 +266,27 @@ def proceed(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 
 
 def release(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
-    """Give a slot back. ``data["returned"]``: the party whose return was approved (its take ends ``returned``)."""
+    """Give a slot back.
+
+    ``data["returned"]``: the party whose return was approved (its take ends ``returned``); ``data["lapsed"]``: the take
+    whose lease is over (it ends ``lapsed``).
+    """
     returned: Party | None = data.get("returned")
-    take = next((t for t in life.active if t.party == returned), None) if returned else own_take(life, who)
+    lapsed: UUID | None = data.get("lapsed")
+    ended = next((t for t in life.active if t.party == returned or t.id == lapsed), None)
+    take = ended if returned or lapsed else own_take(life, who)
     if take is None:
         if returned and life.held and asked_of(life.held, returned):
             return _unassigned(life, life.held, returned, data, at)
         raise RoleForbidden()
-    ends = TakeChange(
-        take.id, {"state": TakeState.RETURNED if returned else TakeState.RELEASED, "ended_at": at}
-    )
+    state = TakeState.RETURNED if returned else TakeState.LAPSED if lapsed else TakeState.RELEASED
+    ends = TakeChange(take.id, {"state": state, "ended_at": at})
     detail = {"take_id": str(take.id), "reason_code": data["reason_code"]} | (
         {"returned": True} if returned else {}
     )
     order: dict[str, Any] = {"lead_id": None} if life.lead_id == take.id else {}
     stays = tuple(t for t in life.active if t.id != take.id)
-    after, flags, values, targets = _without(life, take, stays, returned=returned is not None, at=at)
+    after, flags, values, targets = _without(life, take, stays, ends=state, at=at)
     if after not in (State.TAKEN, State.IN_SERVICE, State.ESCALATED, State.PAUSED):
         order["started"] = False
     return Moved(
@@ -305,7 +311,7 @@ def _unassigned(life: Life, held: Dispatch, party: Party, data: Data, at: dateti
 
 
 def _without(
-    life: Life, take: Take, stays: tuple[Take, ...], *, returned: bool, at: datetime
+    life: Life, take: Take, stays: tuple[Take, ...], *, ends: TakeState, at: datetime
 ) -> tuple[State, frozenset[str] | None, dict[str, Any], tuple[Target, ...]]:
     """Where the order goes when one taker leaves: (state, flags, dispatch values, targets)."""
     held = life.held
@@ -316,7 +322,7 @@ def _without(
         return State.ACCEPTED, None, {}, ()
     # With a slot free it runs, past its time too: then nobody can take from it, but nothing is full.
     values: dict[str, Any] = {"slots_taken": len(stays), "state": DispatchState.RUNNING}
-    targets = _given_back(held, take, returned=returned)
+    targets = _given_back(held, take, ends)
     if held.lasts_seconds and any(t.state is TargetState.ASKED and t.party != take.party for t in targets):
         values["expires_at"] = at + timedelta(
             seconds=held.lasts_seconds
@@ -339,9 +345,16 @@ def _without(
     return State.ACCEPTED, None, values | {"state": end, "ended_at": at}, targets
 
 
-def _given_back(held: Dispatch, take: Take, *, returned: bool) -> tuple[Target, ...]:
-    """Who releases stays invited and may take again; who returned is out, and the next is asked."""
-    state = TargetState.DECLINED if returned else TargetState.ASKED
+_STANDS: Mapping[TakeState, TargetState] = {
+    TakeState.RELEASED: TargetState.ASKED,
+    TakeState.RETURNED: TargetState.DECLINED,
+    TakeState.LAPSED: TargetState.LAPSED,
+}
+
+
+def _given_back(held: Dispatch, take: Take, ends: TakeState) -> tuple[Target, ...]:
+    """Who releases stays invited and may take again; who returned or fell silent is out, and the next is asked."""
+    state = _STANDS[ends]
     gone = tuple(replace(target, state=state) for target in held.targets if target.party == take.party)
     return (*gone, *asked_next(_after(held.targets, gone)))
 

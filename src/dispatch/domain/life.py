@@ -28,7 +28,10 @@ Party = tuple[str, UUID]
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One taker's commitment. ``people`` are those staffed by a body, the one in charge first."""
+    """One taker's commitment. ``people`` are those staffed by a body, the one in charge first.
+
+    ``lease_until``: until when it is kept without a sign of life; None once there was one.
+    """
 
     id: UUID
     dispatch_id: UUID
@@ -40,6 +43,7 @@ class Take:
     reached_at: datetime | None = None
     failed_tries: int = 0
     last_try_at: datetime | None = None
+    lease_until: datetime | None = None
     people: tuple[UUID, ...] = ()
 
     @property

@@ -405,6 +405,13 @@ class TakeState(StrEnum):
     DONE = "done"
 
 
+GIVEN_BACK = frozenset({TakeState.RELEASED, TakeState.LAPSED})
+"""Ends that the taker brought about, by a word or by silence."""
+
+HANDOVER, LEASE_EXPIRED = "handover", "lease_expired"
+"""Reasons of a release that no person chooses from the list: the take passed to another, or time ended it."""
+
+
 class TargetState(StrEnum):
     """How an offer to one candidate stands."""
 

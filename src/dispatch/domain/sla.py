@@ -29,6 +29,7 @@ class Clock(StrEnum):
     ANSWER = "answer"
     PAUSE = "pause"
     EXPIRY = "expiry"
+    LEASE = "lease"
 
 
 CLOCK_LABELS = {
@@ -43,9 +44,10 @@ CLOCK_LABELS = {
     Clock.ANSWER: "补充说明",
     Clock.PAUSE: "挂账复核",
     Clock.EXPIRY: "派单有效期",
+    Clock.LEASE: "接单保留",
 }
 
-WAITS = frozenset({Clock.EVALUATE, Clock.ANSWER, Clock.PAUSE, Clock.EXPIRY})
+WAITS = frozenset({Clock.EVALUATE, Clock.ANSWER, Clock.PAUSE, Clock.EXPIRY, Clock.LEASE})
 """Nobody who serves owes them: they are never overdue, and the system itself acts when they end."""
 
 
@@ -143,6 +145,12 @@ CLOCKS: Mapping[Clock, ClockRule] = {
     Clock.EXPIRY: ClockRule(
         "dispatch with an expiry", "leaving open or offered", "nobody", "the expiry, then it lapses"
     ),
+    Clock.LEASE: ClockRule(
+        "each take that was not assigned",
+        "the taker's first sign of life, its end",
+        "that taker",
+        "the tenant's rule of taking, then the take ends",
+    ),
 }
 
 ANSWER_LIMIT = Limit(Unit.WORKING_DAYS, 5)
@@ -200,6 +208,7 @@ STEPS: Mapping[Clock, Sequence[tuple[Step, float]]] = {
     Clock.ANSWER: ((Step.REMIND, 0.8), (Step.ACT, 1.0)),
     Clock.PAUSE: ((Step.ACT, 1.0),),
     Clock.EXPIRY: ((Step.ACT, 1.0),),
+    Clock.LEASE: ((Step.WARN_50, 0.5), (Step.WARN_80, 0.8), (Step.ACT, 1.0)),
 }
 """What happens at which share of a clock's time; every other clock has ``STAGE_STEPS`` (product decision §5). A verdict is
 asked once, and again at three of its seven days (§6)."""

@@ -104,7 +104,7 @@ async def tell_of_move(db: AsyncConnection, tenant_id: int, body: Mapping[str, A
     told: dict[UUID, UUID] = {}
     if move in FOR_COMMUNITY:
         told |= dict.fromkeys(await _dispatchers(db, tenant_id, order, at=at), order_id)
-    if move in FOR_TAKERS:
+    if move in FOR_TAKERS or (move is Move.RELEASE and step.role == Role.SYSTEM):
         told |= dict.fromkeys(await _takers(db, tenant_id, order_id, step.at), order_id)
     if move in (Move.ESCALATE, Move.DELIBERATE, Move.STAFF):
         told |= dict.fromkeys(await _called(db, tenant_id, order, move, step.detail, at=at), order_id)
@@ -176,7 +176,7 @@ async def tell_asker(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any
     told = {request.asked_by: request.order_id}
     cause = f"decided:{request.id}"
     await _write(db, tenant_id, told, cause, "request.decided", order, said, seq=None, at=at)
-    if request.kind == Ask.EXTENSION and body["status"] == AskState.APPROVED:
+    if request.kind == Ask.EXTENSION and request.clock is None and body["status"] == AskState.APPROVED:
         # 延期: the new limit is told to the requester (domain research §2.3).
         until = request.until_at.astimezone(ZoneInfo(await _zone(db, tenant_id)))
         waits = await _filers(db, tenant_id, order)

@@ -19,7 +19,7 @@ from dispatch.db.outbox import announce
 from dispatch.domain.facts import Fact
 from dispatch.domain.life import Dispatch, Life, Take, Target
 from dispatch.domain.moved import Moved, NewAsk, TakeChange
-from dispatch.domain.order import Ask, AskState, Level, Move, State, TakeState
+from dispatch.domain.order import GIVEN_BACK, HANDOVER, Ask, AskState, Level, Move, State, TakeState
 from dispatch.domain.people import BODY_ROLES, DISPATCHING_ROLES, Actor, Role
 from dispatch.domain.planning import plan
 from dispatch.domain.running import View, view
@@ -27,6 +27,7 @@ from dispatch.domain.sla import Owner
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
+    give_backs,
     order_steps,
     orders,
     requests,
@@ -83,6 +84,7 @@ async def record(
     life, tenant_id = whole.life, whole.row.tenant_id
     loose: list[Dependent] = []
     for moved, _ in moves:
+        loose += _given_back(tenant_id, life, moved, at=at)
         hanging = [*_take_changes(tenant_id, moved.takes), *_target_changes(tenant_id, moved)]
         if moved.dispatch is None:
             loose += hanging
@@ -372,6 +374,25 @@ def _take_changes(tenant_id: int, changes: Iterable[TakeChange]) -> list[Depende
             delete(take_people).where(take_people.c.tenant_id == tenant_id, take_people.c.take_id.in_(left))
         )
     return dependents
+
+
+def _given_back(tenant_id: int, life: Life, moved: Moved, *, at: datetime) -> list[Dependent]:
+    """Takes that their takers gave up, for the cool-down: what was handed over or returned by leave is none."""
+    parties = {take.id: take.party for take in life.active}
+    states = {change.id: change.values.get("state") for change in moved.takes}
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "kind": parties[id][0],
+            "taker_id": parties[id][1],
+            "at": at,
+            "order_id": life.id,
+            "state": state,
+        }
+        for id, state in states.items()
+        if state in GIVEN_BACK and moved.detail.get("reason_code") != HANDOVER
+    ]
+    return [Rows(give_backs, rows, skip=True)] if rows else []
 
 
 def _target_changes(tenant_id: int, moved: Moved) -> list[Dependent]:

@@ -16,6 +16,7 @@ from dispatch.domain.order import (
     Level,
     Move,
     State,
+    TakeState,
 )
 from dispatch.domain.people import DISPATCHING_ROLES, ROLE_LABELS, Actor, Role
 from dispatch.domain.planning import HANDED_OVER, allowance, explain, remaining
@@ -58,6 +59,9 @@ from dispatch.web.wire import LocationOut
 SUMMARY_TEXT = 120
 NAMELESS = "匿名居民"
 SOMEBODY = "居民"
+
+UNTIL_THEN = frozenset({Clock.EXPIRY, Clock.LEASE})
+"""How long a dispatch or a take stands: told with it, and no deadline of the order."""
 
 Zoned = Callable[[datetime | None], Any]
 
@@ -149,7 +153,7 @@ def explained(whole: Whole, actor: Actor, calendars: Mapping[int, Calendar], *, 
         items=[
             _explained(run, line, whole, seen, calendars[line["calendar"]], _zoned(actor), at)
             for run, line in zip(whole.runs, lines, strict=True)
-            if run.clock is not Clock.EXPIRY
+            if run.clock not in UNTIL_THEN
         ]
     )
 
@@ -193,16 +197,14 @@ def _owner(run: Run, whole: Whole, seen: View) -> OwnerOut:
 
 
 def _running(whole: Whole) -> list[Run]:
-    """Clocks that run, as a list shows them: what stands, and a dispatch's expiry, is no deadline to keep."""
+    """Clocks that run, as a list shows them; what stands is no deadline to keep."""
     runs = [run for run in whole.runs if run.stopped_at is None and run.paused_at is None]
-    return [run for run in runs if run.clock is not Clock.EXPIRY]
+    return [run for run in runs if run.clock not in UNTIL_THEN]
 
 
 def _with_deadline(whole: Whole) -> list[Run]:
     return [
-        run
-        for run in whole.runs
-        if run.due_at and run.clock is not Clock.EXPIRY and run.reason != HANDED_OVER
+        run for run in whole.runs if run.due_at and run.clock not in UNTIL_THEN and run.reason != HANDED_OVER
     ]
 
 
@@ -397,6 +399,7 @@ def _take(line: Line, whole: Whole, seen: View, zoned: Zoned, actor: Actor) -> T
         lead=line["id"] == whole.life.led_by,
         state=line["state"],
         taken_at=zoned(line["taken_at"]),
+        lease_until=zoned(line["lease_until"]) if line["state"] == TakeState.ACTIVE else None,
         minutes=line["minutes"],
         people=[p["account_id"] for p in whole.lists["people"] if p["take_id"] == line["id"]]
         if seen.sight
@@ -434,6 +437,7 @@ def _asked(line: Line, asker: PersonOut, seen: View, zoned: Zoned) -> dict[str, 
         "reason_code": line["reason_code"],
         "text": _words(line["text"], seen),
         "until": on or zoned(line["until_at"]),
+        "clock": line["clock"],
         "level": line["level"],
         "suggestion": _words(line["suggestion"], seen),
         "asked_by": asker,

@@ -387,6 +387,7 @@ def _take(line: Line, people: tuple[UUID, ...]) -> Take:
         reached_at=line["reached_at"],
         failed_tries=line["failed_tries"],
         last_try_at=line["last_try_at"],
+        lease_until=line["lease_until"],
         people=people,
     )
 

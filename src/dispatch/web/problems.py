@@ -106,6 +106,7 @@ ABSENT: dict[str, type[Refusal]] = {
     "order_id": refusals.OrderNotFound,
     "place_id": refusals.PlaceNotFound,
     "request_id": refusals.RequestNotFound,
+    "draft_id": refusals.DraftNotFound,
     "account_id": refusals.AccountNotFound,
     "body_id": refusals.BodyNotFound,
     "grant_id": refusals.GrantNotFound,

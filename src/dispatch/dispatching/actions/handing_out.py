@@ -189,10 +189,3 @@ async def staff(
     return await perform(
         db, actor, order_id, Move.STAFF, data, call, at=at, also=also, prepare=ready, besides=put_on
     )
-
-
-async def served(
-    db: AsyncConnection, actor: Actor, order_id: UUID, move: Move, data: Data, call: Call, *, at: datetime
-) -> Done:
-    """Contact, start, progress, finish, lead: acts of those who took it. Raises: see ``perform``."""
-    return await perform(db, actor, order_id, move, data, call, at=at)

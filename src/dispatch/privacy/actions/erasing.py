@@ -15,6 +15,7 @@ from dispatch.auth.tables import credentials, refresh_tokens, usernames
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
+from dispatch.dispatching.tables import drafts
 from dispatch.domain.keeping import CLEARED, GONE
 from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
@@ -94,9 +95,8 @@ async def clear_content(
                 )
                 .values({column: kept})
             )
-    await db.execute(
-        delete(notices).where(notices.c.tenant_id == tenant_id, notices.c.order_id.in_(order_ids))
-    )
+    for table in (notices, drafts):
+        await db.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.order_id.in_(order_ids)))
     # Facts hold ids and codes only; an error that was kept with one may hold more.
     await db.execute(
         update(outbox)
@@ -141,7 +141,7 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
             guardian_consent_on=None,
         )
     )
-    for table in (*SIGN_INS, body_people, idempotency_keys, notices):
+    for table in (*SIGN_INS, body_people, idempotency_keys, notices, drafts):
         await db.execute(
             delete(table).where(table.c.tenant_id == tenant_id, table.c.account_id == account_id)
         )
