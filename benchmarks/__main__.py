@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import matching, search, simulation, sweep, working_time
+from benchmarks import matching, search, simulation, sweep, taking, working_time
 
 MEASUREMENTS = {
     "working_time": working_time.run,
@@ -10,6 +10,7 @@ MEASUREMENTS = {
     "matching": matching.run,
     "simulation": simulation.run,
     "search": search.run,
+    "taking": taking.run,
 }
 
 

@@ -148,6 +148,7 @@ FACT_WORDS = {
     Fact.REQUEST_DECIDED: ("申请有结果", "a request was approved or refused"),
     Fact.PHONE_WITHDRAWN: ("手机号授权撤回", "a person took back WeChat's leave to use the phone"),
     Fact.IDENTITY_ENDED: ("微信注销", "a person ended the account at WeChat"),
+    Fact.HANDOVER_CHANGED: ("移交有变化", "a take is to pass to another, or was not wanted"),
     Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),
     Fact.CALENDAR_CHANGED: ("工作日历有变化", "another version of the working calendar stands"),
     Fact.POLICIES_CHANGED: ("时限策略有变化", "other limits hold for orders that are open, too"),

@@ -76,6 +76,7 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
     Fact.PHONE_WITHDRAWN: (auth_reactions.forget_phone, privacy_reactions.phone_withdrawn),
     Fact.IDENTITY_ENDED: (auth_reactions.forget_identity, privacy_reactions.phone_withdrawn),
+    Fact.HANDOVER_CHANGED: (notices.tell_of_handover,),
     Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),
     Fact.CALENDAR_CHANGED: (sla_reactions.follow_calendar,),
     Fact.POLICIES_CHANGED: (sla_reactions.follow_policies,),

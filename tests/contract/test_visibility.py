@@ -408,6 +408,11 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
         # of an order that is read whole first (test_reveal, test_recusal, test_keeping, test_deadlines, test_duplicates)
         *("/v1/orders/{order_id}/views", "/v1/orders/{order_id}/recusals", "/v1/me/disclosures"),
         *("/v1/orders/clusters", "/v1/orders/{order_id}/duplicates", "/v1/orders/{order_id}/deadlines"),
+        *(
+            "/v1/taking/rules",
+            "/v1/drafts",
+            "/v1/handovers",
+        ),  # the latter two: one's own (test_leases, test_handovers)
         *("/v1/matching/rules", "/v1/matching/waiting"),  # the latter: test_automatic
     }
     assert reads == walked | of_no_order

@@ -1,19 +1,27 @@
 """What a taker has in hand and behind, and by which rules it is judged: brought along by the statement that reads the order."""
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.catalog.tables import checkin_items
 from dispatch.db.dialect import folded
+from dispatch.db.idempotency import Key, looked_up
 from dispatch.dispatching.tables import taking_rules
 from dispatch.domain.life import Party
-from dispatch.domain.order import TakeState
-from dispatch.domain.taking import LATELY, GivenBack, Held, Load
+from dispatch.domain.matchrule import EVERY_ITEM
+from dispatch.domain.order import DispatchState, Mode, TakeState
+from dispatch.domain.people import Actor
+from dispatch.domain.taking import LATELY, GivenBack, Held, Load, limit_reached, rule_for
 from dispatch.domain.taking import Rows as RuleRows
-from dispatch.orders.tables import give_backs, orders, take_people, takers, takes
-from dispatch.people.queries import PEOPLE
+from dispatch.orders import visibility
+from dispatch.orders.tables import dispatches, give_backs, orders, take_people, takers, takes
+from dispatch.people.queries import PEOPLE, proof, proven
+from dispatch.people.tables import members
 
 RULES = tuple(column for column in taking_rules.c if column.key not in ("tenant_id", "version", "updated_at"))
 
@@ -105,3 +113,107 @@ async def load_now(db: AsyncConnection, tenant_id: int, party: Party, *, at: dat
     """The same columns once more, under the lock of the taker's row: nobody else gives this taker a take."""
     columns = load_columns(tenant_id, party, at=at)
     return (await db.execute(select(*(column.label(name) for name, column in columns.items())))).one()
+
+
+# --- the next order for a taker -------------------------------------------------------------
+
+
+async def before_next(
+    db: AsyncConnection, actor: Actor, party: Party, key: Key | None, *, at: datetime
+) -> Any:
+    """What is to be known before an order is looked for: the load, the rules, what the member offers, and what the key
+    led to before (``kept``). It proves the actor's grants."""
+    tenant_id = actor.tenant.id
+    offers = select(members.c["items"]).where(
+        members.c.tenant_id == tenant_id, members.c.account_id == actor.account_id
+    )
+    answered = select(checkin_items.c.code, checkin_items.c.item_codes).where(
+        checkin_items.c.tenant_id == tenant_id
+    )
+    columns = {
+        **load_columns(tenant_id, party, at=at),
+        "offers": offers.scalar_subquery(),
+        "answered": folded(answered),
+        "proof": proof(actor),
+    }
+    if key:
+        columns["kept"] = looked_up(key)
+    row = (await db.execute(select(*(column.label(name) for name, column in columns.items())))).one()
+    proven(actor, row.proof)
+    return row
+
+
+def offered_items(row: Any) -> set[str]:
+    """The items that a member chose on checking in; reads ``before_next``."""
+    offers = set(row.offers or ())
+    return {item for line in row.answered if line["code"] in offers for item in line["item_codes"]}
+
+
+_running = dispatches.alias("running")
+
+
+async def next_open(
+    db: AsyncConnection,
+    actor: Actor,
+    party: Party,
+    known: Any,
+    *,
+    item_code: str | None,
+    place_id: UUID | None,
+    passed: Collection[UUID],
+    wait: bool,
+    at: datetime,
+) -> UUID | None:
+    """The best order that is open to a taker, its dispatch locked until the transaction ends.
+
+    What the member chose on checking in comes first, then what is urgent, then what has waited longest. What
+    somebody else is taking at this moment is passed by; with ``wait`` it is waited for (SQLite's writers take turns).
+
+    Args:
+        known: see ``before_next``.
+        passed: orders that something stood against.
+    """
+    rules, load = read_rules(known.taking_rules), read_load(known)
+    fit = case((orders.c.item_code.in_(sorted(offered_items(known))), 0), else_=1)
+    wanted = (
+        select(_running.c.order_id)
+        .join(orders, and_(orders.c.tenant_id == _running.c.tenant_id, orders.c.id == _running.c.order_id))
+        .where(
+            _running.c.tenant_id == actor.tenant.id,
+            _running.c.state == DispatchState.RUNNING,
+            _running.c.mode == Mode.OPEN,
+            orders.c.tenant_id == actor.tenant.id,
+            orders.c.id.notin_(sorted(passed)),
+            or_(*visibility.pool(actor, at=at)),
+            *_not_theirs_yet(rules, load, at),
+            *_not_full(rules, load, party),
+        )
+        .order_by(fit, orders.c.urgency, _running.c.created_at, orders.c.id)
+        .limit(1)
+        .with_for_update(of=_running, skip_locked=not wait)
+    )
+    if item_code:
+        wanted = wanted.where(orders.c.item_code == item_code)
+    if place_id:
+        wanted = wanted.where(visibility.within(place_id))
+    found: UUID | None = await db.scalar(wanted)
+    return found
+
+
+def _not_theirs_yet(rules: RuleRows, load: Load, at: datetime) -> list[ColumnElement[bool]]:
+    """Not so fresh that it is still for those who took less lately (``domain.taking.fair_until``)."""
+    own = sorted(code for code in rules if code != EVERY_ITEM)
+    found: list[ColumnElement[bool]] = []
+    for code in (EVERY_ITEM, *own):
+        rule = rule_for(code, rules)
+        if rule.fair_seconds and load.lately >= rule.fair_takes:
+            others = orders.c.item_code.in_(own) if code == EVERY_ITEM else orders.c.item_code != code
+            ripe = _running.c.created_at <= at - timedelta(seconds=rule.fair_seconds)
+            found.append(or_(others, ripe))
+    return found
+
+
+def _not_full(rules: RuleRows, load: Load, party: Party) -> list[ColumnElement[bool]]:
+    """Not of an item of which this taker holds as many as may be held."""
+    full = [code for code in rules if code != EVERY_ITEM and limit_reached(party[0], code, rules, load.held)]
+    return [orders.c.item_code.notin_(full)] if full else []

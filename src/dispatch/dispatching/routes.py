@@ -7,13 +7,17 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.dispatching.actions import drafting, handing_out, ruling, taking
+from dispatch.dispatching.actions import drafting, drawing, handing_out, handing_over, ruling, taking
 from dispatch.dispatching.schemas import (
     ContactIn,
     DispatchIn,
     DraftOut,
     FinishIn,
+    HandoverIn,
+    HandoverOut,
+    HandoverTo,
     LeadIn,
+    NextIn,
     RuleCode,
     StaffIn,
     TakeIn,
@@ -30,11 +34,15 @@ from dispatch.domain.refusal import (
     CoolingDown,
     DraftNotFound,
     FinishNotAllowed,
+    HandoverEnded,
+    HandoverNotFound,
+    HandoverPending,
     ItemNotFound,
     LeaseLost,
     ModeNotAllowed,
     NoActiveTake,
     NotEligible,
+    NothingOpen,
     OrderClosed,
     OrderNotFound,
     PlaceNotFound,
@@ -46,7 +54,8 @@ from dispatch.domain.refusal import (
     TakeLimitReached,
     TargetNotAllowed,
 )
-from dispatch.orders.actions.performing import Call
+from dispatch.domain.screening import screened
+from dispatch.orders.actions.performing import Call, Done
 from dispatch.orders.answers import (
     Called,
     CalledUnmatched,
@@ -57,11 +66,13 @@ from dispatch.orders.answers import (
     moving,
 )
 from dispatch.orders.schemas import (
+    ItemRef,
     MaybeReasonIn,
     MaybeTextIn,
     NothingIn,
     OrderOut,
     OrderRef,
+    PartyOut,
     ReasonIn,
     TextIn,
 )
@@ -119,7 +130,13 @@ async def take_order(
     """接单: of many callers exactly as many win as there are slots; a retry by a winner answers ``already_yours``."""
     data = {"as": body.as_.model_dump()} if body and body.as_ else {}
     done = await taking.take(db, caller, order_id, data, call, at=now)
-    order = await answered(db, caller, done, response, at=now)
+    return await _taken(db, caller, done, response, at=now)
+
+
+async def _taken(
+    db: AsyncConnection, caller: Actor, done: Done, response: Response, *, at: datetime
+) -> TakenOut:
+    order = await answered(db, caller, done, response, at=at)
     assert done.outcome is not None
     take_id = UUID(done.outcome["take_id"])
     mine = (
@@ -248,6 +265,109 @@ async def finish_order(
 ) -> OrderAnswer:
     """Report the work done; the resident is asked for the verdict."""
     return await _served(db, caller, order_id, Move.FINISH, body, call, response, now)
+
+
+@router.post(
+    "/handover",
+    status_code=201,
+    summary="移交：请另一位接手自己的接单",
+    responses=moving(TargetNotAllowed, ReturnInstead, HandoverPending),
+)
+async def hand_over_order(
+    db: Writing, caller: Caller, now: Now, call: CalledUnmatched, order_id: OrderId, body: HandoverIn
+) -> HandoverOut:
+    """Ask another to take the caller's place; it passes only with that one's consent."""
+    done = await handing_over.ask(db, caller, order_id, given(body), call, at=now)
+    assert done.outcome is not None
+    return _handover(await handing_over.one(db, caller, UUID(done.outcome["handover_id"])), caller)
+
+
+@general.get("/handovers", summary="移交：请我接手的，和我请人接手的")
+async def list_handovers(
+    db: Reading, caller: Caller, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[HandoverOut]:
+    """What the caller is asked to take over, or asked others to, newest first."""
+    query = fingerprint("handovers")
+    after = read_cursor(cursor, query)
+    found = await handing_over.page(db, caller, after=(after.at, after.id) if after else None, limit=limit)
+    rows, next_cursor = cut(found, limit, query, lambda row: Key(row.asked_at, row.id))
+    return Page(items=[_handover(row, caller) for row in rows], next_cursor=next_cursor)
+
+
+def _handover(row: Any, caller: Actor) -> HandoverOut:
+    def zoned(at: datetime | None) -> Any:
+        return at.astimezone(caller.tenant.zone) if at else None
+
+    own = row.asked_by == caller.account_id
+    return HandoverOut(
+        id=row.id,
+        order=OrderRef(id=row.order_id, number=number(row.day, row.serial)),
+        item=ItemRef(code=row.item_code, name=row.item_name),
+        where=row.where,
+        wanted_from=zoned(row.wanted_from),
+        wanted_to=zoned(row.wanted_to),
+        giver=PartyOut(kind=row.giver_kind, id=row.giver_id, name=row.body_name or row.person_name),
+        to=HandoverTo(kind=row.kind, id=row.taker_id),
+        state=row.state,
+        text=row.text if own or row.text is None else screened(row.text),
+        asked_at=zoned(row.asked_at),
+        ended_at=zoned(row.ended_at),
+    )
+
+
+@general.post(
+    "/handovers/{handover_id}/accept",
+    summary="同意接手",
+    responses=moving(
+        HandoverNotFound, HandoverEnded, ReturnInstead, NotEligible, TakeLimitReached, CoolingDown
+    ),
+)
+async def accept_handover(
+    db: Writing, caller: Caller, now: Now, call: CalledUnmatched, response: Response, handover_id: IdIn
+) -> TakenOut:
+    """Take the other's place, by the same rules as any take; the giver's take ends with it."""
+    done = await handing_over.accept(db, caller, handover_id, call, at=now)
+    return await _taken(db, caller, done, response, at=now)
+
+
+@general.post(
+    "/handovers/{handover_id}/decline",
+    summary="不便接手",
+    responses=responses(HandoverNotFound, HandoverEnded),
+)
+async def decline_handover(db: Writing, caller: Caller, now: Now, handover_id: IdIn) -> HandoverOut:
+    """Say no, without penalty; the take stays the giver's."""
+    await handing_over.decline(db, caller, handover_id, at=now)
+    return _handover(await handing_over.one(db, caller, handover_id), caller)
+
+
+@general.post(
+    "/handovers/{handover_id}/withdraw",
+    summary="撤回移交",
+    responses=responses(HandoverNotFound, HandoverEnded),
+)
+async def withdraw_handover(db: Writing, caller: Caller, now: Now, handover_id: IdIn) -> HandoverOut:
+    """Take back what one asked, as long as it was not answered."""
+    await handing_over.withdraw(db, caller, handover_id, at=now)
+    return _handover(await handing_over.one(db, caller, handover_id), caller)
+
+
+@general.post(
+    "/orders/next/take",
+    summary="接下一单：系统挑一张最合适的",
+    responses=responses(NothingOpen, TakeLimitReached, CoolingDown, RoleForbidden),
+)
+async def take_next_order(
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    call: CalledUnmatched,
+    response: Response,
+    body: NextIn | None = None,
+) -> TakenOut:
+    """The best order that is open to the caller, taken: what was chosen on checking in first, then urgency, then age."""
+    done = await drawing.take_next(db, caller, given(body), call, at=now)
+    return await _taken(db, caller, done, response, at=now)
 
 
 @general.get("/taking/rules", summary="接单规则：上限、保留时间、冷却、公平窗口")

@@ -6,11 +6,12 @@ from uuid import UUID
 from fastapi import Path
 from pydantic import Field
 
+from dispatch.dispatching.tables import HANDOVER_STATES
 from dispatch.domain.handing import MOST_SLOTS
 from dispatch.domain.order import Closing, Mode, Move, TakerKind
 from dispatch.orders.answers import OrderAnswer
-from dispatch.orders.schemas import Attachments, OrderRef, TakeOut
-from dispatch.web.wire import Body, IdIn, InstantOut, Text, Wire, example
+from dispatch.orders.schemas import Attachments, ItemRef, OrderRef, PartyOut, TakeOut
+from dispatch.web.wire import Body, Code, IdIn, InstantOut, Text, Wire, example
 
 LONGEST_OFFER_SECONDS = 30 * 24 * 3600
 MOST_TARGETS = 50
@@ -44,6 +45,13 @@ class TakeIn(Body, json_schema_extra=example()):
     """As whom; by default as what the acting grant takes as."""
 
     as_: TargetIn | None = Field(None, validation_alias="as")
+
+
+class NextIn(Body, json_schema_extra=example(item_code="0102")):
+    """Which order, if not any."""
+
+    item_code: Code | None = None
+    place_id: IdIn | None = Field(None, description="Within this place.")
 
 
 class TakenOut(Wire):
@@ -103,6 +111,42 @@ class DraftOut(Wire):
     attachment_ids: list[UUID]
     kept_at: InstantOut
     attached_at: InstantOut | None = Field(description="When it was attached to the order; null until then.")
+
+
+class HandoverIn(
+    Body,
+    json_schema_extra=example(
+        to={"kind": "member", "id": "019abc4d-6f00-7000-8000-000000000002"}, text="我周三出差，想请您接手。"
+    ),
+):
+    """Who is asked to take the caller's place."""
+
+    to: TargetIn
+    text: Text | None = None
+
+
+class HandoverTo(Wire):
+    """Who is asked."""
+
+    kind: TakerKind
+    id: UUID
+
+
+class HandoverOut(Wire):
+    """A take that is to pass to another. Of the order no more than one may know before a take."""
+
+    id: UUID
+    order: OrderRef
+    item: ItemRef
+    where: str | None = Field(description="The order's community.")
+    wanted_from: InstantOut | None
+    wanted_to: InstantOut | None
+    giver: PartyOut
+    to: HandoverTo
+    state: Literal[HANDOVER_STATES]  # type: ignore[valid-type]
+    text: str | None
+    asked_at: InstantOut
+    ended_at: InstantOut | None
 
 
 RuleCode = Annotated[

@@ -300,6 +300,20 @@ class ItemNotFound(Missing):
     message = "没有找到这个服务事项。"
 
 
+class NothingOpen(Missing):
+    """No order is open to the taker that nobody else is taking and nothing stands against."""
+
+    code = "NOTHING_OPEN"
+    message = "目前没有适合您接的单。"
+
+
+class HandoverNotFound(Missing):
+    """No such handover, or none of the asker's business."""
+
+    code = "HANDOVER_NOT_FOUND"
+    message = "没有找到这次移交。"
+
+
 class DraftNotFound(Missing):
     """No such draft, or somebody else's."""
 
@@ -471,6 +485,20 @@ class LeaseLost(Conflict):
     message = "您接单后未按时联系，这一单已放回；您填写的内容已存为草稿。"
     told = ("draft_id",)
     keeps = True
+
+
+class HandoverPending(Conflict):
+    """The take is to pass to somebody who has not answered yet."""
+
+    code = "HANDOVER_PENDING"
+    message = "已经请人接手，请先等对方答复或撤回。"
+
+
+class HandoverEnded(Conflict):
+    """It was answered or withdrawn, or the take is no longer the giver's."""
+
+    code = "HANDOVER_ENDED"
+    message = "这次移交已经结束。"
 
 
 class CoolingDown(Conflict):

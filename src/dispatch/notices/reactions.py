@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
 from dispatch.db.tenants import tenants
+from dispatch.dispatching.tables import handovers
 from dispatch.domain.order import (
     ASK_LABELS,
     Ask,
@@ -183,6 +184,29 @@ async def tell_asker(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any
         waits.pop(request.asked_by, None)
         said = f"办理期限延至{until.month}月{until.day}日{until:%H:%M}。"
         await _write(db, tenant_id, waits, cause, "request.decided", order, said, seq=None, at=at)
+
+
+async def tell_of_handover(
+    db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime
+) -> None:
+    """Tell whoever is asked to take another's place, or the asker that it was not wanted."""
+    rows = select(handovers).where(
+        handovers.c.tenant_id == tenant_id, handovers.c.id == UUID(body["handover_id"])
+    )
+    row = (await db.execute(rows)).one()
+    order = await _order(db, tenant_id, row.order_id)
+    if row.state == "asked":
+        people = (
+            {row.taker_id} if row.kind in PEOPLE else await _acting_for(db, tenant_id, {row.taker_id}, at=at)
+        )
+        said = "有人请您接手这一单，请查看并答复。"
+    elif row.state == "declined":
+        people, said = {row.asked_by}, "对方不便接手，这一单仍由您办理。"
+    else:
+        return
+    told = dict.fromkeys(people, row.order_id)
+    cause = f"handover:{row.id}:{row.state}"
+    await _write(db, tenant_id, told, cause, "handover.changed", order, said, seq=None, at=at)
 
 
 async def tell_of_step(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:

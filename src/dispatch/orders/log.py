@@ -71,8 +71,9 @@ async def record(
     *,
     at: datetime,
     besides: Iterable[Dependent] = (),
+    made: Take | None = None,
 ) -> bool:
-    """Write decided moves of one order, in their order, as one change.
+    """Write decided moves of one order, in their order, as one change. ``made``: a take that comes with them.
 
     The dispatch's row goes first, then the order's: every verb takes them in this order, so that two
     of them wait for each other instead of blocking each other for good.
@@ -90,7 +91,7 @@ async def record(
             loose += hanging
         elif await guarded(db, _dispatch_guard(tenant_id, life, moved), hanging) is None:
             return False
-    dependents = [*loose, *besides, *await _timed(db, whole, moves, at=at)]
+    dependents = [*loose, *besides, *await _timed(db, whole, moves, made, at=at)]
     for nth, (moved, who) in enumerate(moves, start=1):
         dependents += _logged(whole, moved, who, seq=life.version + nth, at=at)
     guard = _order_guard(tenant_id, life, [moved for moved, _ in moves], at=at)
@@ -240,6 +241,7 @@ def _dispatch_guard(tenant_id: int, life: Life, moved: Moved) -> Update:
             dispatches.c.id == seen.id,
             dispatches.c.state == seen.state,
             dispatches.c.slots_taken == seen.slots_taken,
+            dispatches.c.takes_made == seen.takes_made,
         )
         .values(**moved.dispatch)
         .returning(dispatches.c.id)

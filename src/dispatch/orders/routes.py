@@ -115,7 +115,8 @@ async def list_orders(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[SummaryOut | TombstoneOut]:
-    """Orders the caller may see; ``queue`` oldest first, ``updated_since`` by change, all else newest first."""
+    """Orders the caller may see; ``queue`` oldest first, ``pool`` from another place on for everybody, ``updated_since``
+    by change, all else newest first."""
     wanted = Wanted(
         view=view,
         states=tuple(state or ()),

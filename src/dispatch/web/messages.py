@@ -243,6 +243,8 @@ LABELS: dict[str, str] = {
     "overlaps": "是否允许预约时间重叠",
     "wait_seconds": "为候补保留名额的时长",
     "draft_id": "草稿",
+    "handover_id": "移交",
+    "to": "接手的人",
     "clock": "时限",
     "offers": "依次询问的人数",
     "offer_seconds": "等待答复的时长",

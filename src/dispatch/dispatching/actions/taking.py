@@ -79,7 +79,7 @@ async def once(
     db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
 ) -> Done | None:
     """One attempt of ``take``. None if what was seen no longer holds: the transaction must then start over."""
-    party, grant = _as(actor)
+    party, grant = acting_as(actor)
     also = serving(actor) | homes_column(actor.tenant.id, [actor.account_id])
     also |= {"kept_from": kept_from(actor)}
     if party is not None:
@@ -90,7 +90,7 @@ async def once(
     if row.kept_from:
         raise OrderNotFound()
     other = _as_another(data, party)
-    held = None if other else _held_by(seen.life, party)
+    held = None if other else held_by(seen.life, party)
     if held is not None:
         outcome = {"outcome": ALREADY_YOURS, "take_id": str(held)}
         kept = await claim(db, call.key, status=200, order_id=order_id, outcome=outcome, at=at)
@@ -104,7 +104,7 @@ async def once(
     return None if won is None else Done(order_id, {"outcome": TAKEN, "take_id": str(won)})
 
 
-def _as(actor: Actor) -> tuple[Party | None, Grant]:
+def acting_as(actor: Actor) -> tuple[Party | None, Grant]:
     """What the actor takes as, and under which grant."""
     grant = actor.acting
     assert grant is not None  # writes have one
@@ -117,7 +117,8 @@ def _as_another(data: Data, party: Party | None) -> bool:
     return wanted is not None and (TakerKind(wanted["kind"]), wanted["id"]) != party
 
 
-def _held_by(life: Life, party: Party | None) -> UUID | None:
+def held_by(life: Life, party: Party | None) -> UUID | None:
+    """The party's active take of the order."""
     return next((take.id for take in life.active if take.party == party), None)
 
 

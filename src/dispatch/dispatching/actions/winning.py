@@ -76,21 +76,21 @@ async def win(
     """
     tenant_id, held = actor.tenant.id, seen.life.held
     assert held is not None
-    take_id = _former(seen, held, party) or new_id()
+    take_id = former(seen, held, party) or new_id()
     outcome = {"outcome": TAKEN, "take_id": str(take_id)}
     if not await claim(db, call.key, status=200, order_id=seen.life.id, outcome=outcome, at=at):
         return None
-    await _alone(db, seen, row, party, at=at)
-    kept_until = await _lease(db, seen, row, held, at=at)
+    await alone(db, seen, row, party, at=at)
+    kept_until = await lease(db, seen, row, held, at=at)
     made = Take(take_id, held.id, TakerKind(party[0]), party[1], TakeState.ACTIVE, at, actor.account_id)
     made = replace(made, lease_until=kept_until)
-    slot = await guarded(db, _slot_guard(tenant_id, held, party, at=at), _take(actor, seen, made, at=at))
+    slot = await guarded(db, _slot_guard(tenant_id, held, party, at=at), take_rows(actor, seen, made, at=at))
     if slot is None:
         return None
     return take_id if await _settle(db, actor, seen, made, slot.slots_taken, at=at) else None
 
 
-async def _alone(db: AsyncConnection, seen: Whole, row: Any, party: Party, *, at: datetime) -> None:
+async def alone(db: AsyncConnection, seen: Whole, row: Any, party: Party, *, at: datetime) -> None:
     """Lock the taker's row: from here on nobody else takes with these hands.
 
     Raises:
@@ -105,7 +105,7 @@ async def _alone(db: AsyncConnection, seen: Whole, row: Any, party: Party, *, at
             raise refusal
 
 
-def _former(seen: Whole, held: Dispatch, party: Party) -> UUID | None:
+def former(seen: Whole, held: Dispatch, party: Party) -> UUID | None:
     """A take that the same taker gave back in this dispatch: it is made active again."""
     for line in seen.lists["takes"]:
         if line["dispatch_id"] == held.id and (line["kind"], line["taker_id"]) == party:
@@ -145,7 +145,7 @@ def _slot_guard(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -
     )
 
 
-async def _lease(
+async def lease(
     db: AsyncConnection, seen: Whole, row: Any, held: Dispatch, *, at: datetime
 ) -> datetime | None:
     """Until when the take will be kept without a sign of life. No statement: the first one brought what it rests on."""
@@ -156,15 +156,17 @@ async def _lease(
     return lease_until(rule, held.mode, seen.row.urgency, contact.due_at if contact else None, at)
 
 
-def _take(actor: Actor, seen: Whole, made: Take, *, at: datetime) -> list[Dependent]:
-    """The take's row and the person it puts on the order."""
+def take_rows(
+    actor: Actor, seen: Whole, made: Take, *, nth: int | None = None, at: datetime
+) -> list[Dependent]:
+    """The take's row and the person it puts on the order. ``nth``: the how-manieth of the dispatch; else the guard tells."""
     tenant_id, life, (kind, taker_id) = actor.tenant.id, seen.life, made.party
     row = {
         "tenant_id": tenant_id,
         "id": made.id,
         "order_id": life.id,
         "dispatch_id": made.dispatch_id,
-        "nth": Seen("takes_made"),
+        "nth": Seen("takes_made") if nth is None else nth,
         "kind": str(kind),
         "taker_id": taker_id,
         "account_id": made.account_id,

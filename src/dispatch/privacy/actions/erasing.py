@@ -15,7 +15,7 @@ from dispatch.auth.tables import credentials, refresh_tokens, usernames
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
-from dispatch.dispatching.tables import drafts
+from dispatch.dispatching.tables import drafts, handovers
 from dispatch.domain.keeping import CLEARED, GONE
 from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
@@ -82,6 +82,7 @@ async def clear_content(
         (requests, ("text", "suggestion", "decision")),
         (ratings, ("text", "follow_up")),
         (dispatches, ("note",)),
+        (handovers, ("text",)),
     )
     for table, columns in wordy:
         for column in columns:
@@ -186,6 +187,7 @@ async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> No
         (order_steps, "account_id", ("text",)),
         (requests, "asked_by", ("text", "suggestion")),
         (ratings, "rated_by", ("text",)),
+        (handovers, "asked_by", ("text",)),
     )
     for table, by, columns in wordy:
         await db.execute(

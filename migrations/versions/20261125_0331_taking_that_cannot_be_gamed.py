@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0310"
+revision = "20261125_0331"
 down_revision = "20261125_0229"
 branch_labels = None
 depends_on = None
@@ -91,6 +91,49 @@ def upgrade() -> None:
     with op.batch_alter_table("drafts", schema=None) as batch_op:
         batch_op.create_index("ix_drafts_account", ["tenant_id", "account_id", "kept_at", "id"], unique=False)
 
+    op.create_table(
+        "handovers",
+        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("order_id", sa.Uuid(), nullable=False),
+        sa.Column("take_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("taker_id", sa.Uuid(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("asked_by", sa.Uuid(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('accepted', 'asked', 'declined', 'withdrawn')", name=op.f("ck_handovers_state")
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "order_id"],
+            ["orders.tenant_id", "orders.id"],
+            name=op.f("fk_handovers_tenant_id_order_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "take_id"],
+            ["takes.tenant_id", "takes.id"],
+            name=op.f("fk_handovers_tenant_id_take_id"),
+        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_handovers_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_handovers")),
+    )
+    op.distribute("handovers", "tenant_id")
+    with op.batch_alter_table("handovers", schema=None) as batch_op:
+        batch_op.create_index("ix_handovers_asker", ["tenant_id", "asked_by", "asked_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_handovers_taker", ["tenant_id", "kind", "taker_id", "asked_at", "id"], unique=False
+        )
+        batch_op.create_index(
+            "uq_handovers_asked",
+            ["tenant_id", "take_id"],
+            unique=True,
+            postgresql_where=sa.text("state = 'asked'"),
+            sqlite_where=sa.text("state = 'asked'"),
+        )
+
     with op.batch_alter_table("requests", schema=None) as batch_op:
         batch_op.add_column(sa.Column("clock", sa.String(length=16), nullable=True))
 
@@ -108,6 +151,16 @@ def downgrade() -> None:
     with op.batch_alter_table("requests", schema=None) as batch_op:
         batch_op.drop_column("clock")
 
+    with op.batch_alter_table("handovers", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_handovers_asked",
+            postgresql_where=sa.text("state = 'asked'"),
+            sqlite_where=sa.text("state = 'asked'"),
+        )
+        batch_op.drop_index("ix_handovers_taker")
+        batch_op.drop_index("ix_handovers_asker")
+
+    op.drop_table("handovers")
     with op.batch_alter_table("drafts", schema=None) as batch_op:
         batch_op.drop_index("ix_drafts_account")
 
