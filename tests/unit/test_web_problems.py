@@ -1,6 +1,7 @@
 """Every failure in one shape, through real requests."""
 
 import json
+import sqlite3
 from typing import Annotated
 from uuid import UUID
 
@@ -351,6 +352,24 @@ async def test_no_connection_is_busy(app, client, error):
     app.get("/busy")(raising(error))
 
     assert_problem(await client.get("/busy"), 503, "BUSY")
+
+
+async def test_a_full_disk_of_postgresql_is_told_as_such(app, client):
+    app.get("/full")(raising(OperationalError("COMMIT", {}, _Postgres("53100"))))
+
+    answer = await client.get("/full")
+
+    assert_problem(answer, 503, "STORAGE_FULL")
+    assert answer.headers["retry-after"] == "30"
+
+
+@pytest.mark.parametrize("code", [13, 10, 778])  # SQLITE_FULL, SQLITE_IOERR, SQLITE_IOERR_WRITE
+async def test_a_full_disk_of_sqlite_is_told_as_such(app, client, code):
+    error = sqlite3.OperationalError("disk")
+    error.sqlite_errorcode = code
+    app.get("/full")(raising(OperationalError("COMMIT", {}, error)))
+
+    assert_problem(await client.get("/full"), 503, "STORAGE_FULL")
 
 
 async def test_a_wrong_statement_is_a_defect(app, client):

@@ -689,6 +689,14 @@ class ServiceBusy(Busy):
     defaults = MappingProxyType({"retry_after": 1})
 
 
+class StorageFull(Busy):
+    """The database has no room on its disk, or the disk fails; nothing was written. Fact ``retry_after`` in seconds."""
+
+    code = "STORAGE_FULL"
+    message = "存储空间不足，暂时无法保存，请{retry_after}秒后再试。"
+    defaults = MappingProxyType({"retry_after": 30})
+
+
 class WechatUnavailable(Busy):
     """WeChat did not answer, or refuses our program; the log has its code. Fact ``retry_after`` in seconds."""
 

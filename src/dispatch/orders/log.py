@@ -82,7 +82,7 @@ async def record(
         False if the order (or its dispatch) is no longer as it was seen; the transaction must then
         start over, for a part may be written.
     """
-    life, tenant_id = whole.life, whole.row.tenant_id
+    life, tenant_id, at = whole.life, whole.row.tenant_id, whole.not_before(at)
     loose: list[Dependent] = []
     for moved, _ in moves:
         loose += _given_back(tenant_id, life, moved, at=at)
@@ -116,7 +116,7 @@ async def rejoin(
         where: what must hold besides.
         besides: further writes that hang on it.
     """
-    tenant_id, life = whole.row.tenant_id, whole.life
+    tenant_id, life, at = whole.row.tenant_id, whole.life, whole.not_before(at)
     guard = (
         update(orders)
         .where(

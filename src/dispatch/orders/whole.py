@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -203,6 +204,11 @@ class Whole:
 
     def __post_init__(self) -> None:
         self.life = _life(self.row, self.lists)
+
+    def not_before(self, at: datetime) -> datetime:
+        """An instant, or the order's last one if that lies later: the clock of a host may be set back, a log never."""
+        last: datetime = self.row.updated_at
+        return max(at, last)
 
     @property
     def number(self) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from dispatch.db.base import metadata
-from dispatch.domain.refusal import Refusal, ServiceBusy
+from dispatch.domain.refusal import Refusal, ServiceBusy, StorageFull
 
 Constraints = Mapping[str, type[Refusal]]
 """Constraint or unique index, by its name, to the refusal that it stands for."""
@@ -27,7 +27,8 @@ BUSY_STATES = frozenset(
     }
 )
 BUSY_CLASSES = ("08", "53")  # connection lost; out of connections, memory or disk
-SQLITE_BUSY, SQLITE_LOCKED = 5, 6  # primary result codes
+DISK_FULL = "53100"
+SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_FULL = 5, 6, 10, 13  # primary result codes
 
 
 def refusal_for(error: Exception, constraints: Constraints) -> Refusal | None:
@@ -38,7 +39,14 @@ def refusal_for(error: Exception, constraints: Constraints) -> Refusal | None:
     if isinstance(error, IntegrityError):
         kind = next((constraints[name] for name in _violated(error) if name in constraints), None)
         return kind() if kind else None
+    if isinstance(error, DBAPIError) and _is_full(error):
+        return StorageFull()
     return ServiceBusy() if _is_busy(error) else None
+
+
+def _is_full(error: DBAPIError) -> bool:
+    """No room, or the disk fails: a quota and a file-size limit are told by SQLite as I/O errors."""
+    return sqlstate(error) == DISK_FULL or _sqlite_code(error) in (SQLITE_FULL, SQLITE_IOERR)
 
 
 def _is_busy(error: Exception) -> bool:
@@ -49,9 +57,8 @@ def _is_busy(error: Exception) -> bool:
     if (state := sqlstate(error)) is not None:
         return state in BUSY_STATES or state.startswith(BUSY_CLASSES)
     if (origin := _sqlite_error(error)) is not None:
-        code = getattr(origin, "sqlite_errorcode", None)
         locked = re.search(r"\b(locked|busy)\b", str(origin)) is not None
-        return locked or (code is not None and code & 0xFF in (SQLITE_BUSY, SQLITE_LOCKED))
+        return locked or _sqlite_code(error) in (SQLITE_BUSY, SQLITE_LOCKED)
     return isinstance(error, OperationalError)  # psycopg could not connect, or lost the server: no SQLSTATE
 
 
@@ -66,6 +73,12 @@ def _sqlite_error(error: DBAPIError) -> sqlite3.Error | None:
     while origin is not None and not isinstance(origin, sqlite3.Error):
         origin = origin.__cause__
     return origin
+
+
+def _sqlite_code(error: DBAPIError) -> int | None:
+    """SQLite's primary result code; None of another database."""
+    code = getattr(_sqlite_error(error), "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def _violated(error: IntegrityError) -> list[str]:

@@ -255,6 +255,7 @@ def _always(method: str, operation: dict[str, Any]) -> Iterator[str]:
             refusals.ClientTooOld,
             refusals.RateLimited,
             refusals.ServiceBusy,
+            refusals.StorageFull,
         )
     )
     yield "INTERNAL_ERROR"

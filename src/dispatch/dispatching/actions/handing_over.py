@@ -154,6 +154,7 @@ async def _accepted(
     seen, row, done = await looked(db, actor, asked.order_id, call, also=also, hidden=True)
     if done:
         return done
+    at = seen.not_before(at)
     if row.kept_from:
         raise HandoverNotFound()
     mine = held_by(seen.life, party)

@@ -87,6 +87,7 @@ async def once(
     seen, row, done = await looked(db, actor, order_id, call, also=also, hidden=True)
     if done:
         return done
+    at = seen.not_before(at)
     if row.kept_from:
         raise OrderNotFound()
     other = _as_another(data, party)

@@ -142,6 +142,7 @@ async def perform(
         seen, row, done = await looked(db, actor, order_id, call, also=wanted)
         if done:
             return done
+        at = seen.not_before(at)
         matched(seen, call)
         reason_checked(data.get("reason_code"), row)
         who = standing(seen.life, actor)
