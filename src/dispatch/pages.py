@@ -167,6 +167,7 @@ CLOCK_WORDS = {
     Clock.ANSWER: "until the filer answers; in the end it is withdrawn",
     Clock.PAUSE: "until the review date; then it goes on",
     Clock.EXPIRY: "as long as a dispatch or an offer stands; then it lapses",
+    Clock.PLACE: "as long as a place that came free is kept for who waited",
     Clock.LEASE: "until the taker gives a first sign of life; in the end the take goes back",
 }
 

@@ -7,7 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.dispatching.actions import drafting, drawing, handing_out, handing_over, ruling, taking
+from dispatch.dispatching.actions import (
+    drafting,
+    drawing,
+    handing_out,
+    handing_over,
+    lining_up,
+    ruling,
+    taking,
+)
 from dispatch.dispatching.schemas import (
     ContactIn,
     DispatchIn,
@@ -25,6 +33,7 @@ from dispatch.dispatching.schemas import (
     TakingRuleIn,
     TakingRuleOut,
     TakingRulesOut,
+    WaitOut,
 )
 from dispatch.dispatching.tables import taking_rules
 from dispatch.domain.order import Move
@@ -43,9 +52,11 @@ from dispatch.domain.refusal import (
     NoActiveTake,
     NotEligible,
     NothingOpen,
+    NotInLine,
     OrderClosed,
     OrderNotFound,
     PlaceNotFound,
+    PlacesFree,
     ReasonUnknown,
     ReturnInstead,
     RoleForbidden,
@@ -265,6 +276,34 @@ async def finish_order(
 ) -> OrderAnswer:
     """Report the work done; the resident is asked for the verdict."""
     return await _served(db, caller, order_id, Move.FINISH, body, call, response, now)
+
+
+@router.post(
+    "/wait",
+    summary="候补：名额已满时排队",
+    responses=moving(OrderClosed, PlacesFree, NotEligible),
+)
+async def wait_for_order(
+    db: Writing, caller: Caller, now: Now, call: CalledUnmatched, order_id: OrderId
+) -> WaitOut:
+    """Stand in line for an order that is full; repeated, it tells the place, and until when one is kept."""
+    done = await lining_up.join(db, caller, order_id, call, at=now)
+    return _waits(done, caller)
+
+
+@router.post("/wait/leave", summary="退出候补", responses=moving(NotInLine))
+async def leave_line(
+    db: Writing, caller: Caller, now: Now, call: CalledUnmatched, order_id: OrderId
+) -> WaitOut:
+    """Leave the line, or give up the place that is kept: the next is asked."""
+    return _waits(await lining_up.leave(db, caller, order_id, call, at=now), caller)
+
+
+def _waits(done: Done, caller: Actor) -> WaitOut:
+    told = done.outcome or {}
+    until = told.get("until")
+    zoned = datetime.fromisoformat(until).astimezone(caller.tenant.zone) if until else None
+    return WaitOut(place=told.get("place"), until=zoned)
 
 
 @router.post(

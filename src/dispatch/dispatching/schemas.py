@@ -113,6 +113,15 @@ class DraftOut(Wire):
     attached_at: InstantOut | None = Field(description="When it was attached to the order; null until then.")
 
 
+class WaitOut(Wire):
+    """Where one stands in line."""
+
+    place: int | None = Field(description="1 is first; null once one has left.")
+    until: InstantOut | None = Field(
+        description="Until when a place that came free is kept for the caller; null while waiting."
+    )
+
+
 class HandoverIn(
     Body,
     json_schema_extra=example(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from dispatch.domain import queue
 from dispatch.domain.life import Data, Dispatch, Life, Party, Standing, Take, Target, asked_of, own_take
 from dispatch.domain.moved import Moved, TakeChange
 from dispatch.domain.order import (
@@ -151,11 +152,6 @@ def asked_next(targets: tuple[Target, ...]) -> tuple[Target, ...]:
     return (replace(min(waiting, key=lambda target: target.seq), state=TargetState.ASKED),) if waiting else ()
 
 
-def _after(targets: tuple[Target, ...], changed: tuple[Target, ...]) -> tuple[Target, ...]:
-    by_party = {target.party: target for target in changed}
-    return tuple(by_party.get(target.party, target) for target in targets)
-
-
 def decline(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     """No, thank you; without penalty. The next candidate is asked."""
     held = life.held
@@ -177,9 +173,9 @@ def _pass_on(
     at: datetime,
 ) -> Moved:
     """Candidates fell away: ask the next, go on short-handed, or give the order back."""
-    next_asked = asked_next(_after(held.targets, gone))
+    next_asked = asked_next(queue.after(held.targets, gone))
     changed = (*gone, *next_asked)
-    remaining = any(target.state in _ASKABLE for target in _after(held.targets, changed))
+    remaining = any(target.state in _ASKABLE for target in queue.after(held.targets, changed))
     if remaining:
         values: dict[str, Any] = {"state": held.state}
         if next_asked and held.lasts_seconds:
@@ -235,6 +231,8 @@ def _waiting_longer(held: Dispatch, at: datetime) -> dict[str, Any]:
 def lapse(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     """Nobody took it in time: widen the ring (``next_ring_id``), ask the next, or give it back."""
     held = life.held
+    if data.get("unclaimed") or life.state in (State.TAKEN, State.IN_SERVICE):
+        return queue.unclaimed(life, data.get("unclaimed", ()), data.get("ends", TargetState.LAPSED), at)
     if held is None:
         return Moved(Move.LAPSE, life.state, State.ACCEPTED)
     if held.mode is Mode.OPEN and data.get("next_ring_id"):
@@ -243,8 +241,10 @@ def lapse(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
             values["expires_at"] = at + timedelta(seconds=held.lasts_seconds)
         detail = {"ring_place_id": str(data["next_ring_id"])}
         return Moved(Move.LAPSE, life.state, life.state, None, {}, detail, **_change(life, values))
-    gone = tuple(replace(t, state=TargetState.LAPSED) for t in held.targets if t.state is TargetState.ASKED)
-    return _pass_on(life, held, Move.LAPSE, gone, DispatchState.EXPIRED, data, {}, at)
+    over = queue.IN_LINE if held.mode is Mode.OPEN else {TargetState.ASKED}
+    gone = tuple(replace(t, state=TargetState.LAPSED, until=None) for t in held.targets if t.state in over)
+    moved = _pass_on(life, held, Move.LAPSE, gone, DispatchState.EXPIRED, data, {}, at)
+    return replace(moved, dispatch={**(moved.dispatch or {}), "slots_held": 0}) if held.slots_held else moved
 
 
 def proceed(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
@@ -320,13 +320,7 @@ def _without(
         if life.state in (State.ESCALATED, State.PAUSED) or stays:
             return life.state, None, {}, ()
         return State.ACCEPTED, None, {}, ()
-    # With a slot free it runs, past its time too: then nobody can take from it, but nothing is full.
-    values: dict[str, Any] = {"slots_taken": len(stays), "state": DispatchState.RUNNING}
-    targets = _given_back(held, take, ends)
-    if held.lasts_seconds and any(t.state is TargetState.ASKED and t.party != take.party for t in targets):
-        values["expires_at"] = at + timedelta(
-            seconds=held.lasts_seconds
-        )  # the next one asked has his own time
+    values, targets = _places(held, take, len(stays), ends, at)
     if life.state in (State.ESCALATED, State.PAUSED):
         return life.state, None, values, targets
     runs = held.unexpired(at)
@@ -345,6 +339,26 @@ def _without(
     return State.ACCEPTED, None, values | {"state": end, "ended_at": at}, targets
 
 
+def _places(
+    held: Dispatch, take: Take, taken: int, ends: TakeState, at: datetime
+) -> tuple[dict[str, Any], tuple[Target, ...]]:
+    """What a place that came free does to the dispatch: (its values, the lines that change).
+
+    With a slot free it runs, past its time too: then nobody can take from it, but nothing is full.
+    """
+    values: dict[str, Any] = {"slots_taken": taken, "state": DispatchState.RUNNING}
+    if held.mode is Mode.OPEN:
+        targets = _to_the_next(held, take, taken, at)
+        values["slots_held"] = queue.kept(queue.after(held.targets, targets))
+        return values, targets
+    targets = _given_back(held, take, ends)
+    if held.lasts_seconds and any(t.state is TargetState.ASKED and t.party != take.party for t in targets):
+        values["expires_at"] = at + timedelta(
+            seconds=held.lasts_seconds
+        )  # the next one asked has his own time
+    return values, targets
+
+
 _STANDS: Mapping[TakeState, TargetState] = {
     TakeState.RELEASED: TargetState.ASKED,
     TakeState.RETURNED: TargetState.DECLINED,
@@ -356,8 +370,16 @@ def _given_back(held: Dispatch, take: Take, ends: TakeState) -> tuple[Target, ..
     """Who releases stays invited and may take again; who returned or fell silent is out, and the next is asked."""
     state = _STANDS[ends]
     gone = tuple(replace(target, state=state) for target in held.targets if target.party == take.party)
-    return (*gone, *asked_next(_after(held.targets, gone)))
+    return (*gone, *asked_next(queue.after(held.targets, gone)))
+
+
+def _to_the_next(held: Dispatch, take: Take, taken: int, at: datetime) -> tuple[Target, ...]:
+    """Of an open dispatch: who leaves is out of line, and the place that is free now is kept for the next."""
+    gone = tuple(
+        replace(t, state=TargetState.DECLINED, until=None) for t in held.targets if t.party == take.party
+    )
+    return (*gone, *queue.next_in_line(held, queue.after(held.targets, gone), taken, at))
 
 
 def _someone_asked(held: Dispatch, changed: tuple[Target, ...]) -> bool:
-    return any(target.state in _ASKABLE for target in _after(held.targets, changed))
+    return any(target.state in _ASKABLE for target in queue.after(held.targets, changed))

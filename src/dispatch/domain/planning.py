@@ -222,6 +222,8 @@ def _set_instant(view: View, run: Run, basis: Basis) -> datetime | None:
     """The due of a clock that some date decides."""
     if run.clock is Clock.EXPIRY:
         return view.dispatch.expires_at if view.dispatch else None
+    if run.clock is Clock.PLACE:
+        return view.place_until
     if run.clock is Clock.LEASE:
         return view.leases.get(run.subject_id)
     if run.clock is Clock.PAUSE and view.review_on:
@@ -297,7 +299,7 @@ def remeasured(run: Run, basis: Basis, at: datetime, *, limits: bool) -> Change 
     return Change(run, after, arm=ahead(after, basis, at) if moved else (), disarm=moved)
 
 
-_OF_A_DATE = (Clock.EXPIRY, Clock.PAUSE, Clock.LEASE)
+_OF_A_DATE = (Clock.EXPIRY, Clock.PAUSE, Clock.LEASE, Clock.PLACE)
 
 
 def explain(run: Run, end: datetime, calendar: Calendar) -> tuple[Segment, ...]:

@@ -487,6 +487,20 @@ class LeaseLost(Conflict):
     keeps = True
 
 
+class PlacesFree(Conflict):
+    """There is nothing to wait for: the order can be taken."""
+
+    code = "PLACES_FREE"
+    message = "还有名额，请直接接单。"
+
+
+class NotInLine(Conflict):
+    """The taker does not stand in the order's waiting list."""
+
+    code = "NOT_IN_LINE"
+    message = "您不在这一单的候补名单里。"
+
+
 class HandoverPending(Conflict):
     """The take is to pass to somebody who has not answered yet."""
 

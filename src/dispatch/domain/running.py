@@ -10,11 +10,12 @@ from dispatch.domain.calendar import Pause
 from dispatch.domain.catalog import Limit
 from dispatch.domain.life import Dispatch, Life, Party, Take
 from dispatch.domain.moved import Moved
-from dispatch.domain.order import HELD, Category, Level, Mode, State, TakeState, category
+from dispatch.domain.order import HELD, Category, Level, Mode, State, TakeState, TargetState, category
+from dispatch.domain.queue import after
 from dispatch.domain.sla import FILER, NOBODY, WAITS, Clock, Outcome, Owner
 
 Key = tuple[Clock, UUID]
-OWN_SUBJECT = frozenset({Clock.TAKE, Clock.EXPIRY, Clock.CONTACT, Clock.LEASE})
+OWN_SUBJECT = frozenset({Clock.TAKE, Clock.EXPIRY, Clock.CONTACT, Clock.LEASE, Clock.PLACE})
 """Clocks of a dispatch or of a take; all others are the order's."""
 
 
@@ -78,6 +79,13 @@ class View:
     refixed: bool = False
 
     @property
+    def place_until(self) -> datetime | None:
+        """When the first of the places ends that are kept for those who waited."""
+        targets = self.dispatch.targets if self.dispatch and self.dispatch.mode is Mode.OPEN else ()
+        asked = (target.until for target in targets if target.state is TargetState.ASKED)
+        return min((until for until in asked if until), default=None)
+
+    @property
     def paused(self) -> bool:
         """Whether the clocks of its stages stand."""
         return category(self.state) is Category.PAUSED
@@ -138,6 +146,8 @@ def _dispatch(life: Life, moves: Sequence[Moved]) -> Dispatch | None:
             seen = held or life.last
             known = {n: v for n, v in moved.dispatch.items() if n in ("state", "expires_at")}
             held = replace(seen, **known) if seen and seen.id == moved.dispatch_id else held
+        if held and moved.targets:
+            held = replace(held, targets=after(held.targets, moved.targets))
     return held if held and held.state in HELD else None
 
 
@@ -172,6 +182,8 @@ def expected(view: View, running: Iterable[Clock] = ()) -> dict[Key, Owner]:
         wanted[Clock.TAKE, view.dispatch.id] = _asked(view, view.dispatch)
         if view.dispatch.expires_at:
             wanted[Clock.EXPIRY, view.dispatch.id] = NOBODY
+    if view.dispatch and view.place_until:
+        wanted[Clock.PLACE, view.dispatch.id] = NOBODY
     return wanted
 
 

@@ -30,6 +30,7 @@ class Clock(StrEnum):
     PAUSE = "pause"
     EXPIRY = "expiry"
     LEASE = "lease"
+    PLACE = "place"
 
 
 CLOCK_LABELS = {
@@ -45,9 +46,10 @@ CLOCK_LABELS = {
     Clock.PAUSE: "挂账复核",
     Clock.EXPIRY: "派单有效期",
     Clock.LEASE: "接单保留",
+    Clock.PLACE: "候补名额保留",
 }
 
-WAITS = frozenset({Clock.EVALUATE, Clock.ANSWER, Clock.PAUSE, Clock.EXPIRY, Clock.LEASE})
+WAITS = frozenset({Clock.EVALUATE, Clock.ANSWER, Clock.PAUSE, Clock.EXPIRY, Clock.LEASE, Clock.PLACE})
 """Nobody who serves owes them: they are never overdue, and the system itself acts when they end."""
 
 
@@ -151,6 +153,12 @@ CLOCKS: Mapping[Clock, ClockRule] = {
         "that taker",
         "the tenant's rule of taking, then the take ends",
     ),
+    Clock.PLACE: ClockRule(
+        "a place comes free while somebody waits for one",
+        "the last place that is kept was taken or given up",
+        "nobody",
+        "the tenant's rule of taking, then the next in line is asked",
+    ),
 }
 
 ANSWER_LIMIT = Limit(Unit.WORKING_DAYS, 5)
@@ -208,6 +216,7 @@ STEPS: Mapping[Clock, Sequence[tuple[Step, float]]] = {
     Clock.ANSWER: ((Step.REMIND, 0.8), (Step.ACT, 1.0)),
     Clock.PAUSE: ((Step.ACT, 1.0),),
     Clock.EXPIRY: ((Step.ACT, 1.0),),
+    Clock.PLACE: ((Step.ACT, 1.0),),
     Clock.LEASE: ((Step.WARN_50, 0.5), (Step.WARN_80, 0.8), (Step.ACT, 1.0)),
 }
 """What happens at which share of a clock's time; every other clock has ``STAGE_STEPS`` (product decision §5). A verdict is

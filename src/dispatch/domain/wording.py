@@ -31,7 +31,6 @@ _PLAIN: dict[Move, str] = {
     Move.RECALL: "收回了派单",
     Move.TAKE: "接了单",
     Move.DECLINE: "未能接单",
-    Move.LAPSE: "到期无人接单，继续寻找",
     Move.PROCEED: "按现有人员开始办理",
     Move.STAFF: "安排了办理人员",
     Move.LEAD: "更换了牵头人",
@@ -75,6 +74,9 @@ _SAID: dict[Move, Any] = {
     Move.RESOLVE: lambda after, detail: f"已办结（{CLOSING_WORDS[Closing(detail['closing'])]}）",
     Move.DISPATCH: lambda after, detail: f"已派单，{MODE_WORDS[Mode(detail['mode'])]}",
     Move.RELEASE: _release,
+    Move.LAPSE: lambda after, detail: (
+        "候补未按时接单，名额转给下一位" if "place" in detail else "到期无人接单，继续寻找"
+    ),
     Move.CONTACT: lambda after, detail: "已与居民取得联系" if detail["reached"] else "联系居民未接通",
     Move.PROGRESS: lambda after, detail: "延长了首次联系的时间" if "lease_until" in detail else "报告了进展",
     Move.FINISH: lambda after, detail: f"办理完成（{CLOSING_WORDS[Closing(detail['closing'])]}）",

@@ -242,6 +242,8 @@ def _dispatch_guard(tenant_id: int, life: Life, moved: Moved) -> Update:
             dispatches.c.state == seen.state,
             dispatches.c.slots_taken == seen.slots_taken,
             dispatches.c.takes_made == seen.takes_made,
+            dispatches.c.slots_held == seen.slots_held,
+            dispatches.c.waiters == seen.waiters,
         )
         .values(**moved.dispatch)
         .returning(dispatches.c.id)
@@ -334,6 +336,8 @@ def _opened(whole: Whole, opened: Dispatch, moved: Moved, who: Author, *, at: da
         "slots_max": opened.slots_max,
         "slots_taken": opened.slots_taken,
         "takes_made": 0,
+        "slots_held": 0,
+        "waiters": 0,
         "expires_at": opened.expires_at,
         "lasts_seconds": opened.lasts_seconds,
         "extended": False,
@@ -398,9 +402,9 @@ def _given_back(tenant_id: int, life: Life, moved: Moved, *, at: datetime) -> li
 
 
 def _target_changes(tenant_id: int, moved: Moved) -> list[Dependent]:
-    by_state: dict[str, list[Target]] = {}
+    by_state: dict[tuple[str, datetime | None], list[Target]] = {}
     for target in moved.targets:
-        by_state.setdefault(target.state, []).append(target)
+        by_state.setdefault((target.state, target.until), []).append(target)
     return [
         update(dispatch_targets)
         .where(
@@ -413,6 +417,6 @@ def _target_changes(tenant_id: int, moved: Moved) -> list[Dependent]:
                 )
             ),
         )
-        .values(state=state)
-        for state, targets in by_state.items()
+        .values(state=state, until=until)
+        for (state, until), targets in by_state.items()
     ]

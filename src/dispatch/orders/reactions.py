@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.life import THE_SYSTEM
-from dispatch.domain.order import LEASE_EXPIRED, Exit, Mode, Move
+from dispatch.domain.order import LEASE_EXPIRED, Exit, Mode, Move, TargetState
 from dispatch.domain.refusal import Refusal, RequestPending
 from dispatch.domain.running import Run
 from dispatch.domain.sla import CLOCK_LABELS, Clock, Step, ladder
@@ -95,6 +95,16 @@ async def _lapse(db: AsyncConnection, seen: Whole, run: Run, at: datetime) -> bo
     return await _moved(db, seen, Move.LAPSE, {"next_ring_id": next_ring}, at)
 
 
+async def _unclaimed(db: AsyncConnection, seen: Whole, run: Run, at: datetime) -> bool:
+    """Who waited did not come for the place that was kept: the next in line are asked."""
+    held = seen.life.held
+    targets = held.targets if held else ()
+    over = [t.party for t in targets if t.state is TargetState.ASKED and t.until and t.until < at]
+    if not over:
+        return True
+    return await _moved(db, seen, Move.LAPSE, {"unclaimed": over}, at)
+
+
 async def _unheld(db: AsyncConnection, seen: Whole, run: Run, at: datetime) -> bool:
     """Nothing was heard of the taker: the order goes back to those it was put before."""
     take = next((take for take in seen.life.active if take.id == run.subject_id), None)
@@ -118,6 +128,7 @@ async def _withdraw(db: AsyncConnection, seen: Whole, run: Run, at: datetime) ->
 _ACTS: Mapping[Clock, Callable[[AsyncConnection, Whole, Run, datetime], Awaitable[bool]]] = {
     Clock.EXPIRY: _lapse,
     Clock.LEASE: _unheld,
+    Clock.PLACE: _unclaimed,
     Clock.ANSWER: _withdraw,
     Clock.PAUSE: _resume,
     Clock.EVALUATE: _close,

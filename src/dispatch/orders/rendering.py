@@ -14,6 +14,7 @@ from dispatch.domain.order import (
     AskState,
     Flag,
     Level,
+    Mode,
     Move,
     State,
     TakeState,
@@ -60,7 +61,7 @@ SUMMARY_TEXT = 120
 NAMELESS = "匿名居民"
 SOMEBODY = "居民"
 
-UNTIL_THEN = frozenset({Clock.EXPIRY, Clock.LEASE})
+UNTIL_THEN = frozenset({Clock.EXPIRY, Clock.LEASE, Clock.PLACE})
 """How long a dispatch or a take stands: told with it, and no deadline of the order."""
 
 Zoned = Callable[[datetime | None], Any]
@@ -363,6 +364,8 @@ def _party(line: Line, id: UUID, seen: Sight) -> PartyOut:
 def _dispatch(line: Line, whole: Whole, seen: View, zoned: Zoned, *, weighs: bool) -> DispatchOut:
     """``weighs``: whether the viewer hands orders out, and so reads why matching named whom."""
     targets = [t for t in whole.lists["targets"] if t["dispatch_id"] == line["id"]][:NEWEST]
+    if line["mode"] == Mode.OPEN and not weighs:
+        targets = []  # who waits is nobody's business but the dispatcher's
     return DispatchOut(
         id=line["id"],
         number=line["number"],

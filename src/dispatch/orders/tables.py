@@ -167,6 +167,10 @@ dispatches = tenant_table(
     # Active takes on the order while this dispatch is held; the guard of every take.
     tally("slots_taken"),
     tally("takes_made"),
+    # Places kept for the first in line of the waiting list, how many ever joined it, and how long one is kept.
+    tally("slots_held"),
+    tally("waiters"),
+    Column("wait_seconds", Integer),
     Column("expires_at", Instant),
     Column("lasts_seconds", Integer),
     Column("extended", Boolean, nullable=False, default=False),
@@ -199,6 +203,8 @@ dispatch_targets = tenant_table(
     code_column("state", TargetState),
     # {score, parts, reasons}: why matching named this one.
     Column("match", Json),
+    # Until when a place that came free is kept for who waited.
+    Column("until", Instant),
     one_of("state", TargetState),
     tenant_fk("dispatch_id", "dispatches"),
     tenant_index("ix_dispatch_targets_target", "kind", "target_id", "state"),

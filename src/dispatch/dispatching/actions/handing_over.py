@@ -15,7 +15,7 @@ from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.dispatching.actions.handing_out import known_targets, not_too_close
-from dispatch.dispatching.actions.taking import ALREADY_YOURS, acting_as, held_by
+from dispatch.dispatching.actions.taking import ALREADY_YOURS, acting_as, held_by, still_refused
 from dispatch.dispatching.actions.winning import TAKEN, against, alone, former, lease, take_rows
 from dispatch.dispatching.queries import load_columns
 from dispatch.dispatching.tables import handovers
@@ -29,8 +29,6 @@ from dispatch.domain.refusal import (
     HandoverEnded,
     HandoverNotFound,
     HandoverPending,
-    NotEligible,
-    Refusal,
     ReturnInstead,
     RoleForbidden,
     TargetNotAllowed,
@@ -38,13 +36,13 @@ from dispatch.domain.refusal import (
 from dispatch.domain.rules import moved_away
 from dispatch.orders import log
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, looked
-from dispatch.orders.concerned import conflict, homes_column
+from dispatch.orders.concerned import homes_column
 from dispatch.orders.queries import recused
 from dispatch.orders.tables import orders, takes
 from dispatch.orders.visibility import kept_from
 from dispatch.orders.whole import Whole
 from dispatch.people.queries import PEOPLE
-from dispatch.people.serving import not_serving, serving
+from dispatch.people.serving import serving
 from dispatch.people.tables import accounts, bodies
 from dispatch.places.tables import places
 
@@ -164,19 +162,10 @@ async def _accepted(
     if given is None or asked.state != "asked":
         raise HandoverEnded()
     _passable(seen.life)
-    refusal = _against(seen, row, party, actor.account_id, at=at)
+    refusal = still_refused(seen, row, party, actor.account_id) or against(seen, row, party, at=at)
     if refusal:
         raise refusal
     return await _passed(db, actor, asked, seen, row, given, party, call, at=at)
-
-
-def _against(seen: Whole, row: Any, party: Party, account_id: UUID, *, at: datetime) -> Refusal | None:
-    if why := _unfit(seen.life, party):
-        return NotEligible(why=why)
-    if party[0] in PEOPLE and conflict(seen, row.homes, account_id):
-        return NotEligible(why=UNTOLD)
-    why = not_serving(row)
-    return NotEligible(why=why) if why else against(seen, row, party, at=at)
 
 
 async def _passed(

@@ -163,6 +163,19 @@ async def _refusal(
     return NotEligible(why=why) if why else against(seen, row, party, at=at)
 
 
+def still_refused(seen: Whole, row: Any, party: Party, account_id: UUID) -> Refusal | None:
+    """What stands against a party on this order, whoever gives it a place; ``row`` as of a take."""
+    life = seen.life
+    if party in life.barred:
+        return NotEligible(why="returned")
+    if any(party == take.party or party[1] in take.people for take in life.active):
+        return NotEligible(why="already_on_order")
+    if party[0] in PEOPLE and conflict(seen, row.homes, account_id):
+        return NotEligible(why=UNTOLD)
+    why = not_serving(row)
+    return NotEligible(why=why) if why else None
+
+
 async def _ever_in_audience(
     db: AsyncConnection, actor: Actor, every: list[Dispatch], party: Party | None
 ) -> bool:

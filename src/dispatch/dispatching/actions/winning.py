@@ -25,6 +25,8 @@ from dispatch.domain.life import (
     Party,
     Take,
     Target,
+    asked_of,
+    named,
 )
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import (
@@ -124,11 +126,12 @@ def _slot_guard(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -
         takes.c.taker_id == taker_id,
         takes.c.state == TakeState.ACTIVE,
     )
+    own = int(held.mode is Mode.OPEN and asked_of(held, party))  # a place is kept for this taker
     conditions = [
         dispatches.c.tenant_id == tenant_id,
         dispatches.c.id == held.id,
         dispatches.c.state == "running",
-        dispatches.c.slots_taken < dispatches.c.slots_max,
+        dispatches.c.slots_taken + dispatches.c.slots_held - own < dispatches.c.slots_max,
         (dispatches.c.expires_at.is_(None)) | (dispatches.c.expires_at >= at),
         ~mine,
     ]
@@ -139,6 +142,7 @@ def _slot_guard(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -
         .values(
             slots_taken=dispatches.c.slots_taken + 1,
             takes_made=dispatches.c.takes_made + 1,
+            slots_held=dispatches.c.slots_held - own,
             state=case((full, "filled"), else_="running"),
         )
         .returning(dispatches.c.id, dispatches.c.slots_taken, dispatches.c.takes_made)
@@ -210,10 +214,10 @@ def _following(held: Dispatch, party: Party, slots_taken: int) -> tuple[Target, 
 def _accepted(
     tenant_id: int, held: Dispatch, party: Party, following: tuple[Target, ...], moved: Moved
 ) -> list[Dependent]:
-    """The candidate has taken, and the next one is asked."""
-    if held.mode is Mode.OPEN:
+    """The candidate has taken, and the next one is asked; in an open dispatch, who waited has."""
+    if named(held, party) is None:
         return []
-    changes: list[Dependent] = [_line(tenant_id, held, party).values(state=TargetState.TAKEN)]
+    changes: list[Dependent] = [_line(tenant_id, held, party).values(state=TargetState.TAKEN, until=None)]
     changes += [_line(tenant_id, held, target.party).values(state=target.state) for target in following]
     if moved.dispatch:
         own = (dispatches.c.tenant_id == tenant_id, dispatches.c.id == held.id)
@@ -227,7 +231,7 @@ def _still_asked(tenant_id: int, held: Dispatch, party: Party) -> list[ColumnEle
     Asked in a statement under the dispatch's lock: it sees a decline that came between, which the slot's
     guard may not (its subquery reads what stood when it began to wait).
     """
-    if held.mode is Mode.OPEN:
+    if held.mode is Mode.OPEN and not asked_of(held, party):
         return []
     asked = exists().where(
         dispatch_targets.c.tenant_id == tenant_id,
@@ -255,11 +259,17 @@ async def _settle(
     (a note, a push) may have come between: look again and write against what stands now. If somebody was
     staffed meanwhile it may have been this taker: then all starts over."""
     who, tenant_id, first = log.author(actor), actor.tenant.id, seen.life.version
+    own = seen.life.held is not None and asked_of(seen.life.held, made.party)
     for _ in range(ATTEMPTS):
         held = seen.life.held
         if held is None or (seen.life.state, Move.TAKE) not in EDGES:
             return False
+        if own and not asked_of(held, made.party):
+            return False  # the place that was kept is another's by now
         moved = taken(seen.life, made.id, slots_taken)
+        mine = named(held, made.party)
+        if mine is not None:
+            moved = replace(moved, targets=(replace(mine, state=TargetState.TAKEN, until=None),))
         following = _following(held, made.party, slots_taken)
         if following and held.lasts_seconds:  # the next one asked has his own time
             until = at + timedelta(seconds=held.lasts_seconds)

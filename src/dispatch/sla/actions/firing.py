@@ -17,7 +17,7 @@ from dispatch.sla.tables import timers
 
 KEY = ("order_id", "clock", "subject_id", "level", "deadline_no")
 
-AT_ANY_HOUR = frozenset({Clock.EXPIRY, Clock.LEASE})
+AT_ANY_HOUR = frozenset({Clock.EXPIRY, Clock.LEASE, Clock.PLACE})
 """Waits whose end disturbs nobody but the one who is asked next: an offer goes on by night as by day."""
 
 _FIRED = (

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0331"
+revision = "20261125_0340"
 down_revision = "20261125_0229"
 branch_labels = None
 depends_on = None
@@ -134,6 +134,14 @@ def upgrade() -> None:
             sqlite_where=sa.text("state = 'asked'"),
         )
 
+    with op.batch_alter_table("dispatch_targets", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("until", sa.DateTime(timezone=True), nullable=True))
+
+    with op.batch_alter_table("dispatches", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("slots_held", sa.SmallInteger(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("waiters", sa.SmallInteger(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("wait_seconds", sa.Integer(), nullable=True))
+
     with op.batch_alter_table("requests", schema=None) as batch_op:
         batch_op.add_column(sa.Column("clock", sa.String(length=16), nullable=True))
 
@@ -150,6 +158,14 @@ def downgrade() -> None:
 
     with op.batch_alter_table("requests", schema=None) as batch_op:
         batch_op.drop_column("clock")
+
+    with op.batch_alter_table("dispatches", schema=None) as batch_op:
+        batch_op.drop_column("wait_seconds")
+        batch_op.drop_column("waiters")
+        batch_op.drop_column("slots_held")
+
+    with op.batch_alter_table("dispatch_targets", schema=None) as batch_op:
+        batch_op.drop_column("until")
 
     with op.batch_alter_table("handovers", schema=None) as batch_op:
         batch_op.drop_index(
