@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx
+from structlog.testing import capture_logs
 
 from benchmarks import results
 from dispatch.app import create_app
@@ -106,7 +107,8 @@ def run() -> bool:
     try:
         server.execute("CREATE DATABASE taking")
         migrate.upgrade(server.url("psycopg", "taking"))
-        found_ = asyncio.run(_measured(server.url("asyncpg", "taking")))
+        with capture_logs():
+            found_ = asyncio.run(_measured(server.url("asyncpg", "taking")))
     finally:
         server.stop()
     rows = [

@@ -31,7 +31,7 @@ async def leased(
 
 async def take_states(hands: Hands, order: dict[str, Any]) -> list[str]:
     mine = (takes.c.tenant_id == hands.town.tenant_id, takes.c.order_id == UUID(order["id"]))
-    return [r.state for r in await hands.town.rows(select(takes).where(*mine).order_by(takes.c.taken_at))]
+    return [r.state for r in await hands.town.rows(select(takes).where(*mine).order_by(takes.c.nth))]
 
 
 async def test_a_lease_of_thirty_hours_is_shown_and_kept_as_thirty_hours(hands: Hands, clock: Clock):

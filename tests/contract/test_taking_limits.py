@@ -24,8 +24,14 @@ async def ruled(hands: Hands, item_code: str = "*", **values: Any) -> dict[str, 
 
 
 async def word(hands: Hands, login: str, order: dict[str, Any]) -> str:
-    told = (await hands.try_(login, order, "take")).json()
-    return told.get("why") or told.get("outcome") or told["code"]
+    """What one is told on taking; on 503 one takes again, as Retry-After says."""
+    for _ in range(30):
+        answer = await hands.try_(login, order, "take")
+        if answer.status_code != 503:
+            told = answer.json()
+            return told.get("why") or told.get("outcome") or told["code"]
+        await asyncio.sleep(0.2)
+    raise AssertionError("busy for ever")
 
 
 async def active(hands: Hands, login: str) -> int:
