@@ -152,6 +152,7 @@ FACT_WORDS = {
     Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),
     Fact.CALENDAR_CHANGED: ("工作日历有变化", "another version of the working calendar stands"),
     Fact.POLICIES_CHANGED: ("时限策略有变化", "other limits hold for orders that are open, too"),
+    Fact.CLAIM_MOVED: ("认领有变化", "a claim on a listing was made, or took a step"),
 }
 
 

@@ -36,6 +36,8 @@ from dispatch.privacy import reactions as privacy_reactions
 from dispatch.privacy import routes as privacy
 from dispatch.privacy import timers as privacy_timers
 from dispatch.ratings import routes as ratings
+from dispatch.resources import reactions as resource_reactions
+from dispatch.resources import routes as resources
 from dispatch.settings import Settings, WechatApp
 from dispatch.sla import reactions as sla_reactions
 from dispatch.sla import routes as sla
@@ -58,10 +60,12 @@ ROUTERS: Sequence[APIRouter] = (
     orders.router,
     dispatching.general,
     dispatching.router,
+    dispatching.units,
     matching.router,
     ratings.router,
     notice_routes.router,
     privacy.router,
+    resources.router,
 )
 
 DEMO_ROUTERS: Sequence[APIRouter] = (demo.router,)
@@ -80,6 +84,7 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),
     Fact.CALENDAR_CHANGED: (sla_reactions.follow_calendar,),
     Fact.POLICIES_CHANGED: (sla_reactions.follow_policies,),
+    Fact.CLAIM_MOVED: (resource_reactions.tell_of_claim,),
 }
 """What follows from a fact. Each may be told twice and must then do nothing."""
 

@@ -16,10 +16,12 @@ from dispatch.db.tenants import tenants
 from dispatch.demo import cast
 from dispatch.demo.seed import FOUNDED, found, seed
 from dispatch.demo.stories import stories
+from dispatch.domain.listings import ClaimState, Side
 from dispatch.domain.order import State
 from dispatch.orders.tables import orders
 from dispatch.people.tables import grants, members, sessions
 from dispatch.places.tables import places
+from dispatch.resources.tables import claims, listings
 from dispatch.settings import Settings
 from dispatch.web import deps
 from tests.conftest import Backends
@@ -203,5 +205,10 @@ async def test_the_seed_tells_60_days_of_orders_in_every_state_and_once_only(bac
         assert any(row.on_behalf for row in rows)
         assert sum(row.grid_id is not None for row in rows) > 0.8 * len(rows)
         assert await assert_books(Town(demo_id, database, "")) == len(rows)
+        async with database.reading() as db:
+            told = (await db.execute(select(listings.c.side).where(listings.c.tenant_id == demo_id))).all()
+            held = (await db.execute(select(claims.c.state).where(claims.c.tenant_id == demo_id))).all()
+        assert {row.side for row in told} == set(Side)
+        assert {row.state for row in held} >= {ClaimState.REQUESTED, ClaimState.CONFIRMED}
     finally:
         await database.close()

@@ -21,7 +21,7 @@ def person(hands: Hands, login: str) -> dict[str, str]:
 async def asked(
     hands: Hands, order: dict[str, Any], to: str = "member-2", by: str = "member-1"
 ) -> dict[str, Any]:
-    body = {"to": person(hands, to), "text": "我周三出差，请致电13800138000。"}
+    body = {"taker": person(hands, to), "text": "我周三出差，请致电13800138000。"}
     answer = await hands.post(by, f"/v1/orders/{order['id']}/handover", body)
     assert answer.status_code == 201, answer.text
     told: dict[str, Any] = answer.json()
@@ -94,7 +94,7 @@ async def test_one_is_asked_at_a_time(hands: Hands):
     order = await hands.taken("member-1")
     await asked(hands, order)
     second = await hands.post(
-        "member-1", f"/v1/orders/{order['id']}/handover", {"to": person(hands, "member-3")}
+        "member-1", f"/v1/orders/{order['id']}/handover", {"taker": person(hands, "member-3")}
     )
     assert (second.status_code, second.json()["code"]) == (409, "HANDOVER_PENDING")
 
@@ -103,7 +103,7 @@ async def test_only_the_taker_hands_over_and_what_was_assigned_is_returned(hands
     order = await hands.taken("member-1")
     for login in ("member-2", "dispatcher-1"):
         answer = await hands.post(
-            login, f"/v1/orders/{order['id']}/handover", {"to": person(hands, "member-3")}
+            login, f"/v1/orders/{order['id']}/handover", {"taker": person(hands, "member-3")}
         )
         assert answer.status_code in (403, 404), login
     unit = [{"kind": "unit", "id": str(hands.town.bodies["unit-1"])}]
@@ -111,7 +111,7 @@ async def test_only_the_taker_hands_over_and_what_was_assigned_is_returned(hands
     await hands.move("dispatcher-1", assigned, "dispatch", mode="assign", targets=unit)
     await hands.move("unit-1", assigned, "take")
     answer = await hands.post(
-        "unit-1", f"/v1/orders/{assigned['id']}/handover", {"to": person(hands, "member-1")}
+        "unit-1", f"/v1/orders/{assigned['id']}/handover", {"taker": person(hands, "member-1")}
     )
     assert answer.json()["code"] == "RETURN_INSTEAD"
 

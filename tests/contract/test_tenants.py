@@ -84,7 +84,13 @@ async def _ids(hands: Hands) -> dict[str, str]:
     request = await hands.post("member-1", f"/v1/orders/{order['id']}/requests", ask)
     export = await hands.post("resident-1", "/v1/me/exports")
     await timers.make_exports(hands.town.database, hands.town.made)
+    rice = {"side": "resource", "kind": "goods", "title": "大米", "text": "五公斤装。", "quantity": 9}
+    listing = (await hands.post("unit-1", "/v1/listings", rice)).json()["id"]
+    claim = await hands.post("dispatcher-1", f"/v1/listings/{listing}/claim", {"purpose": "慰问。"})
     return {
+        "listing_id": listing,
+        "claim_id": claim.json()["id"],
+        "body_id": str(hands.town.bodies["unit-1"]),
         "order_id": order["id"],
         "request_id": request.json()["id"],
         "export_id": export.json()["id"],

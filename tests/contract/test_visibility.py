@@ -257,6 +257,18 @@ async def the_views(world: World, login: str) -> None:
     assert await listed(world, login, view="queue") == ids(world, lambda o: looks_after(login, o) and o.live)
     assert await listed(world, login, view="pool") == ids(world, lambda o: may_take(login, o))
     assert await listed(world, login, view="taken") == ids(world, lambda o: login in o.takers)
+    assert await listed(world, login, view="unit") == ids(world, lambda o: login in BODIES & o.takers)
+
+
+async def the_work_of_units(world: World, login: str) -> None:
+    """A body's tally is read by who acts for it, and counts what its list shows."""
+    for body in BODIES:
+        path = f"/v1/units/{world.hands.town.bodies[body]}/work"
+        answer = await world.hands.get(login, path)
+        assert answer.status_code == (200 if login == body else 404), (login, body)
+        if login == body:
+            served = ids(world, lambda o, by=body: by in o.takers)
+            assert answer.json()["total"]["open"] + answer.json()["total"]["done"] == len(served)
 
 
 async def what_changed(world: World, login: str) -> None:
@@ -314,6 +326,7 @@ async def the_candidates(world: World, login: str) -> None:
         assert answer.status_code == expected, (login, name)
 
 
+BODIES = {"unit-1", "team-1", "provider-1", "department-1"}
 DISPATCHES = ("dispatcher", "secretary", "street", "district")
 
 
@@ -362,6 +375,7 @@ READS: tuple[Callable[[World, str], Awaitable[None]], ...] = (
     one_by_one,
     the_timelines,
     the_candidates,
+    the_work_of_units,
     the_requests,
     home_and_badges,
     the_notices,
@@ -397,7 +411,7 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
     reads = {path for path, methods in described().openapi()["paths"].items() if "get" in methods}
     walked = {
         *("/v1/orders", "/v1/orders/{order_id}", "/v1/orders/{order_id}/timeline"),
-        *("/v1/orders/{order_id}/candidates",),
+        *("/v1/orders/{order_id}/candidates", "/v1/units/{body_id}/work"),
         *("/v1/requests", "/v1/home", "/v1/me/badges", "/v1/me/notices"),
     }
     of_no_order = {
@@ -413,6 +427,9 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
             "/v1/drafts",
             "/v1/handovers",
         ),  # the latter two: one's own (test_leases, test_handovers)
+        # of no order: a demand's order is told to who published it (test_listings)
+        *("/v1/listings", "/v1/listings/{listing_id}", "/v1/listings/{listing_id}/booked"),
+        *("/v1/claims", "/v1/claims/counts", "/v1/claims/{claim_id}"),
         *("/v1/matching/rules", "/v1/matching/waiting"),  # the latter: test_automatic
     }
     assert reads == walked | of_no_order

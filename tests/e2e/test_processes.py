@@ -127,6 +127,8 @@ async def test_the_demonstration_starts_from_nothing_serves_the_four_acts(
             assert "已办结" in told
             cases = await asyncio.to_thread(act_out, f"http://127.0.0.1:{port}/v1", "real_cases.sh")
             assert "已办结" in cases
+            booked = await asyncio.to_thread(act_out, f"http://127.0.0.1:{port}/v1", "book_a_venue.sh")
+            assert booked == "已确认\n"
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

@@ -54,6 +54,15 @@ async def seed_orders(
         await stage.play(story)
 
 
+async def actor_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> Actor:
+    """An account under its one grant."""
+    person = await people.person(db, tenant_id, account_id)
+    assert person is not None
+    return Actor(
+        person.account_id, person.name, person.tenant, person.grants, person.grants[0], person.version
+    )
+
+
 class _Stage:
     """Who is there, and what time it is not to become. State: actors read once, each under their one grant."""
 
@@ -129,11 +138,7 @@ class _Stage:
     async def actor(self, login: str) -> Actor:
         """The account under its one grant."""
         if login not in self._actors:
-            person = await people.person(self.db, self.tenant_id, self.accounts[login])
-            assert person is not None
-            self._actors[login] = Actor(
-                person.account_id, person.name, person.tenant, person.grants, person.grants[0], person.version
-            )
+            self._actors[login] = await actor_of(self.db, self.tenant_id, self.accounts[login])
         return self._actors[login]
 
 

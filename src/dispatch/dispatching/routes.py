@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.dispatching import queries
 from dispatch.dispatching.actions import (
     drafting,
     drawing,
@@ -25,6 +26,7 @@ from dispatch.dispatching.schemas import (
     HandoverOut,
     HandoverTo,
     LeadIn,
+    MemberWorkOut,
     NextIn,
     RuleCode,
     StaffIn,
@@ -33,7 +35,9 @@ from dispatch.dispatching.schemas import (
     TakingRuleIn,
     TakingRuleOut,
     TakingRulesOut,
+    TallyOut,
     WaitOut,
+    WorkOut,
 )
 from dispatch.dispatching.tables import taking_rules
 from dispatch.domain.order import Move
@@ -94,6 +98,7 @@ from dispatch.web.problems import responses
 from dispatch.web.wire import Body, IdIn
 
 router = APIRouter(prefix="/v1/orders/{order_id}", tags=["moves"])
+units = APIRouter(prefix="/v1/units", tags=["orders"])
 general = APIRouter(prefix="/v1", tags=["moves"])
 """What is about taking and not about one order; served first, since ``next`` is no order's id."""
 
@@ -346,7 +351,7 @@ def _handover(row: Any, caller: Actor) -> HandoverOut:
         wanted_from=zoned(row.wanted_from),
         wanted_to=zoned(row.wanted_to),
         giver=PartyOut(kind=row.giver_kind, id=row.giver_id, name=row.body_name or row.person_name),
-        to=HandoverTo(kind=row.kind, id=row.taker_id),
+        taker=HandoverTo(kind=row.kind, id=row.taker_id),
         state=row.state,
         text=row.text if own or row.text is None else screened(row.text),
         asked_at=zoned(row.asked_at),
@@ -475,3 +480,17 @@ async def attach_draft(
 async def drop_draft(db: Writing, caller: Caller, draft_id: IdIn) -> None:
     """Throw a draft of one's own away."""
     await drafting.drop(db, caller, draft_id)
+
+
+@units.get("/{body_id}/work", summary="本单位在办、办结、超时的单数，按成员分列")
+async def get_work(db: Reading, caller: Caller, now: Now, body_id: IdIn) -> WorkOut:
+    """How the orders stand that the caller's unit, team or other body has taken; the orders: ``view=unit``."""
+    work = await queries.work(db, caller, body_id, at=now)
+    return WorkOut(
+        total=TallyOut.model_validate(work.total),
+        unassigned=TallyOut.model_validate(work.unassigned),
+        members=[
+            MemberWorkOut(id=id, name=name, **TallyOut.model_validate(tally).model_dump())
+            for id, name, tally in work.members
+        ],
+    )

@@ -125,12 +125,13 @@ class WaitOut(Wire):
 class HandoverIn(
     Body,
     json_schema_extra=example(
-        to={"kind": "member", "id": "019abc4d-6f00-7000-8000-000000000002"}, text="我周三出差，想请您接手。"
+        taker={"kind": "member", "id": "019abc4d-6f00-7000-8000-000000000002"},
+        text="我周三出差，想请您接手。",
     ),
 ):
     """Who is asked to take the caller's place."""
 
-    to: TargetIn
+    taker: TargetIn
     text: Text | None = None
 
 
@@ -151,7 +152,7 @@ class HandoverOut(Wire):
     wanted_from: InstantOut | None
     wanted_to: InstantOut | None
     giver: PartyOut
-    to: HandoverTo
+    taker: HandoverTo
     state: Literal[HANDOVER_STATES]  # type: ignore[valid-type]
     text: str | None
     asked_at: InstantOut
@@ -218,3 +219,26 @@ class TakingRulesOut(Wire):
     """Every rule that the tenant has set about taking."""
 
     items: list[TakingRuleOut]
+
+
+class TallyOut(Wire):
+    """How many orders."""
+
+    open: int = Field(description="In hand: the take is active.")
+    done: int
+    overdue: int = Field(description="Of those in hand.")
+
+
+class MemberWorkOut(TallyOut):
+    """How the orders stand that one person was put on."""
+
+    id: UUID
+    name: str
+
+
+class WorkOut(Wire):
+    """How the orders stand that a unit, team or other body has taken."""
+
+    total: TallyOut
+    unassigned: TallyOut = Field(description="Nobody was put on them yet.")
+    members: list[MemberWorkOut] = Field(description="Its people, by name; no ranking.")

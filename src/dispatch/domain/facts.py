@@ -18,3 +18,5 @@ class Fact(StrEnum):
     CLOCK_STEP = "clock.step"
     CALENDAR_CHANGED = "calendar.changed"
     POLICIES_CHANGED = "policies.changed"
+    CLAIM_MOVED = "claim.moved"
+    """A claim on a listing was made, or took a step; body ``claim_id``, ``state``, ``by``."""

@@ -445,6 +445,77 @@ class TooLate(Conflict):
     message = "已超过可以办理的期限。"
 
 
+# Listings and claims
+
+
+class ListingNotFound(Missing):
+    """Unknown listing, or not published for the caller."""
+
+    code = "LISTING_NOT_FOUND"
+    message = "没有找到这条资源或需求。"
+
+
+class ClaimNotFound(Missing):
+    """Unknown claim on a listing, or none of the caller's business."""
+
+    code = "CLAIM_NOT_FOUND"
+    message = "没有找到这条认领。"
+
+
+class ListingClosed(Conflict):
+    """Withdrawn, or its last day is over."""
+
+    code = "LISTING_CLOSED"
+    message = "这条资源或需求已经撤下或到期，不能再认领。"
+
+
+class OwnListing(Conflict):
+    """Nobody claims what they published."""
+
+    code = "OWN_LISTING"
+    message = "不能认领自己发布的资源或需求。"
+
+
+class AlreadyClaimed(Conflict):
+    """The same unit or community has a claim on it that is still open."""
+
+    code = "ALREADY_CLAIMED"
+    message = "您已经认领过，请等上一次办结后再认领。"
+
+
+class NotEnoughLeft(Conflict):
+    """More is claimed than is left; fact ``left``."""
+
+    code = "NOT_ENOUGH_LEFT"
+    message = "剩余数量不足，目前还可以认领{left}份。"
+    told = ("left",)
+    defaults = MappingProxyType({"left": 0})
+
+
+class VenueTaken(Conflict):
+    """Somebody booked an overlapping time first; who, is not told."""
+
+    code = "VENUE_TAKEN"
+    message = "这个时段已被预订，请换一个时段。"
+
+
+class VenueShut(Conflict):
+    """The venue is not open then; fact ``why`` is ``days`` or ``hours``."""
+
+    code = "VENUE_SHUT"
+    message = "场地在这个时段不开放，请查看开放时间。"
+    told = ("why",)
+
+
+class ClaimMoved(Conflict):
+    """The claim is in another state; facts ``state`` and its label."""
+
+    code = "CLAIM_MOVED"
+    message = "这条认领目前是“{label}”状态，不能进行这项操作。"
+    told = ("state",)
+    defaults = MappingProxyType({"label": "已变化"})
+
+
 # Taking and doing
 
 

@@ -39,6 +39,7 @@ def _shown(row: Any, actor: Actor) -> NoticeOut:
     return NoticeOut(
         id=row.id,
         order_id=row.order_id,
+        claim_id=row.claim_id,
         event=row.event,
         text=row.text,
         created_at=zoned(row.created_at),

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from pydantic import Field
+
 from dispatch.web.wire import Body, IdIn, InstantOut, Wire, example
 
 
@@ -9,7 +11,8 @@ class NoticeOut(Wire):
     """One thing an account is told."""
 
     id: UUID
-    order_id: UUID
+    order_id: UUID | None = Field(description="The order that it is about.")
+    claim_id: UUID | None = Field(description="The claim on a listing that it is about.")
     event: str
     text: str
     created_at: InstantOut

@@ -9,7 +9,9 @@ notices = tenant_table(
     "notices",
     Column("id", Id, nullable=False),
     Column("account_id", Id, nullable=False),
-    Column("order_id", Id, nullable=False),
+    # What it is about: an order, or a claim on a listing (resources.claims).
+    Column("order_id", Id),
+    Column("claim_id", Id),
     # Which step of which order, or which request, was told: the same is told once.
     Column("cause", String(96), nullable=False),
     Column("event", String(32), nullable=False),

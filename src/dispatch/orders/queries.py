@@ -101,6 +101,7 @@ class Wanted:
     updated_since: datetime | None = None
     overdue: bool | None = None
     q: str | None = None
+    member_id: UUID | None = None
 
     @property
     def newest_first(self) -> bool:
@@ -128,9 +129,10 @@ class Gone:
 
 
 def _view(
-    actor: Actor, view: str, at: datetime
+    actor: Actor, wanted: Wanted, at: datetime
 ) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
     """(branches, conditions on each) of a view."""
+    view = wanted.view
     if view == "mine":
         return visibility.mine(actor), []
     if view == "queue":
@@ -139,6 +141,8 @@ def _view(
         return visibility.pool(actor, at=at), []
     if view == "taken":
         return visibility.taken(actor), []
+    if view == "unit":
+        return visibility.of_bodies(actor, wanted.member_id), []
     return visibility.branches(actor), []
 
 
@@ -212,7 +216,7 @@ async def page(
 def _list(
     actor: Actor, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int, at: datetime
 ) -> Select[Any]:
-    ways, conditions = _view(actor, wanted.view, at)
+    ways, conditions = _view(actor, wanted, at)
     conditions = [*conditions, *_filters(actor, wanted, at)]
     by: tuple[ColumnElement[Any], ...] = (orders.c.created_at, orders.c.id)
     newest_first = wanted.newest_first
@@ -238,7 +242,7 @@ def _harvest(
     actor: Actor, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int, at: datetime
 ) -> Select[Any]:
     """Everything that changed since, seen or once seen; what is not (or no longer) in the list comes as gone."""
-    ways, conditions = _view(actor, wanted.view, at)
+    ways, conditions = _view(actor, wanted, at)
     matches = and_(or_(*ways), *conditions, *_filters(actor, wanted, at)) if ways else literal(False)
     by = (orders.c.updated_at, orders.c.id)
     changed = [orders.c.updated_at >= wanted.updated_since, orders.c.updated_at <= at - LAG]

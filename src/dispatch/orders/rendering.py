@@ -29,6 +29,7 @@ from dispatch.domain.sla import Clock
 from dispatch.domain.wording import sentence
 from dispatch.orders.schemas import (
     AskedOut,
+    AssignedOut,
     BeneficiaryOut,
     DeadlineOut,
     DeadlinesOut,
@@ -142,8 +143,21 @@ def summed_up(whole: Whole, actor: Actor, *, at: datetime) -> SummaryOut:
         created_at=zoned(row.created_at),
         updated_at=zoned(row.updated_at),
         next_due_at=zoned(min((run.due_at for run in _running(whole) if run.due_at), default=None)),
+        assigned=_assigned(whole, actor),
         moves=_moves(life, who, actor, at=at),
     )
+
+
+def _assigned(whole: Whole, actor: Actor) -> list[AssignedOut]:
+    """A body knows its own people by name, and nobody else's."""
+    mine = {grant.body_id for grant in actor.grants if grant.body_id}
+    takes = {
+        line["id"]
+        for line in whole.lists["takes"]
+        if line["taker_id"] in mine and line["state"] in (TakeState.ACTIVE, TakeState.DONE)
+    }
+    people = {p["account_id"]: p["name"] for p in whole.lists["people"] if p["take_id"] in takes}
+    return [AssignedOut(id=id, name=name) for id, name in people.items()]
 
 
 def explained(whole: Whole, actor: Actor, calendars: Mapping[int, Calendar], *, at: datetime) -> DeadlinesOut:

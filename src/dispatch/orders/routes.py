@@ -24,6 +24,7 @@ from dispatch.domain.refusal import (
     RequestDecided,
     RequestPending,
     TooLate,
+    ValidationFailed,
 )
 from dispatch.orders import queries
 from dispatch.orders.actions import asking, community, intake, merging, viewing
@@ -96,12 +97,12 @@ async def create_order(
     return await filed(db, caller, done, response, at=now)
 
 
-@router.get("/orders", tags=["orders"], summary="需求单列表：我的、待办、可接、已接或全部")
+@router.get("/orders", tags=["orders"], summary="需求单列表：我的、待办、可接、已接、本单位或全部")
 async def list_orders(
     db: Reading,
     caller: Caller,
     now: Now,
-    view: Literal["all", "mine", "queue", "pool", "taken"] = "all",
+    view: Literal["all", "mine", "queue", "pool", "taken", "unit"] = "all",
     state: Annotated[list[State] | None, Query(description="May repeat.", max_length=16)] = None,
     place_id: Annotated[IdIn | None, Query(description="This place and everything under it.")] = None,
     item_code: Annotated[Code | None, Query()] = None,
@@ -109,6 +110,9 @@ async def list_orders(
     created_from: Annotated[InstantIn | None, Query(description="Included.")] = None,
     created_to: Annotated[InstantIn | None, Query(description="Excluded.")] = None,
     q: Annotated[Words | None, Query(description="Words of its text, all of them; or its number.")] = None,
+    member_id: Annotated[
+        IdIn | None, Query(description="In ``view=unit``: only what this member was put on.")
+    ] = None,
     updated_since: Annotated[
         InstantIn | None, Query(description="Harvest: by change, 2 s behind, with tombstones.")
     ] = None,
@@ -116,7 +120,13 @@ async def list_orders(
     cursor: Cursor = None,
 ) -> Page[SummaryOut | TombstoneOut]:
     """Orders the caller may see; ``queue`` oldest first, ``pool`` from another place on for everybody, ``updated_since``
-    by change, all else newest first."""
+    by change, all else newest first.
+
+    ``unit``: what the unit, team or other body that the caller acts for has taken, with whom it put on each.
+    """
+    if member_id and view != "unit":
+        told = {"loc": ["query", "member_id"], "code": "INVALID", "message": "只用于本单位的列表"}
+        raise ValidationFailed(errors=[told])
     wanted = Wanted(
         view=view,
         states=tuple(state or ()),
@@ -127,6 +137,7 @@ async def list_orders(
         updated_since=updated_since,
         overdue=overdue,
         q=q,
+        member_id=member_id,
     )
     query = fingerprint(
         f"orders.{view}",
@@ -136,6 +147,7 @@ async def list_orders(
         first=created_from,
         last=created_to,
         words=q,
+        member=member_id,
         since=updated_since,
         overdue=overdue,
     )

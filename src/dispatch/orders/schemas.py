@@ -482,6 +482,13 @@ class GoneOut(Wire):
     gone: Literal[True] = True
 
 
+class AssignedOut(Wire):
+    """Somebody whom a body put on an order."""
+
+    id: UUID
+    name: str
+
+
 class SummaryOut(Wire):
     """An order in a list."""
 
@@ -499,6 +506,9 @@ class SummaryOut(Wire):
     created_at: InstantOut
     updated_at: InstantOut
     next_due_at: InstantOut | None = Field(description="The earliest deadline of its running clocks.")
+    assigned: list[AssignedOut] = Field(
+        description="Whom the unit, team or other body that the caller acts for put on it; empty for others."
+    )
     moves: list[MoveOut]
 
 

@@ -153,6 +153,30 @@ def taken(actor: Actor) -> list[Condition]:
     return _unless_kept(actor, [*own, staffed])
 
 
+def of_bodies(actor: Actor, member_id: UUID | None = None) -> list[Condition]:
+    """Taken by a body that the actor acts for; with ``member_id`` only where that person was put on it."""
+    ways: list[Condition] = []
+    for (kind, id), _ in parties(actor):
+        if kind in PEOPLE:
+            continue
+        served = [
+            takes.c.tenant_id == orders.c.tenant_id,
+            takes.c.order_id == orders.c.id,
+            takes.c.kind == kind,
+            takes.c.taker_id == id,
+            takes.c.state.in_((TakeState.ACTIVE, TakeState.DONE)),
+        ]
+        if member_id is not None:
+            put = exists().where(
+                take_people.c.tenant_id == takes.c.tenant_id,
+                take_people.c.take_id == takes.c.id,
+                take_people.c.account_id == member_id,
+            )
+            served.append(put)
+        ways.append(exists().where(*served))
+    return _unless_kept(actor, ways)
+
+
 def held(actor: Actor) -> list[Condition]:
     """Taken, offered or assigned to the actor, or one whose body was called to it."""
     conditions: list[Condition] = []

@@ -111,7 +111,7 @@ def hanging(these: Any, tenant_id: Any, *, listed: bool = False) -> list[ColumnE
 
     source, taker_name = _named(takes, takes.c.taker_id)
     targets_source, target_name = _named(dispatch_targets, dispatch_targets.c.target_id)
-    asker = accounts.alias("asker")
+    asker, put = accounts.alias("asker"), accounts.alias("put")
     return [
         fold(
             of(dispatches)
@@ -144,6 +144,13 @@ def hanging(these: Any, tenant_id: Any, *, listed: bool = False) -> list[ColumnE
         fold(
             of(take_people)
             .add_columns(take_people.c.order_id, take_people.c.take_id, take_people.c.account_id)
+            .add_columns(put.c.name)
+            .select_from(
+                take_people.join(
+                    put,
+                    and_(put.c.tenant_id == take_people.c.tenant_id, put.c.id == take_people.c.account_id),
+                )
+            )
             .order_by(take_people.c.position)
         ).label("people"),
         fold(

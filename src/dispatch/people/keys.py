@@ -7,7 +7,18 @@ from hmac import compare_digest
 
 PREFIX = "sdz_"
 """What every key begins with, so that a scanner finds one that lies where it should not."""
-AREAS = ("catalog", "clocks", "matching", "me", "moves", "orders", "places", "requests", "service")
+AREAS = (
+    "catalog",
+    "clocks",
+    "matching",
+    "me",
+    "moves",
+    "orders",
+    "places",
+    "requests",
+    "resources",
+    "service",
+)
 SCOPES = frozenset(f"{area}:{act}" for area in AREAS for act in ("read", "write"))
 """A scope is a chapter of the API's description and whether it is read or written. No key signs in or hands out roles."""
 

@@ -61,6 +61,7 @@ class Tag(StrEnum):
     MOVES = "moves"
     REQUESTS = "requests"
     CLOCKS = "clocks"
+    RESOURCES = "resources"
     PRIVACY = "privacy"
     SERVICE = "service"
     GRANTS = "grants"
@@ -77,6 +78,7 @@ TAGS: dict[Tag, str] = {
     Tag.MOVES: "办理：派单、接单、办结、评价等每一步",
     Tag.REQUESTS: "申请：退单、延期、挂账、异议、重办等",
     Tag.CLOCKS: "时限：工作日历与时限规则",
+    Tag.RESOURCES: "资源清单、需求清单与双向认领、场地预订",
     Tag.PRIVACY: "个人信息：查看留痕、回避、授权同意、导出、更正、注销",
     Tag.SERVICE: "服务状态",
     Tag.GRANTS: "授权与代班",

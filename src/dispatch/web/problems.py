@@ -112,6 +112,8 @@ ABSENT: dict[str, type[Refusal]] = {
     "body_id": refusals.BodyNotFound,
     "grant_id": refusals.GrantNotFound,
     "export_id": refusals.ExportNotFound,
+    "listing_id": refusals.ListingNotFound,
+    "claim_id": refusals.ClaimNotFound,
 }
 """Path parameter to refusal: an id that cannot be is answered like an id that is not."""
 

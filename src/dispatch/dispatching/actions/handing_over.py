@@ -50,7 +50,7 @@ from dispatch.places.tables import places
 async def ask(
     db: AsyncConnection, actor: Actor, order_id: UUID, data: Data, call: Call, *, at: datetime
 ) -> Done:
-    """Ask another to take one's place. ``data``: to {kind, id}, text. ``outcome`` names the handover.
+    """Ask another to take one's place. ``data``: taker {kind, id}, text. ``outcome`` names the handover.
 
     Raises:
         RoleForbidden: the actor holds no take of the order.
@@ -58,7 +58,7 @@ async def ask(
         TargetNotAllowed: unknown, not of a kind that is asked, kept from the order or on it already.
         HandoverPending: somebody is asked already.
     """
-    to: Party = (TakerKind(data["to"]["kind"]), data["to"]["id"])
+    to: Party = (TakerKind(data["taker"]["kind"]), data["taker"]["id"])
     people = [to[1]] if to[0] in PEOPLE else []
     seen, row, done = await looked(db, actor, order_id, call, also=homes_column(actor.tenant.id, people))
     if done:
@@ -69,7 +69,7 @@ async def ask(
     _passable(seen.life)
     if to[0] not in OPEN_KINDS:
         raise TargetNotAllowed(why="not_assignable", target=str(to[1]))
-    await known_targets(db, actor, [data["to"]], at=at)
+    await known_targets(db, actor, [data["taker"]], at=at)
     if await recused(db, seen, {to[1]}):
         raise TargetNotAllowed(why=UNTOLD, target=str(to[1]))
     not_too_close(seen, row, people)
