@@ -1,4 +1,4 @@
-"""The command line: serve, work, match, migrate, index, doctor, tenant, user, api-key, calendar, openapi, docs.
+"""The command line: serve, work, match, migrate, index, doctor, tenant, user, api-key, roster, calendar, openapi, docs.
 
 It ends with 2 when it was asked or set wrongly, with 1 when the database cannot be used, and says why in one line.
 """
@@ -54,6 +54,7 @@ cli = typer.Typer(
 cli.add_typer(admin.tenant, name="tenant")
 cli.add_typer(admin.user, name="user")
 cli.add_typer(admin.key, name="api-key")
+cli.add_typer(admin.roster, name="roster")
 
 
 calendar = typer.Typer(no_args_is_help=True, help="The working calendar of the tenants.")

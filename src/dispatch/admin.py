@@ -1,4 +1,4 @@
-"""What an operator does at the command line: tenants, staff accounts, API keys. No other way makes the first admin."""
+"""What an operator does at the command line: tenants, staff accounts, API keys, rosters. No other way makes the first admin."""
 
 import asyncio
 import sys
@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import typer
 from sqlalchemy import Table, select, update
@@ -19,20 +21,27 @@ from dispatch.auth.actions.hashing import Hasher, Seal
 from dispatch.catalog.actions import load_defaults
 from dispatch.db.engine import open_database
 from dispatch.db.tenants import tenants
-from dispatch.domain.people import BODY_ROLES, Role
+from dispatch.domain.people import BODY_ROLES, Actor, Role, Tenant, the_service
+from dispatch.domain.refusal import RosterInvalid
+from dispatch.domain.roster import read as read_roster
 from dispatch.people import actions as people
 from dispatch.people import queries
 from dispatch.people.keys import SCOPES
 from dispatch.people.tables import accounts, bodies
 from dispatch.places import actions as places
 from dispatch.places.tables import places as place_table
+from dispatch.rosters import actions as rosters
+from dispatch.rosters import spreadsheets
+from dispatch.rosters.planning import Does, Plan
 from dispatch.settings import Settings
+from dispatch.web.wire import normal_name, normal_phone
 
 T = TypeVar("T")
 
 tenant = typer.Typer(no_args_is_help=True, help="Districts and counties.")
 user = typer.Typer(no_args_is_help=True, help="Accounts of staff.")
 key = typer.Typer(no_args_is_help=True, help="API keys of integrations.")
+roster = typer.Typer(no_args_is_help=True, help="Members out of spreadsheets.")
 
 InTenant = Annotated[str, typer.Option("--tenant", "-t", help="Code of the tenant.")]
 Login = Annotated[str, typer.Argument(help="What the account signs in as.")]
@@ -52,6 +61,13 @@ class Desk:
         """The number of a tenant."""
         found = await self.db.scalar(select(tenants.c.id).where(tenants.c.code == code))
         return int(found) if found is not None else _stop(f"no such tenant: {code}")
+
+    async def service(self, code: str) -> Actor:
+        """The service itself in a tenant."""
+        row = (await self.db.execute(select(tenants).where(tenants.c.code == code))).one_or_none()
+        if row is None:
+            _stop(f"no such tenant: {code}")
+        return the_service(Tenant(row.id, row.code, row.name, ZoneInfo(row.zone), dict(row.labels)))
 
     async def account(self, tenant_id: int, login: str) -> UUID:
         """The id of an account."""
@@ -299,3 +315,35 @@ def revoke_key(
 
     if not _at_desk(act):
         _stop("no such key, or it has ended already")
+
+
+@roster.command("import")
+def import_roster(
+    file: Annotated[Path, typer.Argument(help="An .xlsx or .csv file, headings in its first row.")],
+    in_tenant: InTenant,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Take members in from a file. Nothing is written if a line is wrong; the same file again changes nothing."""
+    try:
+        rows = spreadsheets.rows_of(file.name, file.read_bytes())
+    except (OSError, spreadsheets.CannotRead) as error:
+        _stop(f"{file}: {error}")
+    lines, problems = read_roster(rows, phone=normal_phone, name=normal_name)
+
+    async def act(desk: Desk) -> Plan:
+        service = await desk.service(in_tenant)
+        return await rosters.take_in(desk.db, service, lines, problems, dry=dry_run, at=clock.now())
+
+    try:
+        made = _at_desk(act)
+    except RosterInvalid as refusal:
+        _stop("\n".join(line["message"] for line in refusal.facts["errors"]))
+    for problem in made.problems:
+        typer.echo(rosters.said(problem))
+    counts = "，".join(f"{label}{made.count(does)}" for does, label in ROSTER_WORDS.items())
+    typer.echo(f"{'试算：' if dry_run else ''}{counts}")
+    if made.problems:
+        raise typer.Exit(1)
+
+
+ROSTER_WORDS = {Does.CREATES: "新建", Does.ENROLS: "报到", Does.UPDATES: "更新", Does.UNCHANGED: "不变"}

@@ -151,6 +151,7 @@ FACT_WORDS = {
     Fact.HANDOVER_CHANGED: ("移交有变化", "a take is to pass to another, or was not wanted"),
     Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),
     Fact.CALENDAR_CHANGED: ("工作日历有变化", "another version of the working calendar stands"),
+    Fact.CHECKIN_MOVED: ("报到有变化", "a check-in or a registration was filed, approved or returned"),
     Fact.POLICIES_CHANGED: ("时限策略有变化", "other limits hold for orders that are open, too"),
     Fact.CLAIM_MOVED: ("认领有变化", "a claim on a listing was made, or took a step"),
 }

@@ -144,7 +144,10 @@ class Settings(BaseSettings):
     )
 
     body_limit_bytes: int = Field(
-        262_144, ge=1024, le=64 * 1024 * 1024, description="Largest request body, bytes; above it 413."
+        262_144,
+        ge=1024,
+        le=64 * 1024 * 1024,
+        description="Largest request body, bytes; above it 413. A roster may be 4 MiB.",
     )
     minimum_clients: dict[str, str] = Field(
         default_factory=dict,

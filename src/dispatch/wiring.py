@@ -13,6 +13,9 @@ from dispatch.auth import timers as auth_timers
 from dispatch.auth.actions import door as doors
 from dispatch.bulk import routes as bulk
 from dispatch.catalog import routes as catalog
+from dispatch.checkin import reactions as checkin_reactions
+from dispatch.checkin import routes as checkin
+from dispatch.checkin import timers as checkin_timers
 from dispatch.db.engine import Database
 from dispatch.demo import routes as demo
 from dispatch.dispatching import routes as dispatching
@@ -36,8 +39,12 @@ from dispatch.privacy import reactions as privacy_reactions
 from dispatch.privacy import routes as privacy
 from dispatch.privacy import timers as privacy_timers
 from dispatch.ratings import routes as ratings
+from dispatch.registering import reactions as registering_reactions
+from dispatch.registering import routes as registering
+from dispatch.registering import timers as registering_timers
 from dispatch.resources import reactions as resource_reactions
 from dispatch.resources import routes as resources
+from dispatch.rosters import routes as rosters
 from dispatch.settings import Settings, WechatApp
 from dispatch.sla import reactions as sla_reactions
 from dispatch.sla import routes as sla
@@ -64,6 +71,9 @@ ROUTERS: Sequence[APIRouter] = (
     matching.router,
     ratings.router,
     notice_routes.router,
+    checkin.router,
+    registering.router,
+    rosters.router,
     privacy.router,
     resources.router,
 )
@@ -82,6 +92,10 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.IDENTITY_ENDED: (auth_reactions.forget_identity, privacy_reactions.phone_withdrawn),
     Fact.HANDOVER_CHANGED: (notices.tell_of_handover,),
     Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),
+    Fact.CHECKIN_MOVED: (
+        checkin_reactions.tell_of_checkin,
+        registering_reactions.tell_of_registration,
+    ),
     Fact.CALENDAR_CHANGED: (sla_reactions.follow_calendar,),
     Fact.POLICIES_CHANGED: (sla_reactions.follow_policies,),
     Fact.CLAIM_MOVED: (resource_reactions.tell_of_claim,),
@@ -108,6 +122,8 @@ JOBS: Sequence[Every] = (
     Every("outbox.sweep", 3600.0, housekeeping.drop_told),
     Every("auth.forget", 3600.0, auth_timers.forget),
     Every("database.statistics", 3600.0, housekeeping.refresh_statistics),
+    Every("checkin.renewals", 3600.0, checkin_timers.renewals),
+    Every("registering.agreements", 3600.0, registering_timers.agreements),
     Every("calendar.keep", 3600.0, sla_timers.keep_calendars),
 )
 

@@ -87,14 +87,24 @@ async def _ids(hands: Hands) -> dict[str, str]:
     rice = {"side": "resource", "kind": "goods", "title": "大米", "text": "五公斤装。", "quantity": 9}
     listing = (await hands.post("unit-1", "/v1/listings", rice)).json()["id"]
     claim = await hands.post("dispatcher-1", f"/v1/listings/{listing}/claim", {"purpose": "慰问。"})
+    place_id = str(hands.town.places["community-1"])
+    form = {"community_id": place_id, "items": ["elder_care"]}
+    headers = hands.town["resident-2"].headers
+    checkin = await hands.client.put("/v1/me/checkin", json=form, headers=headers)
+    agreement = {"kind": "unit", "name": "图书馆", "place_id": place_id}
+    liaison = {"name": "李敏", "phone": "13800001111"}
+    registration = await hands.post("resident-2", "/v1/registrations", {**agreement, "liaisons": [liaison]})
     return {
+        "checkin_id": checkin.json()["checkin"]["id"],
+        "registration_id": registration.json()["id"],
+        "account_id": str(hands.town["member-1"].id),
         "listing_id": listing,
         "claim_id": claim.json()["id"],
         "body_id": str(hands.town.bodies["unit-1"]),
         "order_id": order["id"],
         "request_id": request.json()["id"],
         "export_id": export.json()["id"],
-        "place_id": str(hands.town.places["community-1"]),
+        "place_id": place_id,
         "grant_id": str(hands.town["dispatcher-1"].grant_id),
     }
 

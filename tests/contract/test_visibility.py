@@ -419,6 +419,9 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
         *("/v1/places", "/v1/places/{place_id}", "/v1/privacy-policies/current", "/v1/me/consents"),
         *("/v1/me/data-requests", "/v1/me/exports/{export_id}", "/v1/me/exports/{export_id}/file"),
         *("/v1/calendar", "/v1/policies", "/v1/policies/choice"),
+        # of members and bodies (test_checkin, test_registering, test_rosters)
+        *("/v1/me/checkin", "/v1/me/checkin/views", "/v1/checkins", "/v1/checkins/{checkin_id}"),
+        *("/v1/belongings", "/v1/registrations", "/v1/registrations/{registration_id}"),
         # of an order that is read whole first (test_reveal, test_recusal, test_keeping, test_deadlines, test_duplicates)
         *("/v1/orders/{order_id}/views", "/v1/orders/{order_id}/recusals", "/v1/me/disclosures"),
         *("/v1/orders/clusters", "/v1/orders/{order_id}/duplicates", "/v1/orders/{order_id}/deadlines"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -127,6 +128,11 @@ async def test_the_demonstration_starts_from_nothing_serves_the_four_acts(
             assert "已办结" in told
             cases = await asyncio.to_thread(act_out, f"http://127.0.0.1:{port}/v1", "real_cases.sh")
             assert "已办结" in cases
+            checked = await asyncio.to_thread(act_out, f"http://127.0.0.1:{port}/v1", "checkin.sh")
+            assert re.search(r"^H[0-9]{8}-[0-9]{6}$", checked, re.MULTILINE)
+            assert checked.count("'created': 1, 'unchanged': 0, 'problems': []") == 2
+            assert checked.count("'created': 0, 'unchanged': 1, 'problems': []") == 1
+            assert "2 人" in checked
             booked = await asyncio.to_thread(act_out, f"http://127.0.0.1:{port}/v1", "book_a_venue.sh")
             assert booked == "已确认\n"
     finally:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from dispatch.domain.conflict import conflicts
 from dispatch.domain.explaining import scored
 from dispatch.domain.matching import CONFLICTS, WHY_NOT, rank, why_not
 from dispatch.matching.pool import Pool
-from tests.district import Ground, a_member, a_need
+from tests.district import AT, Ground, a_member, a_need
 
 seeds = st.integers(0, 2**32)
 
@@ -46,6 +47,29 @@ def test_every_filter_and_every_ring_agree_too(seed: int):
     for _ in range(5):
         need = a_need(dice, ground, members)
         assert pool.eligible(need).tolist() == [not why_not(need, one) for one in members]
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds)
+def test_leaves_and_the_members_own_limits_agree_too_and_bind(seed: int):
+    dice = Random(seed)
+    ground = Ground(dice)
+    members = []
+    for _ in range(80):
+        start = AT.date() + timedelta(days=dice.randint(-3, 5))
+        leaves = ((start, start + timedelta(days=dice.randint(1, 4))),) if dice.random() < 0.5 else ()
+        limits = {"most_a_day": dice.choice((None, 1, 2)), "most_a_week": dice.choice((None, 2, 4))}
+        done = {"this_day": dice.randint(0, 2), "this_week": dice.randint(2, 4)}
+        members.append(a_member(dice, ground, leaves=leaves, **limits, **done))
+    wanted_on = dice.choice((None, AT.date() + timedelta(days=dice.randint(0, 5))))
+    need = a_need(dice, ground, members, ring_id=ground.root, wanted_on=wanted_on)
+    eligible = Pool(members).eligible(need).tolist()
+    assert eligible == [not why_not(need, one) for one in members]
+    for one, can in zip(members, eligible, strict=True):
+        if can:
+            assert not any(start <= day < end for start, end in one.leaves for day in need.days)
+            assert one.most_a_day is None or one.this_day < one.most_a_day
+            assert one.most_a_week is None or one.this_week < one.most_a_week
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,7 +11,8 @@ from dispatch.catalog import actions as catalog
 from dispatch.db.engine import Database
 from dispatch.db.outbox import outbox
 from dispatch.db.tenants import tenants
-from dispatch.demo import cast, listings, orders
+from dispatch.demo import cast, checkins, listings, orders
+from dispatch.domain.checkin import RENEWAL_MONTHS, later
 from dispatch.domain.people import Role
 from dispatch.people import actions as people
 from dispatch.places import actions as places
@@ -47,6 +48,7 @@ async def seed(database: Database, *, at: datetime) -> bool:
             return False
         town = await found(db, at=at - FOUNDED)
         await orders.seed_orders(db, town.tenant_id, town.accounts, town.bodies, town.places, at=at)
+        await checkins.seed_checkins(db, town.tenant_id, town.accounts, town.bodies, town.places, at=at)
         await listings.seed_listings(db, town.tenant_id, town.accounts, at=at)
         await _old_news(db, town.tenant_id, at=at)
     return True
@@ -126,6 +128,7 @@ async def _populate(db: AsyncConnection, town: Town, *, at: datetime) -> None:
                 items=trait.items,
                 skills=[{"code": code, "name": name} for code, name in trait.skills],
                 free_times=trait.free_times,
+                more={"languages": ["普通话"], "renew_by": later(at.date(), RENEWAL_MONTHS)},
                 at=at,
             )
         else:

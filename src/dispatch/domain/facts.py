@@ -18,5 +18,7 @@ class Fact(StrEnum):
     CLOCK_STEP = "clock.step"
     CALENDAR_CHANGED = "calendar.changed"
     POLICIES_CHANGED = "policies.changed"
+    CHECKIN_MOVED = "checkin.moved"
+    """A check-in or a registration was filed, approved or returned; body ``kind``, ``id``, ``state``."""
     CLAIM_MOVED = "claim.moved"
     """A claim on a listing was made, or took a step; body ``claim_id``, ``state``, ``by``."""

@@ -38,6 +38,7 @@ WHY_NOT: Mapping[str, str] = {
     "suspended": "已暂停服务",
     "ended": "已不在册",
     RESTING: "近期退出接单较多，暂不再派",
+    "on_leave": "请假中",
     "outside_ring": "不在派单范围内",
     UNTOLD: "按回避规定不参与本单",
     "own_order": "是本单的受益人",
@@ -53,6 +54,7 @@ WHY_NOT: Mapping[str, str] = {
     "no_guardian_consent": "未成年，缺监护人同意",
     "not_free": "所需时间没有空",
     "at_capacity": "手上的单已满",
+    "own_limit": "已到本人报到时定的每日或每周上限",
     "too_few_people": "能来的人数不够",
 }
 """Every reason against a candidate, graver ones first."""
@@ -115,10 +117,16 @@ class Need:
     slots: int = 1
     point: Point | None = None
     wanted: Window | None = None
+    wanted_on: date | None = None
     concerned: Concerned = Concerned()  # noqa: RUF009 - frozen
     returned: frozenset[Party] = frozenset()
     said_no: frozenset[Party] = frozenset()
     on_it: frozenset[Party] = frozenset()
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """On which somebody must be here: when asked, and when wanted."""
+        return (self.at.date(), self.wanted_on or self.at.date())
 
     @property
     def window(self) -> Window:
@@ -145,7 +153,8 @@ class Candidate:
 
     ``free`` None: nothing declared. ``active`` takes are in hand, ``asked`` offers wait for an answer.
     ``helped``: how often the same beneficiary was helped. ``people``: whom a body may send; empty if it
-    has not told.
+    has not told. ``leaves`` are days, the last one excluded; ``this_day`` and ``this_week`` count what was
+    taken in 24 hours and in seven days, ``most_a_day`` and ``most_a_week`` what the member wants at most.
     """
 
     kind: TakerKind
@@ -163,12 +172,17 @@ class Candidate:
     free: int | None = None
     household_id: UUID | None = None
     address_key: str | None = None
+    leaves: tuple[tuple[date, date], ...] = ()
+    most_a_day: int | None = None
+    most_a_week: int | None = None
     born_on: date | None = None
     guardian_consent: bool = False
     active: int = 0
     asked: int = 0
     capacity: int = 3
     served: int = 0
+    this_day: int = 0
+    this_week: int = 0
     last_at: float = 0.0
     verdicts: int = 0
     verdict_sum: float = 0.0
@@ -184,6 +198,20 @@ class Candidate:
     def body(self) -> bool:
         """A unit or team rather than a person."""
         return self.kind is not TakerKind.MEMBER
+
+    @property
+    def free_slots(self) -> int:
+        """How many more may be offered: by what is in hand, and by what the member wants at most."""
+        left = [self.capacity - self.active - self.asked]
+        if self.most_a_day is not None:
+            left.append(self.most_a_day - self.this_day)
+        if self.most_a_week is not None:
+            left.append(self.most_a_week - self.this_week)
+        return min(left)
+
+    def away(self, on: date) -> bool:
+        """Whether a leave covers a day."""
+        return any(start <= on < until for start, until in self.leaves)
 
     @property
     def weekly_hours(self) -> float:
@@ -226,6 +254,8 @@ def _standing(need: Need, who: Candidate) -> Iterable[str]:
         yield "staff_only"
     if who.active + who.asked >= who.capacity:
         yield "at_capacity"
+    elif who.free_slots <= 0:
+        yield "own_limit"
 
 
 def _past(need: Need, who: Candidate) -> Iterable[str]:
@@ -241,6 +271,8 @@ def _past(need: Need, who: Candidate) -> Iterable[str]:
 def _person(need: Need, who: Candidate) -> Iterable[str]:
     on = need.at.date()
     qualified = qualifying(need, who)
+    if any(who.away(day) for day in need.days):
+        yield "on_leave"
     if need.qualifications is not None and not any(skill.stands(on) for skill in qualified):
         yield "qualification_expired" if qualified else "no_qualification"
     if not who.offers & need.offers and not any(skill.stands(on) for skill in qualified):

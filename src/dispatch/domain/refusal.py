@@ -399,6 +399,67 @@ class AccountNotFound(Missing):
     message = "没有找到这个账号。"
 
 
+class CheckinNotFound(Missing):
+    """Unknown check-in, or not visible to the caller."""
+
+    code = "CHECKIN_NOT_FOUND"
+    message = "没有找到这份报到。"
+
+
+class RegistrationNotFound(Missing):
+    """Unknown registration of a unit or team, or not visible to the caller."""
+
+    code = "REGISTRATION_NOT_FOUND"
+    message = "没有找到这份单位（队伍）报到。"
+
+
+# Checking in
+
+
+class CheckinDecided(Conflict):
+    """The check-in or registration was approved, returned or withdrawn; fact ``state``."""
+
+    code = "CHECKIN_DECIDED"
+    message = "这份报到已经有结果了，请刷新后查看。"
+    told = ("state",)
+
+
+class NotCheckedIn(Conflict):
+    """Only who has checked in, and has not left, can do this."""
+
+    code = "NOT_CHECKED_IN"
+    message = "您还没有报到，或已经退出。"
+
+
+class OwnCheckin(Forbidden):
+    """Nobody approves his own check-in, or the registration that he filed."""
+
+    code = "OWN_CHECKIN"
+    message = "不能审核自己提交的报到，请由其他工作人员办理。"
+
+
+class TakesInHand(Conflict):
+    """Who still holds orders does not leave: they would be nobody's."""
+
+    code = "TAKES_IN_HAND"
+    message = "手上还有没办完的需求单，请先办结或退出接单。"
+
+
+class PeriodsOverlap(Conflict):
+    """A period of belonging would run into another of the same kind; fact ``until`` where the other ends."""
+
+    code = "PERIODS_OVERLAP"
+    message = "归属的起始时间与已有的记录重叠，请核对日期。"
+    told = ("until",)
+
+
+class RosterInvalid(Invalid):
+    """Lines of a roster are wrong; nothing was taken in. ``errors`` name each line and column."""
+
+    code = "ROSTER_INVALID"
+    message = "名册有误，没有导入任何内容，请按所列行号修改后重试。"
+
+
 # The order is elsewhere
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -129,6 +129,7 @@ def need(whole: Whole, beside: Context, *, ring_id: UUID | None = None, at: date
         slots=2 if ItemFlag.TWO_PEOPLE in flags else 1,
         point=point_of(row.location),
         wanted=_window(row, beside.zone),
+        wanted_on=_wanted_on(row, beside.zone),
         concerned=concerned(
             whole, beside.homes.get(row.beneficiary_id), beside.kept.get(life.id, frozenset())
         ),
@@ -155,3 +156,9 @@ def _window(row: Any, zone: ZoneInfo) -> freetime.Window | None:
     start = start or end - freetime.APPOINTMENT
     end = end or start + freetime.APPOINTMENT
     return freetime.window(start.astimezone(zone), end.astimezone(zone))
+
+
+def _wanted_on(row: Any, zone: ZoneInfo) -> date | None:
+    """The day of the wanted time, where there is one."""
+    start = row.wanted_from or row.wanted_to
+    return start.astimezone(zone).date() if start else None

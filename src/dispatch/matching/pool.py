@@ -35,7 +35,7 @@ class Pool:
             return np.array(values, dtype=np.float64)
 
         self.active = numbers([one.active for one in members])
-        self.free_slots = np.array([one.capacity - one.active - one.asked for one in members], dtype=np.int64)
+        self.free_slots = np.array([one.free_slots for one in members], dtype=np.int64)
         self.weekly = numbers([one.weekly_hours for one in members])
         self.served = np.array([one.served for one in members], dtype=np.int64)
         self.last_at = numbers([one.last_at for one in members])
@@ -76,6 +76,7 @@ class Pool:
             for skill in one.skills:
                 last = skill.expires_on.toordinal() if skill.expires_on else np.iinfo(np.int32).max
                 self.skills.setdefault(skill.code, []).append((at, int(last)))
+        self.on_leave = [at for at, one in enumerate(self.members) if one.leaves]
         self.young = [at for at, one in enumerate(self.members) if one.born_on is not None]
 
     def _doors(self) -> None:
@@ -129,6 +130,7 @@ class Pool:
             found += self.households.get(household, [])
         for key in need.concerned.address_keys:
             found += self.addresses.get(key, [])
+        found += [at for at in self.on_leave if any(self.members[at].away(day) for day in need.days)]
         on = need.at.date()
         for at in self.young:
             one = self.members[at]

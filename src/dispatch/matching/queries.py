@@ -35,6 +35,8 @@ class Record:
     active: int = 0
     asked: int = 0
     served: int = 0
+    this_day: int = 0
+    this_week: int = 0
     last_at: float = 0.0
     verdicts: int = 0
     verdict_sum: float = 0.0
@@ -86,6 +88,8 @@ def _with_record(
         active=record.active,
         asked=record.asked,
         served=record.served,
+        this_day=record.this_day,
+        this_week=record.this_week,
         last_at=record.last_at,
         verdicts=record.verdicts,
         verdict_sum=record.verdict_sum,
@@ -98,6 +102,9 @@ def capacity(rule: Rule, taking: TakingRule, one: Candidate) -> int:
     most = taking.body_limit if one.body else taking.member_limit
     return min(rule.capacity * max(len(one.people), 1), most)
 
+
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+"""Over which a member's own limits count: to the hour, so that no midnight doubles them."""
 
 _there, _home = places.alias("there"), places.alias("home")
 
@@ -113,11 +120,15 @@ def _person(*columns: ColumnElement[Any]) -> Select[Any]:
         members.c.skills,
         members.c.free_times,
         members.c.location,
+        members.c.leaves,
+        members.c.most_a_day,
+        members.c.most_a_week,
         members.c.born_on,
         members.c.guardian_consent_on,
         _there.c.path,
         _there.c.street_id,
         _there.c.community_id,
+        members.c.grid_id.label("own_grid_id"),
         _home.c.grid_id,
         _home.c.community_id.label("home_community_id"),
         case((_home.c.kind == HOUSEHOLD, _home.c.id), else_=null()).label("household_id"),
@@ -129,7 +140,13 @@ _SOURCE = (
     members.join(
         accounts, and_(accounts.c.tenant_id == members.c.tenant_id, accounts.c.id == members.c.account_id)
     )
-    .join(_there, and_(_there.c.tenant_id == members.c.tenant_id, _there.c.id == members.c.community_id))
+    .join(
+        _there,
+        and_(
+            _there.c.tenant_id == members.c.tenant_id,
+            _there.c.id == func.coalesce(members.c.grid_id, members.c.community_id),
+        ),
+    )
     .outerjoin(_home, and_(_home.c.tenant_id == accounts.c.tenant_id, _home.c.id == accounts.c.home_place_id))
 )
 
@@ -142,9 +159,16 @@ def _members(tenant_id: int, path: str) -> Select[Any]:
             members.c.tenant_id == tenant_id,
             members.c.state != "ended",
             accounts.c.disabled_at.is_(None),
-            members.c.community_id.in_(below(tenant_id, path)),
+            _around(tenant_id, path),
         )
         .order_by(members.c.account_id)
+    )
+
+
+def _around(tenant_id: int, path: str) -> ColumnElement[bool]:
+    """Members of the place with this path, be it their grid or above it."""
+    return or_(
+        members.c.community_id.in_(below(tenant_id, path)), members.c.grid_id.in_(below(tenant_id, path))
     )
 
 
@@ -208,7 +232,7 @@ def _member(row: Any, beside: Context) -> Candidate:
         street_id=row.street_id,
         community_id=row.community_id,
         # A home elsewhere says nothing of the way within the community.
-        grid_id=row.grid_id if row.home_community_id == row.community_id else None,
+        grid_id=row.own_grid_id or (row.grid_id if row.home_community_id == row.community_id else None),
         point=point_of(row.location),
         offers=frozenset(row.items),
         offer_names=beside.offer_names,
@@ -216,6 +240,9 @@ def _member(row: Any, beside: Context) -> Candidate:
         free=freetime.week(row.free_times) if row.free_times else None,
         household_id=row.household_id,
         address_key=row.address_key,
+        leaves=tuple((_date(line["from"]), _date(line["until"])) for line in row.leaves),
+        most_a_day=row.most_a_day,
+        most_a_week=row.most_a_week,
         born_on=row.born_on,
         guardian_consent=row.guardian_consent_on is not None,
     )
@@ -253,9 +280,7 @@ async def _records(
     at: datetime,
 ) -> dict[Party, Record]:
     """What everybody around has in hand, was asked, did and gave back lately and how it was judged, in one statement."""
-    around = select(members.c.account_id).where(
-        members.c.tenant_id == tenant_id, members.c.community_id.in_(below(tenant_id, path))
-    )
+    around = select(members.c.account_id).where(members.c.tenant_id == tenant_id, _around(tenant_id, path))
 
     def ours(kind: ColumnElement[str], id: ColumnElement[UUID]) -> ColumnElement[bool]:
         return or_(
@@ -275,6 +300,8 @@ async def _records(
             active=before.active + row.active,
             asked=before.asked + row.asked,
             served=before.served + row.served + row.asked,
+            this_day=before.this_day + row.this_day + row.asked,
+            this_week=before.this_week + row.this_week + row.asked,
             last_at=max(before.last_at, row.last_at.timestamp() if row.last_at else 0.0),
             verdicts=before.verdicts + row.verdicts,
             verdict_sum=before.verdict_sum + float(row.verdict_sum),
@@ -303,14 +330,19 @@ def _held(tenant_id: int, at: datetime) -> Select[Any]:
         newest,
     )
     active = case((takes.c.state == TakeState.ACTIVE, 1), else_=0)
-    lately = case((takes.c.taken_at > at - LATELY, 1), else_=0)
+
+    def since(span: timedelta) -> ColumnElement[int]:
+        return func.sum(case((takes.c.taken_at > at - span, 1), else_=0))
+
     return (
         select(
             takes.c.kind,
             takes.c.taker_id.label("id"),
             func.sum(active).label("active"),
             literal(0).label("asked"),
-            func.sum(lately).label("served"),
+            since(LATELY).label("served"),
+            since(DAY).label("this_day"),
+            since(WEEK).label("this_week"),
             func.max(takes.c.taken_at).label("last_at"),
             func.count(ratings.c.score).label("verdicts"),
             func.coalesce(func.sum(ratings.c.score), 0).label("verdict_sum"),
@@ -334,6 +366,8 @@ def _asked(tenant_id: int) -> Select[Any]:
             literal(0).label("active"),
             func.count().label("asked"),
             literal(0).label("served"),
+            literal(0).label("this_day"),
+            literal(0).label("this_week"),
             func.max(dispatches.c.created_at).label("last_at"),
             literal(0).label("verdicts"),
             literal(0).label("verdict_sum"),
@@ -366,6 +400,8 @@ def _given_back(tenant_id: int, since: datetime) -> Select[Any]:
             literal(0).label("active"),
             literal(0).label("asked"),
             literal(0).label("served"),
+            literal(0).label("this_day"),
+            literal(0).label("this_week"),
             literal(None, give_backs.c.at.type).label("last_at"),
             literal(0).label("verdicts"),
             literal(0).label("verdict_sum"),

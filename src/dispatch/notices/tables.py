@@ -9,10 +9,10 @@ notices = tenant_table(
     "notices",
     Column("id", Id, nullable=False),
     Column("account_id", Id, nullable=False),
-    # What it is about: an order, or a claim on a listing (resources.claims).
+    # What it is about: an order, a claim on a listing (resources.claims), or neither (a check-in).
     Column("order_id", Id),
     Column("claim_id", Id),
-    # Which step of which order, or which request, was told: the same is told once.
+    # Which step of which order, which request or check-in was told: the same is told once.
     Column("cause", String(96), nullable=False),
     Column("event", String(32), nullable=False),
     Column("text", String(256), nullable=False),

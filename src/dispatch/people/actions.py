@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import insert_or_ignore
@@ -17,6 +17,7 @@ from dispatch.db.ids import new_id
 from dispatch.db.sealed import private
 from dispatch.domain.people import Role
 from dispatch.domain.refusal import AccountNotFound
+from dispatch.people import belonging
 from dispatch.people.tables import (
     BODY_KINDS,
     accounts,
@@ -222,6 +223,22 @@ async def join_body(db: AsyncConnection, tenant_id: int, body_id: UUID, account_
     await insert_or_ignore(db, body_people, rows)
 
 
+async def leave_bodies(
+    db: AsyncConnection, tenant_id: int, account_id: UUID, *, kind: str | None = None
+) -> None:
+    """Let no body staff this person any more, or none of a kind. Safe to repeat."""
+    those = select(bodies.c.id).where(bodies.c.tenant_id == tenant_id)
+    if kind is not None:
+        those = those.where(bodies.c.kind == kind)
+    await db.execute(
+        delete(body_people).where(
+            body_people.c.tenant_id == tenant_id,
+            body_people.c.account_id == account_id,
+            body_people.c.body_id.in_(those),
+        )
+    )
+
+
 # Members
 
 
@@ -231,31 +248,45 @@ async def add_member(
     account_id: UUID,
     community_id: UUID,
     *,
+    grid_id: UUID | None = None,
     unit_id: UUID | None = None,
+    work_community_id: UUID | None = None,
     items: Sequence[str] = (),
     skills: Sequence[Mapping[str, Any]] = (),
     free_times: Sequence[Mapping[str, Any]] = (),
+    more: Mapping[str, Any] | None = None,
+    since: datetime | None = None,
     at: datetime,
 ) -> UUID:
-    """报到: a member checks in with a community, for the first time or again after having left.
+    """报到: a member checks in with a community, for the first time, again, or coming from another one.
 
     Args:
+        grid_id: the grid of the community; the grant is then given there, and reaches up to the whole community.
         items: codes of the check-in list (catalog).
         skills: ``{code, name, proof?, expires_on?}``.
         free_times: ``{weekday 1..7, from "HH:MM", to "HH:MM"}`` in the tenant's zone; ``to`` may be ``24:00``.
+        more: other columns of the member's row.
+        since: from when on the member belongs there; ``at`` when absent.
 
     Returns:
         The grant that makes the account a member there.
+
+    Raises:
+        PeriodsOverlap: the member belonged elsewhere after ``since``.
     """
     values = {
         "community_id": community_id,
+        "grid_id": grid_id,
         "unit_id": unit_id,
+        "work_community_id": work_community_id,
         "state": "active",
         "items": list(items),
         "skills": [dict(skill) for skill in skills],
         "free_times": [dict(time) for time in free_times],
         "checked_in_at": at,
         "ended_at": None,
+        "lapsed_at": None,
+        **(more or {}),
     }
     row = {"tenant_id": tenant_id, "account_id": account_id, **values}
     there = select(members.c.account_id).where(
@@ -265,8 +296,18 @@ async def add_member(
         await db.execute(members.insert().values(row))
     else:
         await _change_member(db, tenant_id, account_id, values)
+    where = {"checkin": community_id, "work": work_community_id, "unit": unit_id}
+    for kind, of_id in where.items():
+        if of_id is None:
+            await belonging.leave(db, tenant_id, "member", account_id, (kind,), at=since or at)
+        else:
+            await belonging.enter(db, tenant_id, "member", account_id, kind, of_id, at=since or at)
+    standing = await _member_grants(db, tenant_id, account_id, at=at)
+    if [row.place_id for row in standing] == [grid_id or community_id]:
+        return standing[0].id  # type: ignore[no-any-return]
+    if standing:
         await _end_member_grants(db, tenant_id, account_id, at=at)
-    return await grant(db, tenant_id, account_id, Role.MEMBER, place_id=community_id, at=at)
+    return await grant(db, tenant_id, account_id, Role.MEMBER, place_id=grid_id or community_id, at=at)
 
 
 async def move_member(
@@ -277,7 +318,8 @@ async def move_member(
     Raises:
         AccountNotFound: no such member.
     """
-    await _change_member(db, tenant_id, account_id, {"community_id": community_id})
+    await _change_member(db, tenant_id, account_id, {"community_id": community_id, "grid_id": None})
+    await belonging.enter(db, tenant_id, "member", account_id, "checkin", community_id, at=at)
     await _end_member_grants(db, tenant_id, account_id, at=at)
     return await grant(db, tenant_id, account_id, Role.MEMBER, place_id=community_id, at=at)
 
@@ -307,6 +349,7 @@ async def end_membership(db: AsyncConnection, tenant_id: int, account_id: UUID, 
         AccountNotFound: no such member.
     """
     await _change_member(db, tenant_id, account_id, {"state": "ended", "ended_at": at})
+    await belonging.leave(db, tenant_id, "member", account_id, at=at)
     await _end_member_grants(db, tenant_id, account_id, at=at)
 
 
@@ -321,6 +364,20 @@ async def _change_member(
     )
     if changed is None:
         raise AccountNotFound()
+
+
+async def _member_grants(
+    db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime
+) -> Sequence[Any]:
+    """The grants that make the account a member now."""
+    running = or_(grants.c.valid_to.is_(None), grants.c.valid_to > at)
+    rows = select(grants.c.id, grants.c.place_id).where(
+        grants.c.tenant_id == tenant_id,
+        grants.c.account_id == account_id,
+        grants.c.role == Role.MEMBER,
+        running,
+    )
+    return (await db.execute(rows)).all()
 
 
 async def _end_member_grants(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:

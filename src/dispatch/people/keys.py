@@ -9,6 +9,7 @@ PREFIX = "sdz_"
 """What every key begins with, so that a scanner finds one that lies where it should not."""
 AREAS = (
     "catalog",
+    "checkin",
     "clocks",
     "matching",
     "me",

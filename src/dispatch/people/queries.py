@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import folded
@@ -219,3 +220,23 @@ async def names(
     told |= {(line["kind"], line["id"]): line["name"] for line in row.bodies}
     found = {(kind, id): told.get(("" if kind in PEOPLE else str(kind), id)) for kind, id in wanted}
     return {target: name for target, name in found.items() if name is not None}
+
+
+async def holders(
+    db: AsyncConnection,
+    tenant_id: int,
+    roles: Iterable[Role],
+    *,
+    place_id: UUID | None = None,
+    body_id: UUID | None = None,
+    at: datetime,
+) -> set[UUID]:
+    """Accounts that now hold one of these roles at exactly this place, or for this body."""
+    rows = select(grants.c.account_id).where(
+        grants.c.tenant_id == tenant_id,
+        grants.c.role.in_(tuple(roles)),
+        grants.c.place_id == place_id if place_id is not None else grants.c.body_id == body_id,
+        grants.c.valid_from <= at,
+        or_(grants.c.valid_to.is_(None), grants.c.valid_to > at),
+    )
+    return set((await db.execute(rows)).scalars())

@@ -1,6 +1,8 @@
 """Accounts, grants, bodies and members."""
 
-from sqlalchemy import Column, Date, Index, Integer, String
+from datetime import UTC, datetime
+
+from sqlalchemy import CheckConstraint, Column, Date, Index, Integer, SmallInteger, String
 
 from dispatch.db.base import (
     code_column,
@@ -26,6 +28,8 @@ accounts = tenant_table(
     Column("phone", Sealed("accounts.phone")),
     # By which an account is found when somebody files for a phone.
     Column("phone_hash", Hashed("accounts.phone")),
+    # Tells whether two lines of a roster are one person; the number itself is never kept.
+    Column("id_number_hash", Hashed("accounts.id_number")),
     Column("home_place_id", Id),
     # The door, as a key that only tells whether two are one (domain.household).
     Column("address_key", Hashed("address_key")),
@@ -35,6 +39,7 @@ accounts = tenant_table(
     Column("created_at", Instant, nullable=False),
     tenant_unique("login"),
     tenant_index("ix_accounts_phone", "phone_hash"),
+    tenant_index("ix_accounts_id_number", "id_number_hash"),
     tenant_fk("home_place_id", "places"),
 )
 
@@ -90,7 +95,11 @@ members = tenant_table(
     # An in-service party member who has checked in with a community; the id is the account's.
     Column("account_id", Id, nullable=False),
     Column("community_id", Id, nullable=False),
+    # The grid within the community, where it is known: orders that go out to a grid reach its members.
+    Column("grid_id", Id),
     Column("unit_id", Id),
+    # Where the member works; serving there is the unit's matter.
+    Column("work_community_id", Id),
     code_column("state", MEMBER_STATES, server_default="active"),
     # Codes of the check-in list (catalog): what the member offers to do.
     Column("items", Json, nullable=False, default=list, server_default="[]"),
@@ -98,19 +107,62 @@ members = tenant_table(
     Column("skills", Json, nullable=False, default=list, server_default="[]"),
     # [{weekday 1..7, from "HH:MM", to "HH:MM"}] in the tenant's zone.
     Column("free_times", Json, nullable=False, default=list, server_default="[]"),
+    # What the member speaks, in words.
+    Column("languages", Json, nullable=False, default=list, server_default="[]"),
+    # Most orders that the member wants to be given in a day and in seven days.
+    Column("most_a_day", SmallInteger),
+    Column("most_a_week", SmallInteger),
+    # [{from, until}] days, the last one excluded: neither offered nor matched then.
+    Column("leaves", Json, nullable=False, default=list, server_default="[]"),
     # Where the member starts from: {lng, lat, crs, wgs84: {lng, lat}}.
     Column("location", Json),
     # Told only by the young: minors help with their guardian's consent.
     Column("born_on", Date),
     Column("guardian_consent_on", Date),
     Column("checked_in_at", Instant, nullable=False),
+    # Until when the check-in holds without a word; none: it was never asked to be renewed.
+    Column("renew_by", Date),
+    # Of which end the member was reminded.
+    Column("reminded_of", Date),
+    # Suspended because it was not renewed; the next renewal lifts it.
+    Column("lapsed_at", Instant),
     Column("ended_at", Instant),
     one_of("state", MEMBER_STATES),
     tenant_fk("account_id", "accounts"),
     tenant_fk("community_id", "places"),
+    tenant_fk("grid_id", "places"),
     tenant_fk("unit_id", "bodies"),
+    tenant_fk("work_community_id", "places"),
     tenant_index("ix_members_community", "community_id", "state"),
+    tenant_index("ix_members_grid", "grid_id", "state"),
+    tenant_index("ix_members_unit", "unit_id", "state"),
+    tenant_index("ix_members_renewal", "state", "renew_by"),
     key=("account_id",),
+)
+
+BELONGERS = ("member", "unit", "team")
+BELONGINGS = ("checkin", "work", "unit", "registration")
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""The end of what has not ended: so a plain unique constraint allows one open period, on any database."""
+
+belongings = tenant_table(
+    "belongings",
+    # Who belonged where when: [from_at, until_at). A member to the community of the check-in, to the one of the
+    # work place and to a unit; a unit or team to the place it registered with. Periods of one kind never overlap
+    # (people/belonging.py), two open ones not even by mistake.
+    code_column("party_kind", BELONGERS),
+    Column("party_id", Id, nullable=False),
+    code_column("kind", BELONGINGS),
+    Column("from_at", Instant, nullable=False),
+    Column("until_at", Instant, nullable=False),
+    # The place or the body.
+    Column("of_id", Id, nullable=False),
+    one_of("party_kind", BELONGERS),
+    one_of("kind", BELONGINGS),
+    CheckConstraint("from_at < until_at", name="period"),
+    tenant_unique("party_kind", "party_id", "kind", "until_at"),
+    tenant_index("ix_belongings_of", "of_id", "kind", "from_at", "until_at"),
+    key=("party_kind", "party_id", "kind", "from_at"),
 )
 
 SESSION_KINDS = ("wechat", "password", "oidc", "key")

@@ -3,9 +3,10 @@
 from datetime import datetime
 
 import structlog
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.checkin.tables import member_views
 from dispatch.db.engine import Database
 from dispatch.db.tenants import tenant_ids
 from dispatch.domain.keeping import CONTACT_DAYS, CONTENT_DAYS, RECORD_DAYS
@@ -13,6 +14,7 @@ from dispatch.orders.tables import order_views
 from dispatch.privacy import queries
 from dispatch.privacy.actions import asking, erasing, exporting
 from dispatch.privacy.tables import data_requests, reveal_tallies
+from dispatch.registering.tables import registrations
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +89,19 @@ async def _records(db: AsyncConnection, tenant_id: int, *, at: datetime) -> None
     )
     await db.execute(
         delete(order_views).where(order_views.c.tenant_id == tenant_id, order_views.c.at < at - RECORD_DAYS)
+    )
+    await db.execute(
+        delete(member_views).where(
+            member_views.c.tenant_id == tenant_id, member_views.c.at < at - RECORD_DAYS
+        )
+    )
+    over = registrations.c.state.in_(("returned", "withdrawn", "ended"))
+    since = func.coalesce(registrations.c.ended_at, registrations.c.decided_at)
+    await db.execute(
+        update(registrations)
+        .where(registrations.c.tenant_id == tenant_id, over, since < at - CONTACT_DAYS)
+        .where(registrations.c.liaisons.is_not(None))
+        .values(liaisons=None)
     )
     today = f"{at:%Y%m%d}"
     await db.execute(

@@ -24,8 +24,15 @@ log = structlog.get_logger(__name__)
 GZIP_FROM_BYTES = 1000
 GZIP_LEVEL = 5  # level 9, the default, takes twice the time for 1 % less
 
-BODY_LIMITS = {"/v1/auth/": 8 * 1024, "/v1/me/": 8 * 1024, "/v1/wechat/push/": 64 * 1024}
-"""Largest body by the path's beginning, bytes; elsewhere the setting holds."""
+BODY_LIMITS = {
+    "/v1/auth/": 8 * 1024,
+    "/v1/me/": 8 * 1024,
+    "/v1/me/checkin": 32 * 1024,
+    "/v1/wechat/push/": 64 * 1024,
+}
+"""Largest body by the path's longest known beginning, bytes; elsewhere the setting holds."""
+FILE_LIMITS = {"/v1/rosters/": 4 * 1024 * 1024}
+"""The same where a body carries a file, whatever the setting says."""
 
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PUT", "DELETE"],
@@ -60,7 +67,7 @@ _CLIENT = re.compile(r"([a-z][a-z0-9_-]{0,15})/(\d{1,6}(?:\.\d{1,6}){0,3})(?=$|[
 def install(app: FastAPI, settings: Settings, rates: Rates | None = None) -> None:
     """Surround an application; a request meets them from the last line to the first."""
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
-    app.add_middleware(BodyLimit, limit=settings.body_limit_bytes, narrower=BODY_LIMITS)
+    app.add_middleware(BodyLimit, limit=settings.body_limit_bytes, narrower=BODY_LIMITS, wider=FILE_LIMITS)
     app.add_middleware(ClientVersion, minimum=settings.minimum_clients)
     app.add_middleware(AddressRates, rates=rates or Rates(settings))
     if settings.cors_origins:
@@ -186,10 +193,17 @@ class BodyLimit:
     FastAPI's own ``max_body_size`` answers an announced excess in plain text, after our problem was made.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, narrower: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int,
+        narrower: Mapping[str, int] | None = None,
+        wider: Mapping[str, int] | None = None,
+    ) -> None:
         self.app = app
-        self.widest = limit
+        self.usual = limit
         self.narrower = narrower or {}
+        self.wider = wider or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -216,8 +230,11 @@ class BodyLimit:
         await self.app(scope, receive_counted, send)
 
     def _limit(self, path: str) -> int:
-        narrower = (most for begins, most in self.narrower.items() if path.startswith(begins))
-        return min(self.widest, *narrower, self.widest)
+        for begins, most in self.wider.items():
+            if path.startswith(begins):
+                return most
+        known = [begins for begins in self.narrower if path.startswith(begins)]
+        return min(self.usual, self.narrower[max(known, key=len)]) if known else self.usual
 
 
 def route_template(scope: Scope) -> str:

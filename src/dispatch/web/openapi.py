@@ -60,6 +60,7 @@ class Tag(StrEnum):
     MATCHING = "matching"
     MOVES = "moves"
     REQUESTS = "requests"
+    CHECKIN = "checkin"
     CLOCKS = "clocks"
     RESOURCES = "resources"
     PRIVACY = "privacy"
@@ -77,6 +78,7 @@ TAGS: dict[Tag, str] = {
     Tag.MATCHING: "匹配：人选、批量匹配、自动派单规则",
     Tag.MOVES: "办理：派单、接单、办结、评价等每一步",
     Tag.REQUESTS: "申请：退单、延期、挂账、异议、重办等",
+    Tag.CHECKIN: "双报到：党员、单位和志愿队的报到、续报、请假、转移、退出，名册",
     Tag.CLOCKS: "时限：工作日历与时限规则",
     Tag.RESOURCES: "资源清单、需求清单与双向认领、场地预订",
     Tag.PRIVACY: "个人信息：查看留痕、回避、授权同意、导出、更正、注销",

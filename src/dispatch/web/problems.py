@@ -111,6 +111,8 @@ ABSENT: dict[str, type[Refusal]] = {
     "account_id": refusals.AccountNotFound,
     "body_id": refusals.BodyNotFound,
     "grant_id": refusals.GrantNotFound,
+    "checkin_id": refusals.CheckinNotFound,
+    "registration_id": refusals.RegistrationNotFound,
     "export_id": refusals.ExportNotFound,
     "listing_id": refusals.ListingNotFound,
     "claim_id": refusals.ClaimNotFound,

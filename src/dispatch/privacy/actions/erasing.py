@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.auth.tables import credentials, refresh_tokens, usernames
+from dispatch.checkin.tables import checkins, member_views
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
@@ -21,6 +22,7 @@ from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
 from dispatch.orders.actions.indexing import forget_words, index_orders
 from dispatch.orders.tables import dispatch_targets, dispatches, order_steps, orders, ratings, requests
+from dispatch.people import belonging
 from dispatch.people.actions import end_grants
 from dispatch.people.tables import accounts, api_keys, body_people, identities, members, sessions
 from dispatch.privacy.tables import consents
@@ -122,6 +124,7 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
             name=private(tenant_id, GONE),
             phone=None,
             phone_hash=None,
+            id_number_hash=None,
             login=f"gone-{account_id.hex}",
             home_place_id=None,
             address_key=None,
@@ -137,12 +140,17 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
             items=[],
             skills=[],
             free_times=[],
+            languages=[],
+            leaves=[],
+            most_a_day=None,
+            most_a_week=None,
             location=None,
             born_on=None,
             guardian_consent_on=None,
         )
     )
-    for table in (*SIGN_INS, body_people, idempotency_keys, notices, drafts):
+    await _checkins_of(db, tenant_id, account_id, at=at)
+    for table in (*SIGN_INS, body_people, idempotency_keys, notices, member_views, drafts):
         await db.execute(
             delete(table).where(table.c.tenant_id == tenant_id, table.c.account_id == account_id)
         )
@@ -163,6 +171,16 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
     await _words_of(db, tenant_id, account_id)
     await clear_content(db, tenant_id, await own_orders(db, tenant_id, account_id), at=at)
     return str(name)
+
+
+async def _checkins_of(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
+    """Forget what was filled in; that somebody belonged there, and until when, stays for the counts."""
+    await belonging.leave(db, tenant_id, "member", account_id, at=at)
+    theirs = checkins.c.tenant_id == tenant_id, checkins.c.account_id == account_id
+    await db.execute(
+        update(checkins).where(*theirs, checkins.c.state == "filed").values(state="withdrawn", decided_at=at)
+    )
+    await db.execute(update(checkins).where(*theirs).values(form=None, text=None))
 
 
 async def own_orders(db: AsyncConnection, tenant_id: int, account_id: UUID) -> list[UUID]:

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.checkin.queries import filed_by, form_of, history
 from dispatch.db.sealed import private
 from dispatch.dispatching.tables import drafts
 from dispatch.domain.keeping import EXPORT_DAYS
@@ -21,14 +22,14 @@ from dispatch.orders.rendering import shown, told
 from dispatch.orders.tables import orders
 from dispatch.people import queries as people
 from dispatch.people.rendering import shown_account, shown_grants
-from dispatch.people.tables import accounts, members
+from dispatch.people.tables import FOREVER, accounts, members
 from dispatch.privacy import queries
 from dispatch.privacy.tables import data_requests
 
 MOST_LOOKS = 1000
 """Looks listed per order."""
 README = (
-    "这是您在本服务中的全部个人信息：account.json 账号与同意记录；orders/ 您提交的、或为您提交的每一条需求，"
+    "这是您在本服务中的全部个人信息：account.json 账号、报到与同意记录；orders/ 您提交的、或为您提交的每一条需求，"
     "及其经过和查看记录；notices.json 收到的提醒。时间均带时区。文件在七天后失效。\n"
 )
 
@@ -75,6 +76,7 @@ async def _account(db: AsyncConnection, actor: Actor, person: people.Person) -> 
         await db.execute(
             select(members.c.state, members.c["items"], members.c.skills, members.c.free_times)
             .add_columns(members.c.location, members.c.born_on, members.c.guardian_consent_on)
+            .add_columns(members.c.languages, members.c.leaves, members.c.most_a_day, members.c.most_a_week)
             .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
         )
     ).one_or_none()
@@ -83,6 +85,15 @@ async def _account(db: AsyncConnection, actor: Actor, person: people.Person) -> 
         **row._asdict(),
         "grants": [grant.model_dump(mode="json") for grant in shown_grants(person.grants)],
         "member": member._asdict() if member else None,
+        "checkins": [
+            {"filed_at": line.filed_at, "state": line.state, "reason": line.text, "form": form_of(line)}
+            for line in await filed_by(db, tenant_id, account_id)
+        ],
+        "belongings": [
+            {"kind": line.kind, "of": line.place_name or line.body_name}
+            | {"from": line.from_at, "until": None if line.until_at == FOREVER else line.until_at}
+            for line in await history(db, tenant_id, account_id)
+        ],
         "consents": [
             {name: getattr(line, name) for name in ("purpose", "version", "given_at", "withdrawn_at")}
             for line in await queries.consents_of(db, tenant_id, account_id)

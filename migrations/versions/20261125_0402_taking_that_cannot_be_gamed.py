@@ -1,14 +1,14 @@
 """taking that cannot be gamed
 
-Follows 20261125_0305. What it locks and whether it can be taken back: NOTES.md.
+Follows 20261125_0311. What it locks and whether it can be taken back: NOTES.md.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261125_0356"
-down_revision = "20261125_0305"
+revision = "20261125_0402"
+down_revision = "20261125_0311"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,1 @@
+"""What members and communities do about check-ins, by verb."""

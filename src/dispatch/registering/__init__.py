@@ -1,0 +1,1 @@
+"""双报到 of units and volunteer teams: agreement, liaison, approval, renewal, exit."""

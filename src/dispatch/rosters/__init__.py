@@ -1,0 +1,1 @@
+"""名册: members in and out of spreadsheets."""

@@ -1,0 +1,190 @@
+"""Rosters: what a line may say, what is wrong with it, and cells that no spreadsheet computes."""
+
+import contextlib
+import io
+import zipfile
+from datetime import date
+from random import Random
+
+import pytest
+import xlsxwriter
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatch.domain.checkin import after_hours
+from dispatch.domain.roster import (
+    HEADINGS,
+    neutral,
+    read,
+    read_free_times,
+    read_id_number,
+    read_skills,
+    restored,
+    write_free_times,
+    write_skills,
+)
+from dispatch.rosters.spreadsheets import CannotRead, as_csv, as_xlsx, rows_of
+from dispatch.web.wire import normal_name, normal_phone
+
+HEAD = ["姓名*", "手机号", "报到社区", "每日上限"]
+
+
+def told(*rows: list[str], head: list[str] = HEAD):
+    return read(list(enumerate([head, *rows], start=1)), phone=normal_phone, name=normal_name)
+
+
+def test_a_good_line_is_made_uniform():
+    lines, problems = told(["阿依古丽•买买提", "１３８ 0000 1111", "春晓社区", "2"])
+    assert problems == []
+    assert (lines[0].name, lines[0].phone, lines[0].told) == (
+        "阿依古丽·买买提",
+        "13800001111",
+        {"most_a_day": 2},
+    )
+
+
+def test_every_wrong_cell_is_told_with_its_line_and_heading_and_the_others_are_read():
+    lines, problems = told(
+        ["张三", "12", "春晓社区", ""],
+        ["", "", "", ""],
+        ["李四", "13800001111", "", "0"],
+        ["王五", "13800002222", "春晓社区", "1"],
+        ["赵六", "", "春晓社区", ""],
+    )
+    assert [line.number for line in lines] == [5]
+    assert [(one.line, one.column) for one in problems] == [
+        (2, "手机号"),
+        (4, "报到社区"),
+        (4, "每日上限"),
+        (6, "手机号"),
+    ]
+
+
+def test_headings_that_are_unknown_double_or_missing_stop_the_reading():
+    assert [one.column for one in told(["张三"], head=["姓名", "星座"])[1]] == ["星座", "报到社区"]
+    assert told(["张三"], head=["姓名", "姓名", "报到社区"])[1][0].message == "这一列出现了两次"
+    assert told(head=HEAD)[1][0].message == "名册里没有人员"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "double"),
+    [
+        ({"手机号": "13800001111"}, {"手机号": "138-0000-1111"}, True),
+        ({"身份证号": "11010519491231002X"}, {"身份证号": "11010519491231002x"}, True),
+        ({"单位": "图书馆"}, {"单位": "图书馆"}, True),
+        ({"单位": "图书馆"}, {"单位": "实验中学"}, False),
+        ({"手机号": "13800001111"}, {"手机号": "13800002222"}, False),
+    ],
+)
+def test_the_same_person_twice_in_a_file_is_told_with_the_first_line(one: dict, other: dict, double: bool):
+    head = ["姓名", "报到社区", *one]
+    rows = [["张三", "春晓社区", *one.values()], ["张三", "春晓社区", *other.values()]]
+    found = [(problem.line, problem.message) for problem in told(*rows, head=head)[1]]
+    assert found == ([(3, "与第2行重复")] if double else [])
+
+
+def test_id_numbers_are_checked_by_their_last_sign():
+    assert read_id_number("11010519491231002x") == "11010519491231002X"
+    for wrong in ("110105194912310021", "1.10105E+17", "11010519491231002"):
+        with pytest.raises(ValueError, match="身份证号"):
+            read_id_number(wrong)
+
+
+def test_free_times_and_skills_read_what_they_write():
+    times = read_free_times("周一18:30-21:00、星期六 9:00–12:00")
+    assert times == [
+        {"weekday": 1, "from": "18:30", "to": "21:00"},
+        {"weekday": 6, "from": "09:00", "to": "12:00"},
+    ]
+    assert read_free_times(write_free_times(times)) == times
+    assert read_free_times("八小时之外") == after_hours()
+    assert write_free_times(after_hours()) == "八小时之外"
+    skills = read_skills("electrician 持证电工 T430 2028-05-31；nurse 护士")
+    assert [skill["expires_on"] for skill in skills] == [date(2028, 5, 31).isoformat(), None]
+    assert read_skills(write_skills(skills)) == skills
+    for wrong in ("周八18:00-19:00", "周一19:00-18:00", "周一9:00-11:00、周一10:00-12:00", "随时"):
+        with pytest.raises(ValueError, match=r"应|空闲|结束|小时"):
+            read_free_times(wrong)
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+cmd", "-2+3", "@x", "\tx", "\rx", "＝1", " =1", '"=1', "'=1", "　@a"]
+)
+def test_what_a_spreadsheet_would_compute_is_neutralised(text: str):
+    assert neutral(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["-5", "+8613800001111", "0731-82345678", "张三", "", "'90后"])
+def test_numbers_and_plain_texts_stay_as_they_are(text: str):
+    assert neutral(text) == text
+
+
+dangerous = st.text(st.sampled_from("=+-@\t\r'\" ＝　ab1中"), max_size=8)
+
+
+@given(dangerous)
+def test_re_import_restores_the_original_text(text: str):
+    assert restored(neutral(text)) == text
+
+
+cells = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+
+
+@given(
+    st.lists(
+        st.lists(cells | dangerous.map(str.strip).filter(bool), min_size=2, max_size=2),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_table_comes_back_from_csv_and_excel_as_it_went(table: list[list[str]]):
+    assert [row for _, row in rows_of("名册.csv", as_csv(table))] == table
+    assert [row for _, row in rows_of("名册.xlsx", as_xlsx(table, "名册"))] == table
+
+
+def test_lines_are_counted_as_the_reader_sees_them():
+    said = '姓名,居住地址\r\n张三,"3栋\r\n501"\r\n\r\n李四,x\r\n'
+    assert [number for number, _ in rows_of("a.csv", said.encode("gb18030"))] == [1, 2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("a.xls", b"x"), ("a.xlsx", b"PK no"), ("a.csv", b"\xff\xfe\x00"), ("a.csv", b'"open'), ("a.xlsx", b"")],
+)
+def test_what_is_no_table_is_refused(name: str, data: bytes):
+    with pytest.raises(CannotRead):
+        rows_of(name, data)
+
+
+def test_a_small_file_that_unpacks_to_a_very_large_one_is_refused():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("xl/worksheets/sheet1.xml", b"0" * (65 * 1024 * 1024))
+    with pytest.raises(CannotRead, match="过大"):
+        rows_of("a.xlsx", packed.getvalue())
+
+
+def test_every_column_has_one_heading():
+    assert len(set(HEADINGS.values())) == len(HEADINGS)
+
+
+def test_two_cells_far_apart_are_no_table():
+    for cell, said in (((0, 16_000), "列数"), ((900_000, 1), "最多导入")):
+        out = io.BytesIO()
+        with xlsxwriter.Workbook(out) as book:
+            sheet = book.add_worksheet()
+            sheet.write_string(0, 0, "姓名")
+            sheet.write_string(*cell, "x")
+        with pytest.raises(CannotRead, match=said):
+            rows_of("a.xlsx", out.getvalue())
+
+
+def test_a_damaged_file_is_refused_or_read_and_never_breaks():
+    dice = Random(20261125)
+    whole = as_xlsx([HEAD, *([f"张{n}", "13800001111", "春晓社区", "1"] for n in range(20))], "名册")
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(dice.randint(1, 6)):
+            damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+        with contextlib.suppress(CannotRead):
+            rows_of("a.xlsx", bytes(damaged))
