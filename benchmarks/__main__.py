@@ -2,7 +2,18 @@
 
 import sys
 
-from benchmarks import contention, grouping, load, matching, search, simulation, soak, sweep, working_time
+from benchmarks import (
+    contention,
+    grouping,
+    load,
+    matching,
+    search,
+    simulation,
+    soak,
+    sweep,
+    taking,
+    working_time,
+)
 
 MEASUREMENTS = {
     "working_time": working_time.run,
@@ -14,6 +25,7 @@ MEASUREMENTS = {
     "load": load.run,
     "contention": contention.run,
     "soak": soak.run,
+    "taking": taking.run,
 }
 LONG = {"soak"}
 """Half an hour: by name only."""

@@ -25,7 +25,7 @@ BY_HAND: dict[str, tuple[str, set[Role], str]] = {
     "recall": ("open offered", STAFF, ""),
     "take": (UNDERWAY, set(), "audience invited"),
     "decline": ("offered", set(), "invited"),
-    "lapse": ("open offered", set(), ""),
+    "lapse": (UNDERWAY, set(), ""),
     "proceed": ("open offered", STAFF, ""),
     "release": (f"{UNDERWAY} escalated paused", set(), "taker"),
     "lead": ("taken in_service", STAFF, "lead"),

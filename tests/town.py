@@ -14,6 +14,7 @@ from dispatch.catalog.actions import load_defaults
 from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
 from dispatch.db.sealed import private
+from dispatch.dispatching.tables import taking_rules
 from dispatch.domain.people import Role
 from dispatch.jobs.relay import relay
 from dispatch.people.tables import accounts, bodies, body_people, grants, members
@@ -212,6 +213,16 @@ async def found(database: Database, key: str, *, present: bool = False) -> Town:
         ("grid-31", "grid", "community-3"),
     ):
         town._place(name, kind, parent)
+    # One taker takes far more in a test than anybody may: the tests of limits set their own.
+    town._add(
+        taking_rules,
+        item_code="*",
+        version=1,
+        member_limit=1000,
+        body_limit=1000,
+        cool_after=0,
+        updated_at=T0,
+    )
     town._body("unit-1", "unit", "community-1")
     town._body("team-1", "team", "community-1")
     town._body("provider-1", "provider", "community-1")

@@ -153,6 +153,7 @@ FACT_WORDS = {
     Fact.REVEAL_DECIDED: ("查看申请有结果", "a second person confirmed it or refused"),
     Fact.PHONE_WITHDRAWN: ("手机号授权撤回", "a person took back WeChat's leave to use the phone"),
     Fact.IDENTITY_ENDED: ("微信注销", "a person ended the account at WeChat"),
+    Fact.HANDOVER_CHANGED: ("移交有变化", "a take is to pass to another, or was not wanted"),
     Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),
     Fact.CALENDAR_CHANGED: ("工作日历有变化", "another version of the working calendar stands"),
     Fact.CHECKIN_MOVED: ("报到有变化", "a check-in or a registration was filed, approved or returned"),
@@ -173,6 +174,8 @@ CLOCK_WORDS = {
     Clock.ANSWER: "until the filer answers; in the end it is withdrawn",
     Clock.PAUSE: "until the review date; then it goes on",
     Clock.EXPIRY: "as long as a dispatch or an offer stands; then it lapses",
+    Clock.PLACE: "as long as a place that came free is kept for who waited",
+    Clock.LEASE: "until the taker gives a first sign of life; in the end the take goes back",
 }
 
 STEP_WORDS = {

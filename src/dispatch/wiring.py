@@ -67,6 +67,7 @@ ROUTERS: Sequence[APIRouter] = (
     bulk.router,
     finding.router,
     orders.router,
+    dispatching.general,
     dispatching.router,
     dispatching.units,
     matching.router,
@@ -93,6 +94,7 @@ REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
     Fact.REVEAL_DECIDED: (notices.tell_revealed,),
     Fact.PHONE_WITHDRAWN: (auth_reactions.forget_phone, privacy_reactions.phone_withdrawn),
     Fact.IDENTITY_ENDED: (auth_reactions.forget_identity, privacy_reactions.phone_withdrawn),
+    Fact.HANDOVER_CHANGED: (notices.tell_of_handover,),
     Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),
     Fact.CHECKIN_MOVED: (
         checkin_reactions.tell_of_checkin,

@@ -1,5 +1,6 @@
 """Whether the books of an order add up."""
 
+from collections import Counter
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from dispatch.domain.replay import Logged, Replayed, replay
 from dispatch.domain.running import expected, view
 from dispatch.domain.sla import Clock as RunClock
 from dispatch.orders.queries import whole_of
-from dispatch.orders.tables import dispatches, order_steps, orders, takes
+from dispatch.orders.tables import dispatch_targets, dispatches, order_steps, orders, takes
 from dispatch.sla.tables import timers
 from tests.town import Town
 
@@ -106,11 +107,17 @@ async def assert_books(town: Town) -> int:
     active: dict[UUID, int] = {}
     for take in await town.rows(select(takes).where(mine[3], takes.c.state == "active")):
         active[take.order_id] = active.get(take.order_id, 0) + 1
+    waits = (dispatch_targets.c.tenant_id == town.tenant_id, dispatch_targets.c.state == "asked")
+    asked = Counter(
+        row.dispatch_id for row in await town.rows(select(dispatch_targets.c.dispatch_id).where(*waits))
+    )
     for row in await town.rows(select(dispatches).where(mine[2])):
         assert row.slots_taken <= row.slots_max
         if row.state in ("running", "filled"):
             assert row.slots_taken == active.get(row.order_id, 0)
             assert (row.state == "filled") == (row.slots_taken == row.slots_max)
+            assert row.slots_held == (asked.get(row.id, 0) if row.mode == "open" else 0)
+            assert row.slots_taken + row.slots_held <= row.slots_max
     for row in rows:
         if row.state in ("accepted", "rejected", "merged", "cancelled", "closed", "done"):
             assert row.id not in active, row.state

@@ -11,7 +11,7 @@ from sqlalchemy import event, func, select
 from dispatch.db.base import metadata
 from dispatch.db.engine import Database
 from dispatch.db.outbox import outbox
-from dispatch.dispatching.actions import taking
+from dispatch.dispatching.actions import taking, winning
 from dispatch.orders.tables import order_steps, orders, takes
 from tests.town import Hands
 
@@ -61,7 +61,7 @@ async def test_without_its_predicate_the_take_gives_a_slot_away_twice(
 ):
     """The positive control: the test above can fail."""
     order = await hands.open_()
-    honest = taking._slot_guard
+    honest = winning._slot_guard
 
     def careless(tenant_id, held, party, *, at):
         guard = honest(tenant_id, held, party, at=at)
@@ -69,7 +69,7 @@ async def test_without_its_predicate_the_take_gives_a_slot_away_twice(
         guard._where_criteria = tuple(kept)
         return guard
 
-    monkeypatch.setattr(taking, "_slot_guard", careless)
+    monkeypatch.setattr(winning, "_slot_guard", careless)
     monkeypatch.setattr(taking, "take_refusal", lambda life, who, *, at: None)
     answers = [await hands.try_(login, order, "take") for login in ("member-1", "member-2")]
     assert [answer.status_code for answer in answers] == [200, 200]

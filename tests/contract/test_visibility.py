@@ -434,6 +434,11 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
         *("/v1/orders/{order_id}/views", "/v1/orders/{order_id}/recusals", "/v1/me/disclosures"),
         *("/v1/orders/{order_id}/reveal-requests", "/v1/reveal-requests"),  # test_break_glass
         *("/v1/orders/clusters", "/v1/orders/{order_id}/duplicates", "/v1/orders/{order_id}/deadlines"),
+        *(
+            "/v1/taking/rules",
+            "/v1/drafts",
+            "/v1/handovers",
+        ),  # the latter two: one's own (test_leases, test_handovers)
         # of no order: a demand's order is told to who published it (test_listings)
         *("/v1/listings", "/v1/listings/{listing_id}", "/v1/listings/{listing_id}/booked"),
         *("/v1/claims", "/v1/claims/counts", "/v1/claims/{claim_id}"),

@@ -184,7 +184,12 @@ def test_another_round_goes_to_the_same_takers_only_if_wanted_and_all_still_can(
     )
     assert moved.order["started"] is goes_on
     if goes_on:
-        assert moved.takes[0].values == {"state": TakeState.ACTIVE, "ended_at": None, "round": 2}
+        assert moved.takes[0].values == {
+            "state": TakeState.ACTIVE,
+            "ended_at": None,
+            "round": 2,
+            "lease_until": None,
+        }
         assert moved.dispatch == {"state": DispatchState.FILLED, "slots_taken": 1, "ended_at": None}
     else:
         assert (moved.takes, moved.dispatch) == ((), None)

@@ -415,3 +415,32 @@ def _among_on_sqlite(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
 def _among_on_postgresql(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
     column, ids = (compiler.process(part, **kw) for part in element.clauses)
     return f"{column} = ANY (ARRAY{ids})"
+
+
+# --- the end of an id -----------------------------------------------------------------------
+
+TAIL_DIGITS = 8
+"""Hexadecimal digits at the end of a UUIDv7: all of them drawn at random."""
+
+
+class _Tail(GenericFunction[str]):
+    """Marker for the last digits of an id."""
+
+    type = String()
+    inherit_cache = True
+    name = "tail"
+
+
+def tail(column: ColumnElement[Any]) -> ColumnElement[str]:
+    """The last digits of an id as text that both databases compare sign by sign."""
+    return func.tail(column)
+
+
+@compiles(_Tail, "sqlite")
+def _tail_on_sqlite(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"substr({compiler.process(element.clauses, **kw)}, -{TAIL_DIGITS})"
+
+
+@compiles(_Tail, "postgresql")
+def _tail_on_postgresql(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    return f'(right(CAST({compiler.process(element.clauses, **kw)} AS text), {TAIL_DIGITS}) COLLATE "C")'

@@ -1,7 +1,7 @@
 """Connections and transactions. Nothing outside ``db/``, ``jobs/`` and ``__main__`` begins or commits."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
 
 from sqlalchemy import QueuePool
@@ -12,6 +12,7 @@ from dispatch.db import dialect, sealed
 from dispatch.db.grouping import Writer
 from dispatch.db.replica import PATIENCE_SECONDS, Replica, on_disk
 from dispatch.db.sealed import Keyring
+from dispatch.domain.refusal import Refusal
 from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY, Settings
 
 
@@ -131,11 +132,23 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """One unit of work: committed at the end, rolled back on any exception."""
-        if self._writer is not None:
-            async with self._writer.unit() as db:
+        """One unit of work: committed at the end, rolled back on any exception but a refusal that keeps what it wrote."""
+        kept = None
+        async with self._unit() as db:
+            try:
                 yield db
-            return
+            except Refusal as refusal:
+                if not refusal.keeps:
+                    raise
+                kept = refusal
+        if kept is not None:
+            raise kept
+
+    def _unit(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._transaction() if self._writer is None else self._writer.unit()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         async with self._write.connect() as db:
             yield db
             await db.commit()

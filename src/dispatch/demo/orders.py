@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch import clock
 from dispatch.demo import cast
 from dispatch.demo.stories import Act, Story, stories
-from dispatch.dispatching.actions import handing_out, taking
+from dispatch.dispatching.actions import drafting, handing_out, taking
 from dispatch.domain.order import Move
 from dispatch.domain.people import BODY_ROLES, Actor
 from dispatch.orders.actions import asking, community, intake, merging
@@ -113,7 +113,7 @@ class _Stage:
         if act.move in OWN_VERBS:
             done: Done = await OWN_VERBS[act.move](self.db, actor, order_id, data, call, at=at)
             return done
-        walk = handing_out.served if act.move in SERVED else community.simple
+        walk = drafting.served if act.move in SERVED else community.simple
         return await walk(self.db, actor, order_id, Move(act.move), data, call, at=at)
 
     def _resolved(self, act: Act, at: datetime) -> dict[str, Any]:

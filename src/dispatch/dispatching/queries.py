@@ -1,22 +1,32 @@
-"""How a body's work stands."""
+"""How a body's work stands; what a taker has in hand and behind, and by which rules it is judged; which order comes next."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.domain.order import TakerKind, TakeState
+from dispatch.catalog.tables import checkin_items
+from dispatch.db.dialect import folded
+from dispatch.db.idempotency import Key, looked_up
+from dispatch.dispatching.tables import taking_rules
+from dispatch.domain.life import Party
+from dispatch.domain.matchrule import EVERY_ITEM
+from dispatch.domain.order import DispatchState, Mode, TakerKind, TakeState
 from dispatch.domain.people import BODY_ROLES, Actor
 from dispatch.domain.refusal import BodyNotFound
+from dispatch.domain.taking import LATELY, GivenBack, Held, Load, limit_reached, rule_for
+from dispatch.domain.taking import Rows as RuleRows
+from dispatch.orders import visibility
 from dispatch.orders.queries import overdue
-from dispatch.orders.tables import orders, take_people, takes
+from dispatch.orders.tables import dispatches, give_backs, orders, take_people, takers, takes
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
-from dispatch.people.tables import body_people
+from dispatch.people.queries import PEOPLE, proof, proven
+from dispatch.people.tables import body_people, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +122,201 @@ async def _named(
     names = await people.names(db, actor.tenant.id, [("member", id) for id in everybody])
     told = sorted((name, id) for (_, id), name in names.items())
     return tuple((id, name, tallies.get(id, Tally())) for name, id in told)
+
+
+# --- what a taker has in hand ----------------------------------------------------------------
+
+RULES = tuple(column for column in taking_rules.c if column.key not in ("tenant_id", "version", "updated_at"))
+
+MOST_REMEMBERED = 50
+"""Given-back takes that are looked at: more than any limit lets one give back in the time that counts."""
+
+
+def rules_column(tenant_id: int) -> ColumnElement[Any]:
+    """Every rule that the tenant has set about taking."""
+    return folded(select(*RULES).where(taking_rules.c.tenant_id == tenant_id))
+
+
+def read_rules(lines: list[dict[str, Any]]) -> RuleRows:
+    """Read ``rules_column``: the rules by item code."""
+    return {
+        line["item_code"]: {name: value for name, value in line.items() if name != "item_code"}
+        for line in lines
+    }
+
+
+def load_columns(tenant_id: int, party: Party, *, at: datetime) -> dict[str, ColumnElement[Any]]:
+    """Columns that tell a taker's load and the rules, and how many takes it ever made."""
+    kind, taker_id = str(party[0]), party[1]
+    counter = select(takers.c.takes_made).where(
+        takers.c.tenant_id == tenant_id, takers.c.kind == kind, takers.c.taker_id == taker_id
+    )
+    own = and_(takes.c.tenant_id == tenant_id, takes.c.kind == kind, takes.c.taker_id == taker_id)
+    lately = select(func.count()).select_from(takes).where(own, takes.c.taken_at > at - LATELY)
+    back = (
+        select(give_backs.c.order_id, give_backs.c.state, give_backs.c.at)
+        .where(
+            give_backs.c.tenant_id == tenant_id,
+            give_backs.c.kind == kind,
+            give_backs.c.taker_id == taker_id,
+        )
+        .order_by(give_backs.c.at.desc())
+        .limit(MOST_REMEMBERED)
+    )
+    columns: dict[str, ColumnElement[Any]] = {
+        "taking_rules": rules_column(tenant_id),
+        "takes_made": func.coalesce(counter.scalar_subquery(), literal(0)),
+        "load_held": folded(_in_hand(own)),
+        "load_lately": lately.scalar_subquery(),
+        "load_back": folded(back),
+    }
+    if kind in PEOPLE:
+        columns["load_staffed"] = folded(_staffed(tenant_id, party))
+    return columns
+
+
+_theirs = orders.alias("theirs")
+_HAND = (_theirs.c.item_code, _theirs.c.wanted_from, _theirs.c.wanted_to)
+
+
+def _in_hand(own: ColumnElement[bool]) -> Select[Any]:
+    """Orders of which active takes fulfil a condition."""
+    return (
+        select(*_HAND)
+        .select_from(
+            takes.join(
+                _theirs, and_(_theirs.c.tenant_id == takes.c.tenant_id, _theirs.c.id == takes.c.order_id)
+            )
+        )
+        .where(own, takes.c.state == TakeState.ACTIVE)
+    )
+
+
+def _staffed(tenant_id: int, party: Party) -> Select[Any]:
+    """Orders that a body put this person on."""
+    put_on = select(take_people.c.take_id).where(
+        take_people.c.tenant_id == tenant_id, take_people.c.account_id == party[1]
+    )
+    return _in_hand(
+        and_(takes.c.tenant_id == tenant_id, takes.c.id.in_(put_on), takes.c.kind.notin_(sorted(PEOPLE)))
+    )
+
+
+def read_load(row: Any) -> Load:
+    """Read ``load_columns``."""
+    return Load(
+        held=[Held(**line) for line in row.load_held],
+        staffed=[Held(**line) for line in getattr(row, "load_staffed", ())],
+        lately=row.load_lately,
+        given_back=[GivenBack(**line) for line in row.load_back],
+    )
+
+
+async def load_now(db: AsyncConnection, tenant_id: int, party: Party, *, at: datetime) -> Any:
+    """The same columns once more, under the lock of the taker's row: nobody else gives this taker a take."""
+    columns = load_columns(tenant_id, party, at=at)
+    return (await db.execute(select(*(column.label(name) for name, column in columns.items())))).one()
+
+
+# --- the next order for a taker -------------------------------------------------------------
+
+
+async def before_next(
+    db: AsyncConnection, actor: Actor, party: Party, key: Key | None, *, at: datetime
+) -> Any:
+    """What is to be known before an order is looked for: the load, the rules, what the member offers, and what the key
+    led to before (``kept``). It proves the actor's grants."""
+    tenant_id = actor.tenant.id
+    offers = select(members.c["items"]).where(
+        members.c.tenant_id == tenant_id, members.c.account_id == actor.account_id
+    )
+    answered = select(checkin_items.c.code, checkin_items.c.item_codes).where(
+        checkin_items.c.tenant_id == tenant_id
+    )
+    columns = {
+        **load_columns(tenant_id, party, at=at),
+        "offers": offers.scalar_subquery(),
+        "answered": folded(answered),
+        "proof": proof(actor),
+    }
+    if key:
+        columns["kept"] = looked_up(key)
+    row = (await db.execute(select(*(column.label(name) for name, column in columns.items())))).one()
+    proven(actor, row.proof)
+    return row
+
+
+def offered_items(row: Any) -> set[str]:
+    """The items that a member chose on checking in; reads ``before_next``."""
+    offers = set(row.offers or ())
+    return {item for line in row.answered if line["code"] in offers for item in line["item_codes"]}
+
+
+_running = dispatches.alias("running")
+
+
+async def next_open(
+    db: AsyncConnection,
+    actor: Actor,
+    party: Party,
+    known: Any,
+    *,
+    item_code: str | None,
+    place_id: UUID | None,
+    passed: Collection[UUID],
+    wait: bool,
+    at: datetime,
+) -> UUID | None:
+    """The best order that is open to a taker, its dispatch locked until the transaction ends.
+
+    What the member chose on checking in comes first, then what is urgent, then what has waited longest. What
+    somebody else is taking at this moment is passed by; with ``wait`` it is waited for (SQLite's writers take turns).
+
+    Args:
+        known: see ``before_next``.
+        passed: orders that something stood against.
+    """
+    rules, load = read_rules(known.taking_rules), read_load(known)
+    fit = case((orders.c.item_code.in_(sorted(offered_items(known))), 0), else_=1)
+    wanted = (
+        select(_running.c.order_id)
+        .join(orders, and_(orders.c.tenant_id == _running.c.tenant_id, orders.c.id == _running.c.order_id))
+        .where(
+            _running.c.tenant_id == actor.tenant.id,
+            _running.c.state == DispatchState.RUNNING,
+            _running.c.mode == Mode.OPEN,
+            orders.c.tenant_id == actor.tenant.id,
+            orders.c.id.notin_(sorted(passed)),
+            or_(*visibility.pool(actor, at=at)),
+            *_not_theirs_yet(rules, load, at),
+            *_not_full(rules, load, party),
+        )
+        .order_by(fit, orders.c.urgency, _running.c.created_at, orders.c.id)
+        .limit(1)
+        .with_for_update(of=_running, skip_locked=not wait)
+    )
+    if item_code:
+        wanted = wanted.where(orders.c.item_code == item_code)
+    if place_id:
+        wanted = wanted.where(visibility.within(place_id))
+    found: UUID | None = await db.scalar(wanted)
+    return found
+
+
+def _not_theirs_yet(rules: RuleRows, load: Load, at: datetime) -> list[ColumnElement[bool]]:
+    """Not so fresh that it is still for those who took less lately (``domain.taking.fair_until``)."""
+    own = sorted(code for code in rules if code != EVERY_ITEM)
+    found: list[ColumnElement[bool]] = []
+    for code in (EVERY_ITEM, *own):
+        rule = rule_for(code, rules)
+        if rule.fair_seconds and load.lately >= rule.fair_takes:
+            others = orders.c.item_code.in_(own) if code == EVERY_ITEM else orders.c.item_code != code
+            ripe = _running.c.created_at <= at - timedelta(seconds=rule.fair_seconds)
+            found.append(or_(others, ripe))
+    return found
+
+
+def _not_full(rules: RuleRows, load: Load, party: Party) -> list[ColumnElement[bool]]:
+    """Not of an item of which this taker holds as many as may be held."""
+    full = [code for code in rules if code != EVERY_ITEM and limit_reached(party[0], code, rules, load.held)]
+    return [orders.c.item_code.notin_(full)] if full else []

@@ -3,13 +3,15 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
+from fastapi import Path
 from pydantic import Field
 
+from dispatch.dispatching.tables import HANDOVER_STATES
 from dispatch.domain.handing import MOST_SLOTS
-from dispatch.domain.order import Closing, Mode, TakerKind
+from dispatch.domain.order import Closing, Mode, Move, TakerKind
 from dispatch.orders.answers import OrderAnswer
-from dispatch.orders.schemas import Attachments, TakeOut
-from dispatch.web.wire import Body, IdIn, Text, Wire, example
+from dispatch.orders.schemas import Attachments, ItemRef, OrderRef, PartyOut, TakeOut
+from dispatch.web.wire import Body, Code, IdIn, InstantOut, Text, Wire, example
 
 LONGEST_OFFER_SECONDS = 30 * 24 * 3600
 MOST_TARGETS = 50
@@ -43,6 +45,13 @@ class TakeIn(Body, json_schema_extra=example()):
     """As whom; by default as what the acting grant takes as."""
 
     as_: TargetIn | None = Field(None, validation_alias="as")
+
+
+class NextIn(Body, json_schema_extra=example(item_code="0102")):
+    """Which order, if not any."""
+
+    item_code: Code | None = None
+    place_id: IdIn | None = Field(None, description="Within this place.")
 
 
 class TakenOut(Wire):
@@ -88,6 +97,128 @@ class FinishIn(
     closing: Closing
     minutes: Annotated[list[MinutesIn], Field(max_length=MOST_SLOTS)] | None = None
     attachment_ids: Attachments | None = None
+
+
+class DraftOut(Wire):
+    """What was sent for a take that had ended by time."""
+
+    id: UUID
+    order: OrderRef
+    move: Move
+    text: str | None
+    closing: Closing | None
+    minutes: int | None
+    attachment_ids: list[UUID]
+    kept_at: InstantOut
+    attached_at: InstantOut | None = Field(description="When it was attached to the order; null until then.")
+
+
+class WaitOut(Wire):
+    """Where one stands in line."""
+
+    place: int | None = Field(description="1 is first; null once one has left.")
+    until: InstantOut | None = Field(
+        description="Until when a place that came free is kept for the caller; null while waiting."
+    )
+
+
+class HandoverIn(
+    Body,
+    json_schema_extra=example(
+        taker={"kind": "member", "id": "019abc4d-6f00-7000-8000-000000000002"},
+        text="我周三出差，想请您接手。",
+    ),
+):
+    """Who is asked to take the caller's place."""
+
+    taker: TargetIn
+    text: Text | None = None
+
+
+class HandoverTo(Wire):
+    """Who is asked."""
+
+    kind: TakerKind
+    id: UUID
+
+
+class HandoverOut(Wire):
+    """A take that is to pass to another. Of the order no more than one may know before a take."""
+
+    id: UUID
+    order: OrderRef
+    item: ItemRef
+    where: str | None = Field(description="The order's community.")
+    wanted_from: InstantOut | None
+    wanted_to: InstantOut | None
+    giver: PartyOut
+    taker: HandoverTo
+    state: Literal[HANDOVER_STATES]  # type: ignore[valid-type]
+    text: str | None
+    asked_at: InstantOut
+    ended_at: InstantOut | None
+
+
+RuleCode = Annotated[
+    str, Path(pattern=r"^(\*|[A-Za-z0-9]{1,16})$", description="An item's code, or * for all.")
+]
+
+LONGEST_LEASE_SECONDS = 60 * 24 * 3600
+Seconds = Annotated[int, Field(ge=0, le=LONGEST_LEASE_SECONDS)]
+Times = Annotated[int, Field(ge=0, le=1000)]
+Most = Annotated[int, Field(ge=1, le=1000)]
+
+
+class TakingRuleIn(
+    Body, json_schema_extra=example(member_limit=3, lease_seconds=86400, cool_after=3, cool_seconds=86400)
+):
+    """How orders of an item may be taken, whole; what is not given falls back to the rule of all items, then to the
+    defaults."""
+
+    member_limit: Most | None = Field(
+        None, description="Active takes of one member; of an item's own rule, active takes of that item."
+    )
+    body_limit: Most | None = Field(None, description="The same for a unit or a team.")
+    lease_seconds: Seconds | None = Field(
+        None, description="How long a take is kept without a first contact; 0: for ever."
+    )
+    cool_after: Times | None = Field(
+        None, description="Given back so often within cool_seconds, and the taker rests; 0: never."
+    )
+    cool_seconds: Seconds | None = None
+    fair_seconds: Seconds | None = Field(
+        None, description="How long a fresh order is for those who took little lately; 0: off."
+    )
+    fair_takes: Most | None = Field(
+        None, description="With fewer takes than this in 30 days one took little."
+    )
+    overlaps: bool | None = Field(None, description="Whether overlapping appointments may be taken.")
+    wait_seconds: Annotated[int, Field(ge=60, le=LONGEST_LEASE_SECONDS)] | None = Field(
+        None, description="How long a place that came free is kept for the first in line."
+    )
+
+
+class TakingRuleOut(Wire):
+    """What the tenant has set; null is left open."""
+
+    item_code: str
+    member_limit: int | None
+    body_limit: int | None
+    lease_seconds: int | None
+    cool_after: int | None
+    cool_seconds: int | None
+    fair_seconds: int | None
+    fair_takes: int | None
+    overlaps: bool | None
+    wait_seconds: int | None
+    version: int
+    updated_at: InstantOut
+
+
+class TakingRulesOut(Wire):
+    """Every rule that the tenant has set about taking."""
+
+    items: list[TakingRuleOut]
 
 
 class TallyOut(Wire):

@@ -17,6 +17,8 @@ class Fact(StrEnum):
     """A person took back WeChat's leave to use the phone; body ``account_id``."""
     IDENTITY_ENDED = "identity.ended"
     """A person ended the account at WeChat; body ``account_id``, ``appid``."""
+    HANDOVER_CHANGED = "handover.changed"
+    """A taker asked another to take the place, or that one said no; body ``handover_id``."""
     CLOCK_STEP = "clock.step"
     CALENDAR_CHANGED = "calendar.changed"
     POLICIES_CHANGED = "policies.changed"

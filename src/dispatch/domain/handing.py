@@ -1,10 +1,12 @@
 """Handing an order out and giving it back: dispatch, recall, take, decline, lapse, proceed, release."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from dispatch.domain import queue
 from dispatch.domain.life import Data, Dispatch, Life, Party, Standing, Take, Target, asked_of, own_take
 from dispatch.domain.moved import Moved, TakeChange
 from dispatch.domain.order import (
@@ -150,11 +152,6 @@ def asked_next(targets: tuple[Target, ...]) -> tuple[Target, ...]:
     return (replace(min(waiting, key=lambda target: target.seq), state=TargetState.ASKED),) if waiting else ()
 
 
-def _after(targets: tuple[Target, ...], changed: tuple[Target, ...]) -> tuple[Target, ...]:
-    by_party = {target.party: target for target in changed}
-    return tuple(by_party.get(target.party, target) for target in targets)
-
-
 def decline(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     """No, thank you; without penalty. The next candidate is asked."""
     held = life.held
@@ -176,9 +173,9 @@ def _pass_on(
     at: datetime,
 ) -> Moved:
     """Candidates fell away: ask the next, go on short-handed, or give the order back."""
-    next_asked = asked_next(_after(held.targets, gone))
+    next_asked = asked_next(queue.after(held.targets, gone))
     changed = (*gone, *next_asked)
-    remaining = any(target.state in _ASKABLE for target in _after(held.targets, changed))
+    remaining = any(target.state in _ASKABLE for target in queue.after(held.targets, changed))
     if remaining:
         values: dict[str, Any] = {"state": held.state}
         if next_asked and held.lasts_seconds:
@@ -234,6 +231,8 @@ def _waiting_longer(held: Dispatch, at: datetime) -> dict[str, Any]:
 def lapse(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     """Nobody took it in time: widen the ring (``next_ring_id``), ask the next, or give it back."""
     held = life.held
+    if data.get("unclaimed") or life.state in (State.TAKEN, State.IN_SERVICE):
+        return queue.unclaimed(life, data.get("unclaimed", ()), data.get("ends", TargetState.LAPSED), at)
     if held is None:
         return Moved(Move.LAPSE, life.state, State.ACCEPTED)
     if held.mode is Mode.OPEN and data.get("next_ring_id"):
@@ -242,8 +241,10 @@ def lapse(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
             values["expires_at"] = at + timedelta(seconds=held.lasts_seconds)
         detail = {"ring_place_id": str(data["next_ring_id"])}
         return Moved(Move.LAPSE, life.state, life.state, None, {}, detail, **_change(life, values))
-    gone = tuple(replace(t, state=TargetState.LAPSED) for t in held.targets if t.state is TargetState.ASKED)
-    return _pass_on(life, held, Move.LAPSE, gone, DispatchState.EXPIRED, data, {}, at)
+    over = queue.IN_LINE if held.mode is Mode.OPEN else {TargetState.ASKED}
+    gone = tuple(replace(t, state=TargetState.LAPSED, until=None) for t in held.targets if t.state in over)
+    moved = _pass_on(life, held, Move.LAPSE, gone, DispatchState.EXPIRED, data, {}, at)
+    return replace(moved, dispatch={**(moved.dispatch or {}), "slots_held": 0}) if held.slots_held else moved
 
 
 def proceed(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
@@ -265,22 +266,27 @@ def proceed(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 
 
 def release(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
-    """Give a slot back. ``data["returned"]``: the party whose return was approved (its take ends ``returned``)."""
+    """Give a slot back.
+
+    ``data["returned"]``: the party whose return was approved (its take ends ``returned``); ``data["lapsed"]``: the take
+    whose lease is over (it ends ``lapsed``).
+    """
     returned: Party | None = data.get("returned")
-    take = next((t for t in life.active if t.party == returned), None) if returned else own_take(life, who)
+    lapsed: UUID | None = data.get("lapsed")
+    ended = next((t for t in life.active if t.party == returned or t.id == lapsed), None)
+    take = ended if returned or lapsed else own_take(life, who)
     if take is None:
         if returned and life.held and asked_of(life.held, returned):
             return _unassigned(life, life.held, returned, data, at)
         raise RoleForbidden()
-    ends = TakeChange(
-        take.id, {"state": TakeState.RETURNED if returned else TakeState.RELEASED, "ended_at": at}
-    )
+    state = TakeState.RETURNED if returned else TakeState.LAPSED if lapsed else TakeState.RELEASED
+    ends = TakeChange(take.id, {"state": state, "ended_at": at})
     detail = {"take_id": str(take.id), "reason_code": data["reason_code"]} | (
         {"returned": True} if returned else {}
     )
     order: dict[str, Any] = {"lead_id": None} if life.lead_id == take.id else {}
     stays = tuple(t for t in life.active if t.id != take.id)
-    after, flags, values, targets = _without(life, take, stays, returned=returned is not None, at=at)
+    after, flags, values, targets = _without(life, take, stays, ends=state, at=at)
     if after not in (State.TAKEN, State.IN_SERVICE, State.ESCALATED, State.PAUSED):
         order["started"] = False
     return Moved(
@@ -305,7 +311,7 @@ def _unassigned(life: Life, held: Dispatch, party: Party, data: Data, at: dateti
 
 
 def _without(
-    life: Life, take: Take, stays: tuple[Take, ...], *, returned: bool, at: datetime
+    life: Life, take: Take, stays: tuple[Take, ...], *, ends: TakeState, at: datetime
 ) -> tuple[State, frozenset[str] | None, dict[str, Any], tuple[Target, ...]]:
     """Where the order goes when one taker leaves: (state, flags, dispatch values, targets)."""
     held = life.held
@@ -314,13 +320,7 @@ def _without(
         if life.state in (State.ESCALATED, State.PAUSED) or stays:
             return life.state, None, {}, ()
         return State.ACCEPTED, None, {}, ()
-    # With a slot free it runs, past its time too: then nobody can take from it, but nothing is full.
-    values: dict[str, Any] = {"slots_taken": len(stays), "state": DispatchState.RUNNING}
-    targets = _given_back(held, take, returned=returned)
-    if held.lasts_seconds and any(t.state is TargetState.ASKED and t.party != take.party for t in targets):
-        values["expires_at"] = at + timedelta(
-            seconds=held.lasts_seconds
-        )  # the next one asked has his own time
+    values, targets = _places(held, take, len(stays), ends, at)
     if life.state in (State.ESCALATED, State.PAUSED):
         return life.state, None, values, targets
     runs = held.unexpired(at)
@@ -339,12 +339,47 @@ def _without(
     return State.ACCEPTED, None, values | {"state": end, "ended_at": at}, targets
 
 
-def _given_back(held: Dispatch, take: Take, *, returned: bool) -> tuple[Target, ...]:
-    """Who releases stays invited and may take again; who returned is out, and the next is asked."""
-    state = TargetState.DECLINED if returned else TargetState.ASKED
+def _places(
+    held: Dispatch, take: Take, taken: int, ends: TakeState, at: datetime
+) -> tuple[dict[str, Any], tuple[Target, ...]]:
+    """What a place that came free does to the dispatch: (its values, the lines that change).
+
+    With a slot free it runs, past its time too: then nobody can take from it, but nothing is full.
+    """
+    values: dict[str, Any] = {"slots_taken": taken, "state": DispatchState.RUNNING}
+    if held.mode is Mode.OPEN:
+        targets = _to_the_next(held, take, taken, at)
+        values["slots_held"] = queue.kept(queue.after(held.targets, targets))
+        return values, targets
+    targets = _given_back(held, take, ends)
+    if held.lasts_seconds and any(t.state is TargetState.ASKED and t.party != take.party for t in targets):
+        values["expires_at"] = at + timedelta(
+            seconds=held.lasts_seconds
+        )  # the next one asked has his own time
+    return values, targets
+
+
+_STANDS: Mapping[TakeState, TargetState] = {
+    TakeState.RELEASED: TargetState.ASKED,
+    TakeState.RETURNED: TargetState.DECLINED,
+    TakeState.LAPSED: TargetState.LAPSED,
+}
+
+
+def _given_back(held: Dispatch, take: Take, ends: TakeState) -> tuple[Target, ...]:
+    """Who releases stays invited and may take again; who returned or fell silent is out, and the next is asked."""
+    state = _STANDS[ends]
     gone = tuple(replace(target, state=state) for target in held.targets if target.party == take.party)
-    return (*gone, *asked_next(_after(held.targets, gone)))
+    return (*gone, *asked_next(queue.after(held.targets, gone)))
+
+
+def _to_the_next(held: Dispatch, take: Take, taken: int, at: datetime) -> tuple[Target, ...]:
+    """Of an open dispatch: who leaves is out of line, and the place that is free now is kept for the next."""
+    gone = tuple(
+        replace(t, state=TargetState.DECLINED, until=None) for t in held.targets if t.party == take.party
+    )
+    return (*gone, *queue.next_in_line(held, queue.after(held.targets, gone), taken, at))
 
 
 def _someone_asked(held: Dispatch, changed: tuple[Target, ...]) -> bool:
-    return any(target.state in _ASKABLE for target in _after(held.targets, changed))
+    return any(target.state in _ASKABLE for target in queue.after(held.targets, changed))

@@ -28,7 +28,10 @@ Party = tuple[str, UUID]
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One taker's commitment. ``people`` are those staffed by a body, the one in charge first."""
+    """One taker's commitment. ``people`` are those staffed by a body, the one in charge first.
+
+    ``lease_until``: until when it is kept without a sign of life; None once there was one.
+    """
 
     id: UUID
     dispatch_id: UUID
@@ -40,6 +43,7 @@ class Take:
     reached_at: datetime | None = None
     failed_tries: int = 0
     last_try_at: datetime | None = None
+    lease_until: datetime | None = None
     people: tuple[UUID, ...] = ()
 
     @property
@@ -50,13 +54,17 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One named candidate of an offer or assignment. ``match``: {score, parts, reasons}, if matching named it."""
+    """One named candidate of an offer or assignment, or one in the waiting list of an open dispatch.
+
+    ``match``: {score, parts, reasons}, if matching named it; ``until``: until when a place is kept for who waited.
+    """
 
     kind: TakerKind
     id: UUID
     seq: int
     state: TargetState
     match: Mapping[str, Any] | None = None
+    until: datetime | None = None
 
     @property
     def party(self) -> Party:
@@ -66,7 +74,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """One round of handing the order out."""
+    """One round of handing the order out.
+
+    ``slots_held``: places kept for the first in line of its waiting list, which ``waiters`` have joined so far.
+    """
 
     id: UUID
     mode: Mode
@@ -82,6 +93,9 @@ class Dispatch:
     lasts_seconds: int | None = None
     extended: bool = False
     parallel: bool = False
+    slots_held: int = 0
+    waiters: int = 0
+    wait_seconds: int | None = None
     targets: tuple[Target, ...] = ()
 
     def unexpired(self, at: datetime) -> bool:

@@ -31,9 +31,13 @@ WEIGHTS: Mapping[str, float] = {
 """How much each part counts. The order is that of domain.md §2.4; the figures are our own judgement, tried
 out in docs/matching.md, and every tenant and item may have others."""
 
+RESTING = "cooling_down"
+"""The state of one who gave back too often lately (domain/taking.py)."""
+
 WHY_NOT: Mapping[str, str] = {
     "suspended": "已暂停服务",
     "ended": "已不在册",
+    RESTING: "近期退出接单较多，暂不再派",
     "on_leave": "请假中",
     "outside_ring": "不在派单范围内",
     UNTOLD: "按回避规定不参与本单",

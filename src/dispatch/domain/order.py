@@ -273,6 +273,8 @@ EDGES_IN_ORDER: tuple[Edge, ...] = (
     *_rows(M.TAKE, (S.TAKEN, S.IN_SERVICE), (), AUDIENCE, INVITED, stay=True),
     *_rows(M.DECLINE, (S.OFFERED,), (S.ACCEPTED,), INVITED, stay=True),
     *_rows(M.LAPSE, (S.OPEN, S.OFFERED), (S.ACCEPTED,), SYSTEM, stay=True),
+    # A place that was kept for the first in line of the waiting list was not taken (ADR 0050).
+    *_rows(M.LAPSE, (S.TAKEN, S.IN_SERVICE), (), SYSTEM, stay=True),
     *_rows(M.PROCEED, (S.OPEN, S.OFFERED), (S.TAKEN,), DISPATCHER),
     *_rows(M.RELEASE, (S.OPEN,), (), TAKER, SYSTEM, needs=("reason_code",), stay=True),
     # To accepted when an assignee is relieved before anybody has taken.
@@ -403,6 +405,13 @@ class TakeState(StrEnum):
     LAPSED = "lapsed"
     CANCELLED = "cancelled"
     DONE = "done"
+
+
+GIVEN_BACK = frozenset({TakeState.RELEASED, TakeState.LAPSED})
+"""Ends that the taker brought about, by a word or by silence."""
+
+HANDOVER, LEASE_EXPIRED = "handover", "lease_expired"
+"""Reasons of a release that no person chooses from the list: the take passed to another, or time ended it."""
 
 
 class TargetState(StrEnum):

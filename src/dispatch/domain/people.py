@@ -69,6 +69,9 @@ DISPATCHING_ROLES = frozenset({Role.DISPATCHER, Role.COMMUNITY_SECRETARY, Role.S
 STREET_ROLES = frozenset({Role.STREET, Role.DISTRICT})
 """Who rules at street level or above."""
 
+SETTING_ROLES = frozenset({Role.ADMIN, Role.DISTRICT})
+"""Who sets how a tenant matches and takes."""
+
 GROUND_ROLES = frozenset({Role.GRID_WORKER, Role.GRID_SECRETARY})
 """Staff on foot: they see their grids and are dispatched to by name."""
 

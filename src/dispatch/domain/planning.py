@@ -129,6 +129,7 @@ _REACHED_BY: Mapping[Clock, frozenset[Move]] = {
     Clock.REVIEW: frozenset({Move.CLOSE, Move.REDO, Move.RATE}),
     Clock.ANSWER: frozenset({Move.SUPPLEMENT}),
     Clock.PAUSE: frozenset({Move.RESUME}),
+    Clock.LEASE: frozenset({Move.CONTACT, Move.START, Move.PROGRESS, Move.STAFF, Move.FINISH}),
 }
 
 
@@ -221,6 +222,10 @@ def _set_instant(view: View, run: Run, basis: Basis) -> datetime | None:
     """The due of a clock that some date decides."""
     if run.clock is Clock.EXPIRY:
         return view.dispatch.expires_at if view.dispatch else None
+    if run.clock is Clock.PLACE:
+        return view.place_until
+    if run.clock is Clock.LEASE:
+        return view.leases.get(run.subject_id)
     if run.clock is Clock.PAUSE and view.review_on:
         return day_begins(view.review_on, basis.calendar.zone)
     return view.level_due if run.clock is Clock.LEVEL else None
@@ -283,7 +288,7 @@ def remeasured(run: Run, basis: Basis, at: datetime, *, limits: bool) -> Change 
     Returns:
         None if nothing moves.
     """
-    if run.stopped_at is not None or run.dated or run.clock in (Clock.EXPIRY, Clock.PAUSE) or run.overdue(at):
+    if run.stopped_at is not None or run.dated or run.clock in _OF_A_DATE or run.overdue(at):
         return None
     after = replace(run, limit=basis.limits.get(run.clock)) if limits else run
     if run.paused_at is None:
@@ -292,6 +297,9 @@ def remeasured(run: Run, basis: Basis, at: datetime, *, limits: bool) -> Change 
         return None
     moved = after.deadline_no != run.deadline_no
     return Change(run, after, arm=ahead(after, basis, at) if moved else (), disarm=moved)
+
+
+_OF_A_DATE = (Clock.EXPIRY, Clock.PAUSE, Clock.LEASE, Clock.PLACE)
 
 
 def explain(run: Run, end: datetime, calendar: Calendar) -> tuple[Segment, ...]:

@@ -29,6 +29,8 @@ class Refusal(Exception):
     """Names of the facts that the answer carries."""
     defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Facts that stand when none are given."""
+    keeps: ClassVar[bool] = False
+    """Whether what the act wrote before it was refused stays written: what somebody worked on is not thrown away."""
 
     facts: dict[str, Any]
 
@@ -312,6 +314,27 @@ class ItemNotFound(Missing):
     message = "没有找到这个服务事项。"
 
 
+class NothingOpen(Missing):
+    """No order is open to the taker that nobody else is taking and nothing stands against."""
+
+    code = "NOTHING_OPEN"
+    message = "目前没有适合您接的单。"
+
+
+class HandoverNotFound(Missing):
+    """No such handover, or none of the asker's business."""
+
+    code = "HANDOVER_NOT_FOUND"
+    message = "没有找到这次移交。"
+
+
+class DraftNotFound(Missing):
+    """No such draft, or somebody else's."""
+
+    code = "DRAFT_NOT_FOUND"
+    message = "没有找到这份草稿。"
+
+
 class RequestNotFound(Missing):
     """Unknown request (return, extension, …), or not visible to the caller."""
 
@@ -593,11 +616,64 @@ class OrderClosed(Conflict):
 
 
 class NotEligible(Conflict):
-    """The taker may not have this order; fact ``why`` is a stable word (``returned``, ``own_order`` …)."""
+    """The taker may not have this order; fact ``why`` is a stable word (``returned``, ``fair_window`` …)."""
 
     code = "NOT_ELIGIBLE"
     message = "您目前不符合接这一单的条件。"
-    told = ("why",)
+    told = ("why", "until")
+
+
+class TakeLimitReached(Conflict):
+    """The taker holds as many orders as the tenant lets one hold at a time."""
+
+    code = "TAKE_LIMIT_REACHED"
+    message = "您手上的单已到上限，请先办好手上的。"
+    told = ("limit",)
+
+
+class LeaseLost(Conflict):
+    """The take ended by time; what was sent is kept as a draft (``draft_id``), to be read and attached later."""
+
+    code = "LEASE_LOST"
+    message = "您接单后未按时联系，这一单已放回；您填写的内容已存为草稿。"
+    told = ("draft_id",)
+    keeps = True
+
+
+class PlacesFree(Conflict):
+    """There is nothing to wait for: the order can be taken."""
+
+    code = "PLACES_FREE"
+    message = "还有名额，请直接接单。"
+
+
+class NotInLine(Conflict):
+    """The taker does not stand in the order's waiting list."""
+
+    code = "NOT_IN_LINE"
+    message = "您不在这一单的候补名单里。"
+
+
+class HandoverPending(Conflict):
+    """The take is to pass to somebody who has not answered yet."""
+
+    code = "HANDOVER_PENDING"
+    message = "已经请人接手，请先等对方答复或撤回。"
+
+
+class HandoverEnded(Conflict):
+    """It was answered or withdrawn, or the take is no longer the giver's."""
+
+    code = "HANDOVER_ENDED"
+    message = "这次移交已经结束。"
+
+
+class CoolingDown(Conflict):
+    """The taker gave back too often lately, or let this very order lapse; ``until`` says when it may be taken."""
+
+    code = "COOLING_DOWN"
+    message = "您近期退出或未及时联系的单较多，请过一段时间再接。"
+    told = ("until",)
 
 
 class NoActiveTake(Conflict):

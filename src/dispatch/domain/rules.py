@@ -24,6 +24,7 @@ from dispatch.domain.order import (
     TakerKind,
 )
 from dispatch.domain.people import STREET_ROLES, Role
+from dispatch.domain.queue import full
 from dispatch.domain.refusal import (
     HasChildren,
     NoActiveTake,
@@ -110,6 +111,8 @@ def take_refusal(life: Life, who: Standing, at: datetime) -> Refusal | None:
         return OrderClosed(state=life.state.value)
     if held.state is DispatchState.FILLED or held.slots_taken >= held.slots_max:
         return SlotTaken()
+    if held.slots_held and full(held) and not any(asked_of(held, party) for party in who.parties):
+        return SlotTaken()  # what is free is kept for who waited
     return None
 
 

@@ -10,11 +10,12 @@ from dispatch.domain.calendar import Pause
 from dispatch.domain.catalog import Limit
 from dispatch.domain.life import Dispatch, Life, Party, Take
 from dispatch.domain.moved import Moved
-from dispatch.domain.order import HELD, Category, Level, Mode, State, TakeState, category
+from dispatch.domain.order import HELD, Category, Level, Mode, State, TakeState, TargetState, category
+from dispatch.domain.queue import after
 from dispatch.domain.sla import FILER, NOBODY, WAITS, Clock, Outcome, Owner
 
 Key = tuple[Clock, UUID]
-OWN_SUBJECT = frozenset({Clock.TAKE, Clock.EXPIRY, Clock.CONTACT})
+OWN_SUBJECT = frozenset({Clock.TAKE, Clock.EXPIRY, Clock.CONTACT, Clock.LEASE, Clock.PLACE})
 """Clocks of a dispatch or of a take; all others are the order's."""
 
 
@@ -57,7 +58,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """An order after its moves, as far as clocks care. ``places``: ids of the levels that may own a clock."""
+    """An order after its moves, as far as clocks care. ``places``: ids of the levels that may own a clock; ``leases``:
+    until when takes are kept without a sign of life.
+    """
 
     order_id: UUID
     state: State
@@ -65,6 +68,7 @@ class View:
     places: Mapping[Level, UUID | None]
     active: Mapping[UUID, Party] = field(default_factory=dict)
     contacted: frozenset[UUID] = frozenset()
+    leases: Mapping[UUID, datetime] = field(default_factory=dict)
     lead: Party | None = None
     dispatch: Dispatch | None = None
     unhappy: bool = False
@@ -73,6 +77,13 @@ class View:
     level_due: datetime | None = None
     review_on: date | None = None
     refixed: bool = False
+
+    @property
+    def place_until(self) -> datetime | None:
+        """When the first of the places ends that are kept for those who waited."""
+        targets = self.dispatch.targets if self.dispatch and self.dispatch.mode is Mode.OPEN else ()
+        asked = (target.until for target in targets if target.state is TargetState.ASKED)
+        return min((until for until in asked if until), default=None)
 
     @property
     def paused(self) -> bool:
@@ -99,9 +110,7 @@ def view(
     for moved in moves:
         for change in moved.takes:
             if change.id in takes:
-                known = {
-                    n: v for n, v in change.values.items() if n in ("state", "reached_at", "failed_tries")
-                }
+                known = {n: v for n, v in change.values.items() if n in _OF_TAKE}
                 takes[change.id] = replace(takes[change.id], **known)
     active = {take.id: take for take in takes.values() if take.state == TakeState.ACTIVE}
     lead = active.get(order.get("lead_id", life.lead_id)) or next(iter(active.values()), None)
@@ -112,6 +121,7 @@ def view(
         places=places,
         active={take.id: take.party for take in active.values()},
         contacted=frozenset(t.id for t in active.values() if t.reached_at or t.failed_tries),
+        leases={take.id: take.lease_until for take in active.values() if take.lease_until},
         lead=lead.party if lead else None,
         dispatch=_dispatch(life, moves),
         unhappy=_unhappy(life, moves, detail),
@@ -124,6 +134,7 @@ def view(
 
 
 _TOLD = ("due", "score", "solved")
+_OF_TAKE = ("state", "reached_at", "failed_tries", "lease_until")
 
 
 def _dispatch(life: Life, moves: Sequence[Moved]) -> Dispatch | None:
@@ -135,6 +146,8 @@ def _dispatch(life: Life, moves: Sequence[Moved]) -> Dispatch | None:
             seen = held or life.last
             known = {n: v for n, v in moved.dispatch.items() if n in ("state", "expires_at")}
             held = replace(seen, **known) if seen and seen.id == moved.dispatch_id else held
+        if held and moved.targets:
+            held = replace(held, targets=after(held.targets, moved.targets))
     return held if held and held.state in HELD else None
 
 
@@ -164,10 +177,13 @@ def expected(view: View, running: Iterable[Clock] = ()) -> dict[Key, Owner]:
     if state in _SERVED:
         open_takes = [(id, party) for id, party in view.active.items() if id not in view.contacted]
         wanted |= {(Clock.CONTACT, take_id): Owner(*party) for take_id, party in open_takes}
+    wanted |= {(Clock.LEASE, take_id): Owner(*view.active[take_id]) for take_id in view.leases}
     if view.dispatch and state in (State.OPEN, State.OFFERED):
         wanted[Clock.TAKE, view.dispatch.id] = _asked(view, view.dispatch)
         if view.dispatch.expires_at:
             wanted[Clock.EXPIRY, view.dispatch.id] = NOBODY
+    if view.dispatch and view.place_until:
+        wanted[Clock.PLACE, view.dispatch.id] = NOBODY
     return wanted
 
 

@@ -29,6 +29,8 @@ class Clock(StrEnum):
     ANSWER = "answer"
     PAUSE = "pause"
     EXPIRY = "expiry"
+    LEASE = "lease"
+    PLACE = "place"
 
 
 CLOCK_LABELS = {
@@ -43,9 +45,11 @@ CLOCK_LABELS = {
     Clock.ANSWER: "补充说明",
     Clock.PAUSE: "挂账复核",
     Clock.EXPIRY: "派单有效期",
+    Clock.LEASE: "接单保留",
+    Clock.PLACE: "候补名额保留",
 }
 
-WAITS = frozenset({Clock.EVALUATE, Clock.ANSWER, Clock.PAUSE, Clock.EXPIRY})
+WAITS = frozenset({Clock.EVALUATE, Clock.ANSWER, Clock.PAUSE, Clock.EXPIRY, Clock.LEASE, Clock.PLACE})
 """Nobody who serves owes them: they are never overdue, and the system itself acts when they end."""
 
 
@@ -143,6 +147,18 @@ CLOCKS: Mapping[Clock, ClockRule] = {
     Clock.EXPIRY: ClockRule(
         "dispatch with an expiry", "leaving open or offered", "nobody", "the expiry, then it lapses"
     ),
+    Clock.LEASE: ClockRule(
+        "each take that was not assigned",
+        "the taker's first sign of life, its end",
+        "that taker",
+        "the tenant's rule of taking, then the take ends",
+    ),
+    Clock.PLACE: ClockRule(
+        "a place comes free while somebody waits for one",
+        "the last place that is kept was taken or given up",
+        "nobody",
+        "the tenant's rule of taking, then the next in line is asked",
+    ),
 }
 
 ANSWER_LIMIT = Limit(Unit.WORKING_DAYS, 5)
@@ -200,6 +216,8 @@ STEPS: Mapping[Clock, Sequence[tuple[Step, float]]] = {
     Clock.ANSWER: ((Step.REMIND, 0.8), (Step.ACT, 1.0)),
     Clock.PAUSE: ((Step.ACT, 1.0),),
     Clock.EXPIRY: ((Step.ACT, 1.0),),
+    Clock.PLACE: ((Step.ACT, 1.0),),
+    Clock.LEASE: ((Step.WARN_50, 0.5), (Step.WARN_80, 0.8), (Step.ACT, 1.0)),
 }
 """What happens at which share of a clock's time; every other clock has ``STAGE_STEPS`` (product decision §5). A verdict is
 asked once, and again at three of its seven days (§6)."""

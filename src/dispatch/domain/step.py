@@ -12,7 +12,7 @@ from uuid import UUID
 
 from dispatch.domain import handing
 from dispatch.domain.catalog import LONGEST
-from dispatch.domain.life import Asked, Data, Life, Standing, asked_of, own_take
+from dispatch.domain.life import Asked, Data, Life, Standing, Take, asked_of, own_take
 from dispatch.domain.moved import Moved, NewAsk, TakeChange
 from dispatch.domain.order import (
     ASKS,
@@ -230,7 +230,13 @@ def _staff(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     people = tuple(dict.fromkeys(data["member_ids"]))
     detail = {"take_id": str(take.id), "member_ids": [str(id) for id in people]}
     return Moved(
-        Move.STAFF, life.state, life.state, None, {}, detail, takes=(TakeChange(take.id, {"people": people}),)
+        Move.STAFF,
+        life.state,
+        life.state,
+        None,
+        {},
+        detail,
+        takes=(TakeChange(take.id, {"people": people, **_confirmed(take)}),),
     )
 
 
@@ -245,7 +251,7 @@ def _contact(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     take = own_take(life, who, staffed=True)
     if take is None:
         raise RoleForbidden()
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(_confirmed(take))
     last = max((other.last_try_at for other in life.active if other.last_try_at), default=None)
     if data["reached"]:
         values["reached_at"] = take.reached_at or at
@@ -256,8 +262,29 @@ def _contact(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     return Moved(Move.CONTACT, life.state, life.state, data.get("text"), {}, detail, takes=takes)
 
 
+def _confirmed(take: Take) -> dict[str, Any]:
+    """The taker gave a sign of life: the take is kept without a term. Nothing where it was before."""
+    return {"lease_until": None} if take.lease_until else {}
+
+
+def _all_confirmed(life: Life) -> tuple[TakeChange, ...]:
+    return tuple(TakeChange(take.id, _confirmed(take)) for take in life.active if take.lease_until)
+
+
 def _start(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
-    return Moved(Move.START, life.state, State.IN_SERVICE, data.get("text"), {"started": True})
+    """The work begins, whoever says so: nobody who is on the order needs to call first any more."""
+    after, order = State.IN_SERVICE, {"started": True}
+    return Moved(Move.START, life.state, after, data.get("text"), order, takes=_all_confirmed(life))
+
+
+def _progress(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
+    take = own_take(life, who, staffed=True)
+    takes = (TakeChange(take.id, _confirmed(take)),) if take and take.lease_until else ()
+    return Moved(Move.PROGRESS, life.state, life.state, data["text"], detail=_pictures(data), takes=takes)
+
+
+def _pictures(data: Data) -> dict[str, Any]:
+    return {"attachment_ids": list(data["attachment_ids"])} if data.get("attachment_ids") else {}
 
 
 def _finish(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
@@ -273,9 +300,7 @@ def _finish(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         TakeChange(take.id, {"state": TakeState.DONE, "ended_at": at, "minutes": minutes.get(take.id)})
         for take in active
     )
-    detail: dict[str, Any] = {"closing": str(data["closing"])}
-    if data.get("attachment_ids"):
-        detail["attachment_ids"] = list(data["attachment_ids"])
+    detail: dict[str, Any] = {"closing": str(data["closing"]), **_pictures(data)}
     return Moved(
         Move.FINISH,
         life.state,
@@ -295,7 +320,8 @@ def _escalate(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     order = {"level": level}
     detail = {"level": level.value}
     ends = _dispatch_ends(life, DispatchState.RECALLED, at, slots=None)
-    return Moved(Move.ESCALATE, life.state, State.ESCALATED, data["text"], order, detail, **ends)
+    takes = _all_confirmed(life)  # with the level it is, it is not taken from anybody by time
+    return Moved(Move.ESCALATE, life.state, State.ESCALATED, data["text"], order, detail, takes=takes, **ends)
 
 
 def _deliberate(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
@@ -325,7 +351,8 @@ def _resume(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
 def _park(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     detail = {"left": life.state.value, "until": data["until"].isoformat()}
     order = {"left_state": life.state, "review_on": data["until"]}
-    return Moved(Move.PARK, life.state, State.PAUSED, data.get("text"), order, detail)
+    takes = _all_confirmed(life)
+    return Moved(Move.PARK, life.state, State.PAUSED, data.get("text"), order, detail, takes=takes)
 
 
 # --- verdict --------------------------------------------------------------------------------
@@ -408,7 +435,15 @@ def _redo(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         dispatch_id=last.id,
         dispatch={"state": filled, "slots_taken": len(again), "ended_at": None},
         takes=tuple(
-            TakeChange(take.id, {"state": TakeState.ACTIVE, "ended_at": None, "round": life.round + 1})
+            TakeChange(
+                take.id,
+                {
+                    "state": TakeState.ACTIVE,
+                    "ended_at": None,
+                    "round": life.round + 1,
+                    "lease_until": None,
+                },
+            )
             for take in again
         ),
         **common,
@@ -446,6 +481,7 @@ DECIDE: dict[Move, Decide] = {
     Move.LEAD: _lead,
     Move.CONTACT: _contact,
     Move.START: _start,
+    Move.PROGRESS: _progress,
     Move.FINISH: _finish,
     Move.ESCALATE: _escalate,
     Move.DELIBERATE: _deliberate,

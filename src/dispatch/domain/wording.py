@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from dispatch.domain.order import Closing, Exit, Level, Mode, Move, State
+from dispatch.domain.order import HANDOVER, LEASE_EXPIRED, Closing, Exit, Level, Mode, Move, State
 from dispatch.domain.sla import CLOCK_LABELS, WAITS, Clock, Step
 
 LEVEL_WORDS = {Level.COMMUNITY: "社区党组织", Level.STREET: "街道", Level.DISTRICT: "区"}
@@ -31,12 +31,10 @@ _PLAIN: dict[Move, str] = {
     Move.RECALL: "收回了派单",
     Move.TAKE: "接了单",
     Move.DECLINE: "未能接单",
-    Move.LAPSE: "到期无人接单，继续寻找",
     Move.PROCEED: "按现有人员开始办理",
     Move.STAFF: "安排了办理人员",
     Move.LEAD: "更换了牵头人",
     Move.START: "开始办理",
-    Move.PROGRESS: "报告了进展",
     Move.DELIBERATE: "研究决定",
     Move.RESUME: "恢复办理",
     Move.URGE: "催办",
@@ -55,7 +53,10 @@ def _follow(after: State, detail: Mapping[str, Any]) -> str:
 
 
 def _release(after: State, detail: Mapping[str, Any]) -> str:
-    return "退单获准，不再办理" if detail.get("returned") else "退出了接单"
+    if detail.get("returned"):
+        return "退单获准，不再办理"
+    said = {LEASE_EXPIRED: "接单后未按时联系，名额已放回", HANDOVER: "将接单移交给他人"}
+    return said.get(detail.get("reason_code", ""), "退出了接单")
 
 
 def _rate(after: State, detail: Mapping[str, Any]) -> str:
@@ -73,7 +74,11 @@ _SAID: dict[Move, Any] = {
     Move.RESOLVE: lambda after, detail: f"已办结（{CLOSING_WORDS[Closing(detail['closing'])]}）",
     Move.DISPATCH: lambda after, detail: f"已派单，{MODE_WORDS[Mode(detail['mode'])]}",
     Move.RELEASE: _release,
+    Move.LAPSE: lambda after, detail: (
+        "候补未按时接单，名额转给下一位" if "place" in detail else "到期无人接单，继续寻找"
+    ),
     Move.CONTACT: lambda after, detail: "已与居民取得联系" if detail["reached"] else "联系居民未接通",
+    Move.PROGRESS: lambda after, detail: "延长了首次联系的时间" if "lease_until" in detail else "报告了进展",
     Move.FINISH: lambda after, detail: f"办理完成（{CLOSING_WORDS[Closing(detail['closing'])]}）",
     Move.ESCALATE: lambda after, detail: f"上报{LEVEL_WORDS[Level(detail['level'])]}研究",
     Move.PARK: lambda after, detail: f"暂时挂账，{detail['until']} 复核",
@@ -95,6 +100,8 @@ _WAIT_WORDS: dict[tuple[Clock, Step], str] = {
     (Clock.EVALUATE, Step.REMIND): "请您评价这次服务，{due}未评价将归档。",
     (Clock.ANSWER, Step.REMIND): "请尽快补充情况，{due}仍未补充将自动撤单。",
     (Clock.PAUSE, Step.ACT): "挂账复核日已到，恢复办理。",
+    (Clock.LEASE, Step.WARN_50): "请尽快联系居民，{due}前仍无进展，接单将放回。",
+    (Clock.LEASE, Step.WARN_80): "请马上联系居民，{due}前仍无进展，接单将放回。",
 }
 
 

@@ -13,12 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.catalog.tables import checkin_items
 from dispatch.db.dialect import folded
 from dispatch.db.tenants import tenants
+from dispatch.dispatching.queries import read_rules, rules_column
 from dispatch.domain import freetime
 from dispatch.domain.catalog import ItemFlag
 from dispatch.domain.geo import Point
 from dispatch.domain.matching import Need
 from dispatch.domain.matchrule import Rule, rule_for
 from dispatch.domain.order import TargetState
+from dispatch.domain.taking import Rows, TakingRule
+from dispatch.domain.taking import rule_for as taking_rule_for
 from dispatch.matching.tables import matching_rules
 from dispatch.orders.concerned import concerned
 from dispatch.orders.queries import kept
@@ -39,10 +42,15 @@ class Context:
     offer_names: Mapping[str, str]
     homes: Mapping[UUID, Mapping[str, Any]]
     kept: Mapping[UUID, frozenset[UUID]]
+    taking_rules: Rows
 
     def rule(self, item_code: str) -> Rule:
         """How orders of an item are matched here."""
         return rule_for(item_code, self.rules)
+
+    def taking(self, item_code: str) -> TakingRule:
+        """How orders of an item may be taken here."""
+        return taking_rule_for(item_code, self.taking_rules)
 
 
 async def context(db: AsyncConnection, tenant_id: int, wholes: Sequence[Whole]) -> Context:
@@ -59,6 +67,7 @@ async def context(db: AsyncConnection, tenant_id: int, wholes: Sequence[Whole]) 
             select(
                 tenants.c.zone,
                 folded(rules).label("rules"),
+                rules_column(tenant_id).label("taking_rules"),
                 folded(offers).label("offers"),
                 folded(homes(tenant_id, accounts.c.id.in_(people))).label("homes"),
                 folded(kept(tenant_id, [whole.life.id for whole in wholes if whole.row.recused])).label(
@@ -81,6 +90,7 @@ async def context(db: AsyncConnection, tenant_id: int, wholes: Sequence[Whole]) 
         offer_names={line["code"]: line["name"] for line in row.offers},
         homes={line["id"]: line for line in row.homes},
         kept={order_id: frozenset(ids) for order_id, ids in kept_from.items()},
+        taking_rules=read_rules(row.taking_rules),
     )
 
 

@@ -13,18 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.domain import freetime
 from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.life import Party
-from dispatch.domain.matching import Candidate, Skill
+from dispatch.domain.matching import RESTING, Candidate, Skill
 from dispatch.domain.matchrule import Rule
 from dispatch.domain.order import DispatchState, TakerKind, TakeState, TargetState
+from dispatch.domain.taking import LATELY, TakingRule
 from dispatch.matching.needs import Context, point_of
-from dispatch.orders.tables import dispatch_targets, dispatches, orders, ratings, takes
+from dispatch.orders.tables import dispatch_targets, dispatches, give_backs, orders, ratings, takes
 from dispatch.people.tables import accounts, bodies, body_people, members
 from dispatch.places.queries import below, ids_of
 from dispatch.places.tables import places
 
 KINDS = (TakerKind.MEMBER, TakerKind.TEAM, TakerKind.UNIT)
-LATELY = timedelta(days=30)
-"""Whose turn it is goes by this month's takes: older ones are forgiven, and forgotten."""
 PAST = timedelta(days=365)
 """Verdicts older than a year say little."""
 
@@ -41,6 +40,7 @@ class Record:
     last_at: float = 0.0
     verdicts: int = 0
     verdict_sum: float = 0.0
+    given_back: int = 0
 
 
 async def candidates(
@@ -60,7 +60,8 @@ async def candidates(
     rows = (await db.execute(_members(tenant_id, path))).all()
     found = (await db.execute(_bodies(tenant_id, path))).all()
     people = (await db.execute(_people(tenant_id, [row.id for row in found]))).all()
-    records = await _records(db, tenant_id, path, [row.id for row in found], at=at)
+    taking = beside.taking(rule.item_code)
+    records = await _records(db, tenant_id, path, [row.id for row in found], taking, at=at)
     helped = await familiar(db, tenant_id, [beneficiary_id] if beneficiary_id else [])
     by_body: dict[UUID, list[Candidate]] = {}
     for row in people:
@@ -68,7 +69,7 @@ async def candidates(
     everybody = [_member(row, beside) for row in rows]
     everybody += [_body(row, tuple(by_body.get(row.id, ()))) for row in found]
     theirs = helped.get(beneficiary_id, {}) if beneficiary_id else {}
-    return [_with_record(one, records, theirs, rule) for one in everybody]
+    return [_with_record(one, records, theirs, rule, taking) for one in everybody]
 
 
 def _with_record(
@@ -76,11 +77,14 @@ def _with_record(
     records: Mapping[Party, Record],
     helped: Mapping[Party, int],
     rule: Rule,
+    taking: TakingRule,
 ) -> Candidate:
     record = records.get(one.party, Record())
+    rests = bool(taking.cool_after) and record.given_back >= taking.cool_after
     return replace(
         one,
-        capacity=capacity(rule, one),
+        state=RESTING if rests and one.state == "active" else one.state,
+        capacity=capacity(rule, taking, one),
         active=record.active,
         asked=record.asked,
         served=record.served,
@@ -93,9 +97,10 @@ def _with_record(
     )
 
 
-def capacity(rule: Rule, one: Candidate) -> int:
-    """How many orders at a time."""
-    return rule.capacity * max(len(one.people), 1)
+def capacity(rule: Rule, taking: TakingRule, one: Candidate) -> int:
+    """How many orders at a time: no more are offered than may be taken."""
+    most = taking.body_limit if one.body else taking.member_limit
+    return min(rule.capacity * max(len(one.people), 1), most)
 
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
@@ -266,9 +271,15 @@ def _body(row: Any, people: tuple[Candidate, ...]) -> Candidate:
 
 
 async def _records(
-    db: AsyncConnection, tenant_id: int, path: str, body_ids: Sequence[UUID], *, at: datetime
+    db: AsyncConnection,
+    tenant_id: int,
+    path: str,
+    body_ids: Sequence[UUID],
+    taking: TakingRule,
+    *,
+    at: datetime,
 ) -> dict[Party, Record]:
-    """What everybody around has in hand, was asked, did lately and how it was judged, in one statement."""
+    """What everybody around has in hand, was asked, did and gave back lately and how it was judged, in one statement."""
     around = select(members.c.account_id).where(members.c.tenant_id == tenant_id, _around(tenant_id, path))
 
     def ours(kind: ColumnElement[str], id: ColumnElement[UUID]) -> ColumnElement[bool]:
@@ -279,8 +290,10 @@ async def _records(
 
     held = _held(tenant_id, at).where(ours(takes.c.kind, takes.c.taker_id))
     asked = _asked(tenant_id).where(ours(dispatch_targets.c.kind, dispatch_targets.c.target_id))
+    since = at - timedelta(seconds=taking.cool_seconds)
+    back = _given_back(tenant_id, since).where(ours(give_backs.c.kind, give_backs.c.taker_id))
     found: dict[Party, Record] = {}
-    for row in await db.execute(union_all(held, asked)):
+    for row in await db.execute(union_all(held, asked, back)):
         party = (row.kind, row.id)
         before = found.get(party, Record())
         found[party] = Record(
@@ -292,6 +305,7 @@ async def _records(
             last_at=max(before.last_at, row.last_at.timestamp() if row.last_at else 0.0),
             verdicts=before.verdicts + row.verdicts,
             verdict_sum=before.verdict_sum + float(row.verdict_sum),
+            given_back=before.given_back + row.given_back,
         )
     return found
 
@@ -332,6 +346,7 @@ def _held(tenant_id: int, at: datetime) -> Select[Any]:
             func.max(takes.c.taken_at).label("last_at"),
             func.count(ratings.c.score).label("verdicts"),
             func.coalesce(func.sum(ratings.c.score), 0).label("verdict_sum"),
+            literal(0).label("given_back"),
         )
         .select_from(takes.outerjoin(ratings, judged))
         .where(
@@ -356,6 +371,7 @@ def _asked(tenant_id: int) -> Select[Any]:
             func.max(dispatches.c.created_at).label("last_at"),
             literal(0).label("verdicts"),
             literal(0).label("verdict_sum"),
+            literal(0).label("given_back"),
         )
         .select_from(
             dispatch_targets.join(
@@ -372,6 +388,27 @@ def _asked(tenant_id: int) -> Select[Any]:
             dispatches.c.state == DispatchState.RUNNING,
         )
         .group_by(dispatch_targets.c.kind, dispatch_targets.c.target_id)
+    )
+
+
+def _given_back(tenant_id: int, since: datetime) -> Select[Any]:
+    """How often takes were given back, or ended by time."""
+    return (
+        select(
+            give_backs.c.kind,
+            give_backs.c.taker_id.label("id"),
+            literal(0).label("active"),
+            literal(0).label("asked"),
+            literal(0).label("served"),
+            literal(0).label("this_day"),
+            literal(0).label("this_week"),
+            literal(None, give_backs.c.at.type).label("last_at"),
+            literal(0).label("verdicts"),
+            literal(0).label("verdict_sum"),
+            func.count().label("given_back"),
+        )
+        .where(give_backs.c.tenant_id == tenant_id, give_backs.c.at > since)
+        .group_by(give_backs.c.kind, give_backs.c.taker_id)
     )
 
 

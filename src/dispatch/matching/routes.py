@@ -3,11 +3,13 @@
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
-from dispatch.domain.people import DISPATCHING_ROLES, Actor, Role
+from dispatch.dispatching.actions import ruling
+from dispatch.dispatching.schemas import RuleCode
+from dispatch.domain.people import DISPATCHING_ROLES, SETTING_ROLES, Actor
 from dispatch.domain.refusal import ChangedMeanwhile, ItemNotFound, OrderNotFound, RoleForbidden
-from dispatch.matching import ranking, rules
+from dispatch.matching import ranking
 from dispatch.matching.actions import Ran, match
 from dispatch.matching.automatic import Unmatched, unmatched
 from dispatch.matching.batch import Placed
@@ -24,6 +26,7 @@ from dispatch.matching.schemas import (
     RunOut,
     UnmatchedOut,
 )
+from dispatch.matching.tables import matching_rules
 from dispatch.orders.answers import OrderId, given
 from dispatch.web.deps import Caller, Match, Now, Reading, Store, Writing
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
@@ -31,13 +34,6 @@ from dispatch.web.problems import responses
 from dispatch.web.wire import IdIn
 
 router = APIRouter(prefix="/v1", tags=["matching"])
-
-SETTING_ROLES = frozenset({Role.ADMIN, Role.DISTRICT})
-"""Who sets how a tenant matches."""
-
-RuleCode = Annotated[
-    str, Path(pattern=r"^(\*|[A-Za-z0-9]{1,16})$", description="An item's code, or * for all.")
-]
 
 
 @router.get(
@@ -94,7 +90,7 @@ async def list_rules(db: Reading, caller: Caller) -> RulesOut:
     """What the tenant has set about matching."""
     if not caller.roles & (DISPATCHING_ROLES | SETTING_ROLES):
         raise RoleForbidden()
-    return RulesOut(items=[_rule(row, caller) for row in await rules.rules(db, caller)])
+    return RulesOut(items=[_rule(row, caller) for row in await ruling.rules(db, matching_rules, caller)])
 
 
 @router.put(
@@ -108,7 +104,7 @@ async def put_rule(
     """Replace an item's rule, or with ``*`` the one of all items; ``If-Match`` says which version it is meant for."""
     if not caller.roles & SETTING_ROLES:
         raise RoleForbidden()
-    row = await rules.set_rule(db, caller, item_code, given(body), match, at=now)
+    row = await ruling.set_rule(db, matching_rules, caller, item_code, given(body), match, at=now)
     return _rule(row, caller)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
 from dispatch.db.tenants import tenants
+from dispatch.dispatching.tables import handovers
 from dispatch.domain.order import (
     ASK_LABELS,
     Ask,
@@ -104,7 +105,7 @@ async def tell_of_move(db: AsyncConnection, tenant_id: int, body: Mapping[str, A
     told: dict[UUID, UUID] = {}
     if move in FOR_COMMUNITY:
         told |= dict.fromkeys(await _dispatchers(db, tenant_id, order, at=at), order_id)
-    if move in FOR_TAKERS:
+    if move in FOR_TAKERS or (move is Move.RELEASE and step.role == Role.SYSTEM):
         told |= dict.fromkeys(await _takers(db, tenant_id, order_id, step.at), order_id)
     if move in (Move.ESCALATE, Move.DELIBERATE, Move.STAFF):
         told |= dict.fromkeys(await _called(db, tenant_id, order, move, step.detail, at=at), order_id)
@@ -195,13 +196,36 @@ async def tell_asker(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any
     told = {request.asked_by: request.order_id}
     cause = f"decided:{request.id}"
     await _write(db, tenant_id, told, cause, "request.decided", order, said, seq=None, at=at)
-    if request.kind == Ask.EXTENSION and body["status"] == AskState.APPROVED:
+    if request.kind == Ask.EXTENSION and request.clock is None and body["status"] == AskState.APPROVED:
         # 延期: the new limit is told to the requester (domain research §2.3).
         until = request.until_at.astimezone(ZoneInfo(await _zone(db, tenant_id)))
         waits = await _filers(db, tenant_id, order)
         waits.pop(request.asked_by, None)
         said = f"办理期限延至{until.month}月{until.day}日{until:%H:%M}。"
         await _write(db, tenant_id, waits, cause, "request.decided", order, said, seq=None, at=at)
+
+
+async def tell_of_handover(
+    db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime
+) -> None:
+    """Tell whoever is asked to take another's place, or the asker that it was not wanted."""
+    rows = select(handovers).where(
+        handovers.c.tenant_id == tenant_id, handovers.c.id == UUID(body["handover_id"])
+    )
+    row = (await db.execute(rows)).one()
+    order = await _order(db, tenant_id, row.order_id)
+    if row.state == "asked":
+        people = (
+            {row.taker_id} if row.kind in PEOPLE else await _acting_for(db, tenant_id, {row.taker_id}, at=at)
+        )
+        said = "有人请您接手这一单，请查看并答复。"
+    elif row.state == "declined":
+        people, said = {row.asked_by}, "对方不便接手，这一单仍由您办理。"
+    else:
+        return
+    told = dict.fromkeys(people, row.order_id)
+    cause = f"handover:{row.id}:{row.state}"
+    await _write(db, tenant_id, told, cause, "handover.changed", order, said, seq=None, at=at)
 
 
 async def tell_of_step(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:

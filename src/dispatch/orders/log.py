@@ -21,7 +21,7 @@ from dispatch.domain.chain import link, words_hash
 from dispatch.domain.facts import Fact
 from dispatch.domain.life import Dispatch, Life, Take, Target
 from dispatch.domain.moved import Moved, NewAsk, TakeChange
-from dispatch.domain.order import Ask, AskState, Level, Move, State, TakeState
+from dispatch.domain.order import GIVEN_BACK, HANDOVER, Ask, AskState, Level, Move, State, TakeState
 from dispatch.domain.people import BODY_ROLES, DISPATCHING_ROLES, Actor, Role
 from dispatch.domain.planning import plan
 from dispatch.domain.running import View, view
@@ -29,6 +29,7 @@ from dispatch.domain.sla import Owner
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
+    give_backs,
     order_steps,
     orders,
     requests,
@@ -72,8 +73,9 @@ async def record(
     *,
     at: datetime,
     besides: Iterable[Dependent] = (),
+    made: Take | None = None,
 ) -> bool:
-    """Write decided moves of one order, in their order, as one change.
+    """Write decided moves of one order, in their order, as one change. ``made``: a take that comes with them.
 
     The dispatch's row goes first, then the order's: every verb takes them in this order, so that two
     of them wait for each other instead of blocking each other for good.
@@ -85,12 +87,13 @@ async def record(
     life, tenant_id, at = whole.life, whole.row.tenant_id, whole.not_before(at)
     loose: list[Dependent] = []
     for moved, _ in moves:
+        loose += _given_back(tenant_id, life, moved, at=at)
         hanging = [*_take_changes(tenant_id, moved.takes), *_target_changes(tenant_id, moved)]
         if moved.dispatch is None:
             loose += hanging
         elif await guarded(db, _dispatch_guard(tenant_id, life, moved), hanging) is None:
             return False
-    dependents = [*loose, *besides, *await _timed(db, whole, moves, at=at)]
+    dependents = [*loose, *besides, *await _timed(db, whole, moves, made, at=at)]
     head: str | None = whole.row.head
     for nth, (moved, who) in enumerate(moves, start=1):
         logged, head = _logged(whole, moved, who, seq=life.version + nth, head=head, at=at)
@@ -247,6 +250,9 @@ def _dispatch_guard(tenant_id: int, life: Life, moved: Moved) -> Update:
             dispatches.c.id == seen.id,
             dispatches.c.state == seen.state,
             dispatches.c.slots_taken == seen.slots_taken,
+            dispatches.c.takes_made == seen.takes_made,
+            dispatches.c.slots_held == seen.slots_held,
+            dispatches.c.waiters == seen.waiters,
         )
         .values(**moved.dispatch)
         .returning(dispatches.c.id)
@@ -347,6 +353,8 @@ def _opened(whole: Whole, opened: Dispatch, moved: Moved, who: Author, *, at: da
         "slots_max": opened.slots_max,
         "slots_taken": opened.slots_taken,
         "takes_made": 0,
+        "slots_held": 0,
+        "waiters": 0,
         "expires_at": opened.expires_at,
         "lasts_seconds": opened.lasts_seconds,
         "extended": False,
@@ -391,10 +399,29 @@ def _take_changes(tenant_id: int, changes: Iterable[TakeChange]) -> list[Depende
     return dependents
 
 
+def _given_back(tenant_id: int, life: Life, moved: Moved, *, at: datetime) -> list[Dependent]:
+    """Takes that their takers gave up, for the cool-down: what was handed over or returned by leave is none."""
+    parties = {take.id: take.party for take in life.active}
+    states = {change.id: change.values.get("state") for change in moved.takes}
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "kind": parties[id][0],
+            "taker_id": parties[id][1],
+            "at": at,
+            "order_id": life.id,
+            "state": state,
+        }
+        for id, state in states.items()
+        if state in GIVEN_BACK and moved.detail.get("reason_code") != HANDOVER
+    ]
+    return [Rows(give_backs, rows, skip=True)] if rows else []
+
+
 def _target_changes(tenant_id: int, moved: Moved) -> list[Dependent]:
-    by_state: dict[str, list[Target]] = {}
+    by_state: dict[tuple[str, datetime | None], list[Target]] = {}
     for target in moved.targets:
-        by_state.setdefault(target.state, []).append(target)
+        by_state.setdefault((target.state, target.until), []).append(target)
     return [
         update(dispatch_targets)
         .where(
@@ -407,6 +434,6 @@ def _target_changes(tenant_id: int, moved: Moved) -> list[Dependent]:
                 )
             ),
         )
-        .values(state=state)
-        for state, targets in by_state.items()
+        .values(state=state, until=until)
+        for (state, until), targets in by_state.items()
     ]

@@ -29,7 +29,7 @@ from dispatch.domain.order import LIVE, UNDERWAY, AskState, State
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OrderNotFound, RequestNotFound
 from dispatch.domain.sla import WAITS
-from dispatch.orders import visibility
+from dispatch.orders import ring, visibility
 from dispatch.orders.search import found_by
 from dispatch.orders.tables import order_recusals, order_steps, orders, requests
 from dispatch.orders.visibility import visible_to
@@ -116,10 +116,17 @@ class Wanted:
     @property
     def newest_first(self) -> bool:
         """Whether the list begins with the newest."""
-        return self.view != "queue" and self.updated_since is None
+        return self.view != "queue" and not self.turned and self.updated_since is None
 
-    def place_of(self, row: Any) -> tuple[datetime, UUID]:
+    @property
+    def turned(self) -> bool:
+        """Whether every viewer reads the list from a place of his own."""
+        return self.view == "pool" and self.updated_since is None
+
+    def place_of(self, row: Any, viewer: Actor) -> Any:
         """Where a row stands in the list."""
+        if self.turned:
+            return ring.place(viewer.account_id, row.id)
         return (row.updated_at if self.updated_since else row.created_at), row.id
 
 
@@ -196,14 +203,19 @@ async def page(
 ) -> list[Whole | Gone]:
     """One row more than ``limit`` of a list, to tell whether a page follows.
 
-    ``queue`` is oldest first, ``updated_since`` by change, everything else newest first.
+    ``queue`` is oldest first, ``pool`` from another place on for every viewer, ``updated_since`` by change, everything
+    else newest first.
     """
     found = (
         _harvest(actor, wanted, after, limit, at)
         if wanted.updated_since
         else _list(actor, wanted, after, limit, at)
     )
-    rows = sorted((await db.execute(found)).all(), key=wanted.place_of, reverse=wanted.newest_first)
+    rows = sorted(
+        (await db.execute(found)).all(),
+        key=lambda row: wanted.place_of(row, actor),
+        reverse=wanted.newest_first,
+    )
     if not rows:
         return []
     proven(actor, rows[0].proof)
@@ -221,14 +233,15 @@ def _list(
 ) -> Select[Any]:
     ways, conditions = _view(actor, wanted, at)
     conditions = [*conditions, *_filters(actor, wanted, at)]
-    by = (orders.c.created_at, orders.c.id)
+    by: tuple[ColumnElement[Any], ...] = (orders.c.created_at, orders.c.id)
     newest_first = wanted.newest_first
+    keyset: list[ColumnElement[bool]] = []
+    if wanted.turned:
+        by = ring.columns(actor.account_id)
+        keyset = [ring.beyond(actor.account_id, after[1])] if after else []
+    elif after is not None:
+        keyset = [tuple_(*by) < tuple_(*after) if newest_first else tuple_(*by) > tuple_(*after)]
     order = tuple(column.desc() for column in by) if newest_first else by
-    keyset = (
-        []
-        if after is None
-        else [tuple_(*by) < tuple_(*after) if newest_first else tuple_(*by) > tuple_(*after)]
-    )
     pages = [
         select(*by)
         .where(orders.c.tenant_id == actor.tenant.id, way, *conditions, *keyset)
@@ -276,9 +289,8 @@ def _merged(pages: Sequence[Select[Any]], limit: int, *, newest_first: bool) -> 
     if not pages:
         return select(orders.c.id).where(literal(False))
     merged = union(*(select(*part.subquery().c) for part in pages)).subquery()
-    at, id = merged.c[0], merged.c[1]
-    order = (at.desc(), id.desc()) if newest_first else (at, id)
-    return select(id).order_by(*order).limit(limit + 1)
+    order = [column.desc() for column in merged.c] if newest_first else list(merged.c)
+    return select(merged.c.id).order_by(*order).limit(limit + 1)
 
 
 async def backlog(

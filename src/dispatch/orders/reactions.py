@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.life import THE_SYSTEM
-from dispatch.domain.order import Exit, Mode, Move
+from dispatch.domain.order import LEASE_EXPIRED, Exit, Mode, Move, TargetState
 from dispatch.domain.refusal import Refusal, RequestPending
 from dispatch.domain.running import Run
 from dispatch.domain.sla import CLOCK_LABELS, Clock, Step, ladder
@@ -45,7 +45,7 @@ async def act_on_step(db: AsyncConnection, tenant_id: int, body: Mapping[str, An
             )
             _written(done)
         elif level is Step.ACT and run.clock in _ACTS:
-            _written(await _ACTS[run.clock](db, seen, at))
+            _written(await _ACTS[run.clock](db, seen, run, at))
     except RequestPending:
         await firing.again(db, tenant_id, body, at=at + AGAIN_IN)
     except Refusal:
@@ -84,7 +84,7 @@ async def _moved(db: AsyncConnection, seen: Whole, move: Move, data: Mapping[str
     return await log.record(db, seen, [(moved, log.system(seen.row.tenant_id))], at=at)
 
 
-async def _lapse(db: AsyncConnection, seen: Whole, at: datetime) -> bool:
+async def _lapse(db: AsyncConnection, seen: Whole, run: Run, at: datetime) -> bool:
     """Nobody took it in time: the ring widens (grid, community, street), the next is asked, or it comes back."""
     held = seen.life.held
     if held is None or held.unexpired(at):
@@ -95,20 +95,40 @@ async def _lapse(db: AsyncConnection, seen: Whole, at: datetime) -> bool:
     return await _moved(db, seen, Move.LAPSE, {"next_ring_id": next_ring}, at)
 
 
-async def _resume(db: AsyncConnection, seen: Whole, at: datetime) -> bool:
+async def _unclaimed(db: AsyncConnection, seen: Whole, run: Run, at: datetime) -> bool:
+    """Who waited did not come for the place that was kept: the next in line are asked."""
+    held = seen.life.held
+    targets = held.targets if held else ()
+    over = [t.party for t in targets if t.state is TargetState.ASKED and t.until and t.until < at]
+    if not over:
+        return True
+    return await _moved(db, seen, Move.LAPSE, {"unclaimed": over}, at)
+
+
+async def _unheld(db: AsyncConnection, seen: Whole, run: Run, at: datetime) -> bool:
+    """Nothing was heard of the taker: the order goes back to those it was put before."""
+    take = next((take for take in seen.life.active if take.id == run.subject_id), None)
+    if take is None or take.lease_until is None or at <= take.lease_until:
+        return True
+    return await _moved(db, seen, Move.RELEASE, {"lapsed": take.id, "reason_code": LEASE_EXPIRED}, at)
+
+
+async def _resume(db: AsyncConnection, seen: Whole, run: Run, at: datetime) -> bool:
     return await _moved(db, seen, Move.RESUME, {"text": "挂账复核日已到。"}, at)
 
 
-async def _close(db: AsyncConnection, seen: Whole, at: datetime) -> bool:
+async def _close(db: AsyncConnection, seen: Whole, run: Run, at: datetime) -> bool:
     return await _moved(db, seen, Move.CLOSE, {"exit": Exit.NO_VERDICT}, at)
 
 
-async def _withdraw(db: AsyncConnection, seen: Whole, at: datetime) -> bool:
+async def _withdraw(db: AsyncConnection, seen: Whole, run: Run, at: datetime) -> bool:
     return await merging.withdraw_unanswered(db, seen, at=at)
 
 
-_ACTS: Mapping[Clock, Callable[[AsyncConnection, Whole, datetime], Awaitable[bool]]] = {
+_ACTS: Mapping[Clock, Callable[[AsyncConnection, Whole, Run, datetime], Awaitable[bool]]] = {
     Clock.EXPIRY: _lapse,
+    Clock.LEASE: _unheld,
+    Clock.PLACE: _unclaimed,
     Clock.ANSWER: _withdraw,
     Clock.PAUSE: _resume,
     Clock.EVALUATE: _close,

@@ -14,6 +14,7 @@ from dispatch.domain.order import (
     AskState,
     Flag,
     Level,
+    Mode,
     Move,
     State,
     TakeState,
@@ -60,6 +61,9 @@ from dispatch.web.wire import LocationOut
 SUMMARY_TEXT = 120
 NAMELESS = "匿名居民"
 SOMEBODY = "居民"
+
+UNTIL_THEN = frozenset({Clock.EXPIRY, Clock.LEASE, Clock.PLACE})
+"""How long a dispatch or a take stands: told with it, and no deadline of the order."""
 
 Zoned = Callable[[datetime | None], Any]
 
@@ -164,7 +168,7 @@ def explained(whole: Whole, actor: Actor, calendars: Mapping[int, Calendar], *, 
         items=[
             _explained(run, line, whole, seen, calendars[line["calendar"]], _zoned(actor), at)
             for run, line in zip(whole.runs, lines, strict=True)
-            if run.clock is not Clock.EXPIRY
+            if run.clock not in UNTIL_THEN
         ]
     )
 
@@ -208,16 +212,14 @@ def _owner(run: Run, whole: Whole, seen: View) -> OwnerOut:
 
 
 def _running(whole: Whole) -> list[Run]:
-    """Clocks that run, as a list shows them: what stands, and a dispatch's expiry, is no deadline to keep."""
+    """Clocks that run, as a list shows them; what stands is no deadline to keep."""
     runs = [run for run in whole.runs if run.stopped_at is None and run.paused_at is None]
-    return [run for run in runs if run.clock is not Clock.EXPIRY]
+    return [run for run in runs if run.clock not in UNTIL_THEN]
 
 
 def _with_deadline(whole: Whole) -> list[Run]:
     return [
-        run
-        for run in whole.runs
-        if run.due_at and run.clock is not Clock.EXPIRY and run.reason != HANDED_OVER
+        run for run in whole.runs if run.due_at and run.clock not in UNTIL_THEN and run.reason != HANDED_OVER
     ]
 
 
@@ -376,6 +378,8 @@ def _party(line: Line, id: UUID, seen: Sight) -> PartyOut:
 def _dispatch(line: Line, whole: Whole, seen: View, zoned: Zoned, *, weighs: bool) -> DispatchOut:
     """``weighs``: whether the viewer hands orders out, and so reads why matching named whom."""
     targets = [t for t in whole.lists["targets"] if t["dispatch_id"] == line["id"]][:NEWEST]
+    if line["mode"] == Mode.OPEN and not weighs:
+        targets = []  # who waits is nobody's business but the dispatcher's
     return DispatchOut(
         id=line["id"],
         number=line["number"],
@@ -412,6 +416,7 @@ def _take(line: Line, whole: Whole, seen: View, zoned: Zoned, actor: Actor) -> T
         lead=line["id"] == whole.life.led_by,
         state=line["state"],
         taken_at=zoned(line["taken_at"]),
+        lease_until=zoned(line["lease_until"]) if line["state"] == TakeState.ACTIVE else None,
         minutes=line["minutes"],
         people=[p["account_id"] for p in whole.lists["people"] if p["take_id"] == line["id"]]
         if seen.sight
@@ -449,6 +454,7 @@ def _asked(line: Line, asker: PersonOut, seen: View, zoned: Zoned) -> dict[str, 
         "reason_code": line["reason_code"],
         "text": _words(line["text"], seen),
         "until": on or zoned(line["until_at"]),
+        "clock": line["clock"],
         "level": line["level"],
         "suggestion": _words(line["suggestion"], seen),
         "asked_by": asker,

@@ -119,7 +119,8 @@ async def list_orders(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[SummaryOut | TombstoneOut]:
-    """Orders the caller may see; ``queue`` oldest first, ``updated_since`` by change, all else newest first.
+    """Orders the caller may see; ``queue`` oldest first, ``pool`` from another place on for everybody, ``updated_since``
+    by change, all else newest first.
 
     ``unit``: what the unit, team or other body that the caller acts for has taken, with whom it put on each.
     """

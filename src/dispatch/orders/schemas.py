@@ -198,6 +198,9 @@ class RequestIn(
     until: InstantIn | DateIn | None = Field(
         None, description="extension: an instant; park: a date.", examples=["2026-12-01"]
     )
+    clock: Literal["lease"] | None = Field(
+        None, description="extension: of the caller's take without a contact, not of the finish deadline."
+    )
     level: Level | None = None
     suggestion: Annotated[str, TextRule(1, 500)] | None = Field(
         None, description="Who should have it instead."
@@ -306,6 +309,9 @@ class TakeOut(Wire):
     lead: bool
     state: str
     taken_at: InstantOut
+    lease_until: InstantOut | None = Field(
+        description="Until when it is kept without a first contact; null once there was one."
+    )
     minutes: int | None
     people: list[UUID]
 
@@ -319,6 +325,7 @@ class AskedOut(Wire):
     reason_code: str
     text: str | None
     until: InstantOut | date | None
+    clock: Literal["lease"] | None
     level: Level | None
     suggestion: str | None
     asked_by: PersonOut

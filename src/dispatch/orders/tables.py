@@ -174,6 +174,10 @@ dispatches = tenant_table(
     # Active takes on the order while this dispatch is held; the guard of every take.
     tally("slots_taken"),
     tally("takes_made"),
+    # Places kept for the first in line of the waiting list, how many ever joined it, and how long one is kept.
+    tally("slots_held"),
+    tally("waiters"),
+    Column("wait_seconds", Integer),
     Column("expires_at", Instant),
     Column("lasts_seconds", Integer),
     Column("extended", Boolean, nullable=False, default=False),
@@ -206,6 +210,8 @@ dispatch_targets = tenant_table(
     code_column("state", TargetState),
     # {score, parts, reasons}: why matching named this one.
     Column("match", Json),
+    # Until when a place that came free is kept for who waited.
+    Column("until", Instant),
     one_of("state", TargetState),
     tenant_fk("dispatch_id", "dispatches"),
     tenant_index("ix_dispatch_targets_target", "kind", "target_id", "state"),
@@ -214,8 +220,8 @@ dispatch_targets = tenant_table(
 
 takers = tenant_table(
     "takers",
-    # One row per taker, raised by every take: it makes one taker's takes wait for each other, so
-    # that two devices of one person see each other's slot (and, later, so that limits hold).
+    # One row per taker, raised by every take: it makes one taker's takes wait for each other, and tells
+    # the second that what it read of the taker's load no longer holds.
     code_column("kind", TakerKind),
     Column("taker_id", Id, nullable=False),
     Column("takes_made", Integer, nullable=False, default=0),
@@ -238,6 +244,8 @@ takes = tenant_table(
     Column("reached_at", Instant),
     tally("failed_tries"),
     Column("last_try_at", Instant),
+    # Until when it is kept without a sign of life; none once there was one.
+    Column("lease_until", Instant),
     Column("minutes", SmallInteger),
     one_of("state", TakeState),
     tenant_fk("order_id", "orders"),
@@ -258,6 +266,19 @@ take_people = tenant_table(
     tenant_index("ix_take_people_take", "take_id"),
     tenant_index("ix_take_people_account", "account_id", "order_id"),
     key=("order_id", "account_id"),
+)
+
+give_backs = tenant_table(
+    "give_backs",
+    # Takes that were given back or ended by time, each time: a take that is taken up again forgets it. Append-only.
+    code_column("kind", TakerKind),
+    Column("taker_id", Id, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("order_id", Id, nullable=False),
+    code_column("state", TakeState),
+    one_of("state", TakeState),
+    tenant_fk("order_id", "orders"),
+    key=("kind", "taker_id", "at", "order_id"),
 )
 
 order_bodies = tenant_table(
@@ -282,6 +303,8 @@ requests = tenant_table(
     Column("text", Text),
     Column("until_at", Instant),
     Column("until_on", Date),
+    # Of an extension: the lease of the asker's take. Without it, the order's finish deadline.
+    code_column("clock", ("lease",), nullable=True),
     code_column("level", Level, nullable=True),
     # Who should have it instead, in the asker's view.
     Column("suggestion", Text),

@@ -254,6 +254,7 @@ def pool(actor: Actor, *, at: datetime | None = None) -> list[Condition]:
             found.append(exists().where(*open_to))
             continue
         open_to.append(or_(dispatches.c.expires_at.is_(None), dispatches.c.expires_at >= at))
+        open_to.append(dispatches.c.slots_taken + dispatches.c.slots_held < dispatches.c.slots_max)
         found.append(and_(exists().where(*open_to), orders.c.state.in_(TAKEABLE), ~_had(kind, id)))
     return _unless_kept(actor, found) or [false()]
 

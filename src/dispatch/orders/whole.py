@@ -121,6 +121,7 @@ def hanging(these: Any, tenant_id: Any, *, listed: bool = False) -> list[ColumnE
         fold(
             select(dispatch_targets.c.dispatch_id, dispatch_targets.c.kind, dispatch_targets.c.target_id)
             .add_columns(dispatch_targets.c.seq, dispatch_targets.c.state, dispatch_targets.c.match)
+            .add_columns(dispatch_targets.c.until)
             .add_columns(dispatches.c.order_id, *target_name)
             .select_from(
                 targets_source.join(
@@ -365,8 +366,11 @@ def _dispatch(line: Line, targets: list[Line]) -> Dispatch:
         lasts_seconds=line["lasts_seconds"],
         extended=line["extended"],
         parallel=line["parallel"],
+        slots_held=line["slots_held"],
+        waiters=line["waiters"],
+        wait_seconds=line["wait_seconds"],
         targets=tuple(
-            Target(TakerKind(t["kind"]), t["target_id"], t["seq"], TargetState(t["state"]))
+            Target(TakerKind(t["kind"]), t["target_id"], t["seq"], TargetState(t["state"]), until=t["until"])
             for t in targets
             if t["dispatch_id"] == line["id"]
         ),
@@ -400,6 +404,7 @@ def _take(line: Line, people: tuple[UUID, ...]) -> Take:
         reached_at=line["reached_at"],
         failed_tries=line["failed_tries"],
         last_try_at=line["last_try_at"],
+        lease_until=line["lease_until"],
         people=people,
     )
 

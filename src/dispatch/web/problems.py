@@ -106,6 +106,8 @@ ABSENT: dict[str, type[Refusal]] = {
     "order_id": refusals.OrderNotFound,
     "place_id": refusals.PlaceNotFound,
     "request_id": refusals.RequestNotFound,
+    "draft_id": refusals.DraftNotFound,
+    "handover_id": refusals.HandoverNotFound,
     "account_id": refusals.AccountNotFound,
     "body_id": refusals.BodyNotFound,
     "grant_id": refusals.GrantNotFound,

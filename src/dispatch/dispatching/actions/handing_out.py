@@ -41,10 +41,10 @@ async def dispatch(
 
     async def ready(db: AsyncConnection, actor: Actor, seen: Whole, row: Any) -> Data:
         targets = data.get("targets") or ()
-        await _known_targets(db, actor, targets, at=at)
+        await known_targets(db, actor, targets, at=at)
         if kept := await recused(db, seen, {line["id"] for line in targets}):
             raise TargetNotAllowed(why="recused", target=str(min(kept)))
-        _not_too_close(seen, row, people)
+        not_too_close(seen, row, people)
         ring = data.get("ring_place_id") or seen.row.community_id or seen.row.street_id or seen.row.place_id
         return {"dispatch_id": new_id(), "ring_id": ring}
 
@@ -52,14 +52,14 @@ async def dispatch(
     return await perform(db, actor, order_id, Move.DISPATCH, data, call, at=at, also=also, prepare=ready)
 
 
-def _not_too_close(seen: Whole, row: Any, people: Iterable[UUID]) -> None:
+def not_too_close(seen: Whole, row: Any, people: Iterable[UUID]) -> None:
     """Nobody is sent to the own household (peers.md §5.3, 77)."""
     for account_id in people:
         if conflict(seen, row.homes, account_id):
             raise TargetNotAllowed(why=UNTOLD, target=str(account_id))
 
 
-async def _known_targets(db: AsyncConnection, actor: Actor, named: Any, *, at: datetime) -> None:
+async def known_targets(db: AsyncConnection, actor: Actor, named: Any, *, at: datetime) -> None:
     """Every target exists in this tenant, is of the kind it is called, and still serves."""
     wanted = {(TakerKind(line["kind"]), line["id"]) for line in named}
     if not wanted:
@@ -157,7 +157,7 @@ async def staff(
         strangers = (wanted - {row.account_id for row in rows}) | await recused(db, seen, wanted)
         if strangers:
             raise TargetNotAllowed(why="not_of_this_body", target=str(min(strangers)))
-        _not_too_close(seen, row, people)
+        not_too_close(seen, row, people)
         elsewhere = {person for other in seen.life.active if other.id != take.id for person in other.people}
         if twice := wanted & elsewhere:
             raise TargetNotAllowed(why="already_on_order", target=str(min(twice)))
@@ -189,10 +189,3 @@ async def staff(
     return await perform(
         db, actor, order_id, Move.STAFF, data, call, at=at, also=also, prepare=ready, besides=put_on
     )
-
-
-async def served(
-    db: AsyncConnection, actor: Actor, order_id: UUID, move: Move, data: Data, call: Call, *, at: datetime
-) -> Done:
-    """Contact, start, progress, finish, lead: acts of those who took it. Raises: see ``perform``."""
-    return await perform(db, actor, order_id, move, data, call, at=at)

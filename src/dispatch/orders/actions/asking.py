@@ -16,8 +16,8 @@ from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.domain.catalog import LONGEST
 from dispatch.domain.facts import Fact
-from dispatch.domain.life import THE_SYSTEM, Life, Standing, own_take, served, standing
-from dispatch.domain.moved import Moved
+from dispatch.domain.life import THE_SYSTEM, Life, Standing, Take, own_take, served, standing
+from dispatch.domain.moved import Moved, TakeChange
 from dispatch.domain.order import ASKS, Ask, AskState, Move
 from dispatch.domain.people import Actor
 from dispatch.domain.planning import extended
@@ -86,8 +86,9 @@ async def ask(
 
 def _row(actor: Actor, seen: Whole, who: Standing, kind: Ask, data: Data, *, at: datetime) -> dict[str, Any]:
     life, until = seen.life, data.get("until")
+    clock = data.get("clock") if kind is Ask.EXTENSION else None
     if kind is Ask.EXTENSION:
-        due_at = _finish(seen).due_at
+        due_at = _leased(life, own_take(life, who)) if clock else _finish(seen).due_at
         if due_at is not None and at > due_at:
             raise TooLate()
         if not isinstance(until, datetime) or not (due_at or at) < until <= at + LONGEST:
@@ -96,7 +97,7 @@ def _row(actor: Actor, seen: Whole, who: Standing, kind: Ask, data: Data, *, at:
         raise wrong("until", "请填写今天以后的日期，如 2026-12-01")
     if kind is Ask.ESCALATION and not data.get("level"):
         raise wrong("level", "请选择要提请的层级", "MISSING")
-    party = _party(life, who) if kind is Ask.RETURN else None
+    party = _party(life, who) if kind is Ask.RETURN or clock else None
     return {
         "tenant_id": actor.tenant.id,
         "id": new_id(),
@@ -107,6 +108,7 @@ def _row(actor: Actor, seen: Whole, who: Standing, kind: Ask, data: Data, *, at:
         "text": data.get("text"),
         "until_at": until if kind is Ask.EXTENSION else None,
         "until_on": until if kind is Ask.PARK else None,
+        "clock": clock,
         "level": data.get("level"),
         "suggestion": data.get("suggestion"),
         "attachment_ids": data.get("attachment_ids"),
@@ -122,6 +124,17 @@ def _row(actor: Actor, seen: Whole, who: Standing, kind: Ask, data: Data, *, at:
 def today(actor: Actor, at: datetime) -> date:
     """The date where the tenant lives."""
     return at.astimezone(actor.tenant.zone).date()
+
+
+def _leased(life: Life, take: Take | None) -> datetime:
+    """Until when a take is kept without a sign of life.
+
+    Raises:
+        OrderMoved: it is kept without a term, or it is no more.
+    """
+    if take is None or take.lease_until is None:
+        raise moved_away(life)
+    return take.lease_until
 
 
 def _finish(seen: Whole) -> Run:
@@ -208,7 +221,7 @@ async def _decide(
         if status is AskState.APPROVED and at_most(seen.life, Ask(asked.kind)):
             raise TooLate()
         moved = None
-        if status is AskState.APPROVED and (effect := EFFECTS.get(Ask(asked.kind))):
+        if status is AskState.APPROVED and (effect := _effect(asked)):
             moved = await effect(db, actor, seen, asked, data, at)
             moved = replace(
                 moved, requests=(*(r for r in moved.requests if r[0] != request_id), (request_id, status))
@@ -262,6 +275,8 @@ async def _written(
                 return False
     elif not await log.record(db, seen, [(moved, log.author(actor))], at=at):
         return False
+    elif asked.kind == Ask.EXTENSION:
+        granted = {"until_at": moved.takes[0].values["lease_until"]}
     expected = AskState.PENDING if moved is None else status
     decided = (
         update(requests)
@@ -287,7 +302,10 @@ def _granted(seen: Whole, asked: Any, data: Data, *, at: datetime) -> datetime:
     Raises:
         ValidationFailed: not an instant, not later than the deadline that stands, or more than a year ahead.
     """
-    until, due_at = data.get("until") or asked.until_at, _finish(seen).due_at
+    return _later(data.get("until") or asked.until_at, _finish(seen).due_at, at)
+
+
+def _later(until: Any, due_at: datetime | None, at: datetime) -> datetime:
     if not isinstance(until, datetime) or not (due_at or at) < until <= at + LONGEST:
         raise wrong("until", "请填写晚于现行时限、一年以内的时间，如 2026-11-25T18:00:00+08:00")
     return until
@@ -344,6 +362,32 @@ async def _reopened(
     return step(seen.life, Move.REDO, THE_SYSTEM, {"reason_code": asked.reason_code, "text": text}, at=at)
 
 
+async def _kept_longer(
+    db: AsyncConnection, actor: Actor, seen: Whole, asked: Any, data: Data, at: datetime
+) -> Moved:
+    """A later end of the lease. A step, so that it and the end by time cannot both happen (peers.md §5.3, 70); the
+    dispatch's row goes first, as with a release."""
+    life, party = seen.life, (asked.taker_kind, asked.taker_id)
+    take = next((take for take in life.active if take.party == party), None)
+    until = _later(data.get("until") or asked.until_at, _leased(life, take), at)
+    assert take is not None  # it has a lease
+    held = life.held
+    return Moved(
+        Move.PROGRESS,
+        life.state,
+        life.state,
+        data.get("text"),
+        detail={"take_id": str(take.id), "lease_until": until.isoformat()},
+        dispatch_id=held.id if held else None,
+        dispatch={"state": held.state} if held else None,
+        takes=(TakeChange(take.id, {"lease_until": until}),),
+    )
+
+
+def _effect(asked: Any) -> Effect | None:
+    return _kept_longer if asked.clock else EFFECTS.get(Ask(asked.kind))
+
+
 EFFECTS: Mapping[Ask, Effect] = {
     Ask.RETURN: _returned,
     Ask.PARK: _parked,
@@ -351,4 +395,4 @@ EFFECTS: Mapping[Ask, Effect] = {
     Ask.OBJECTION: _admitted,
     Ask.REOPEN: _reopened,
 }
-"""What an approved request brings about. An extension moves a deadline (``_extended``) and an exclusion a rate: no move."""
+"""What an approved request brings about. An extension moves the finish deadline (``_extended``) and an exclusion a rate: no move."""

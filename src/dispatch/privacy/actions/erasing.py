@@ -16,6 +16,7 @@ from dispatch.checkin.tables import checkins, member_views
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
+from dispatch.dispatching.tables import drafts, handovers
 from dispatch.domain.keeping import ALL_GONE, CLEARED, CONTACT_GONE, GONE, gone_login
 from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
@@ -89,6 +90,7 @@ async def clear_content(
         (ratings, ("text", "follow_up")),
         (dispatches, ("note",)),
         (reveal_requests, ("text", "decision")),
+        (handovers, ("text",)),
     )
     for table, columns in wordy:
         for column in columns:
@@ -102,9 +104,8 @@ async def clear_content(
                 )
                 .values({column: kept})
             )
-    await db.execute(
-        delete(notices).where(notices.c.tenant_id == tenant_id, notices.c.order_id.in_(order_ids))
-    )
+    for table in (notices, drafts):
+        await db.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.order_id.in_(order_ids)))
     # Facts hold ids and codes only; an error that was kept with one may hold more.
     await db.execute(
         update(outbox)
@@ -143,7 +144,7 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
     )
     await forget_member(db, tenant_id, account_id)
     await forget_checkins(db, tenant_id, account_id, at=at)
-    for table in (*SIGN_INS, body_people, former_names, idempotency_keys, notices, member_views):
+    for table in (*SIGN_INS, body_people, former_names, idempotency_keys, notices, member_views, drafts):
         await db.execute(
             delete(table).where(table.c.tenant_id == tenant_id, table.c.account_id == account_id)
         )
@@ -205,6 +206,7 @@ async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> No
         (ratings, "rated_by", ("text",)),
         (reveal_requests, "account_id", ("text",)),
         (reveal_requests, "decided_by", ("decision",)),
+        (handovers, "asked_by", ("text",)),
     )
     for table, by, columns in wordy:
         await db.execute(

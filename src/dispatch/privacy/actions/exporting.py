@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.checkin.queries import filed_by, form_of, history
 from dispatch.db.sealed import private
+from dispatch.dispatching.tables import drafts
 from dispatch.domain.keeping import EXPORT_DAYS
 from dispatch.domain.people import Actor
 from dispatch.notices.tables import notices
@@ -53,6 +54,7 @@ async def _zipped(db: AsyncConnection, actor: Actor, person: people.Person, *, a
         file.writestr("说明.txt", README)
         file.writestr("account.json", _json(await _account(db, actor, person)))
         file.writestr("notices.json", _json(await _notices(db, actor)))
+        file.writestr("drafts.json", _json(await _drafts(db, actor)))
         for order_id in await _orders(db, actor):
             order = await _order(db, actor, order_id, at=at)
             file.writestr(f"orders/{order['order']['number']}.json", _json(order))
@@ -116,6 +118,15 @@ async def _notices(db: AsyncConnection, actor: Actor) -> list[dict[str, Any]]:
         select(notices.c.created_at, notices.c.text, notices.c.read_at)
         .where(notices.c.tenant_id == actor.tenant.id, notices.c.account_id == actor.account_id)
         .order_by(notices.c.created_at)
+    )
+    return [row._asdict() for row in await db.execute(rows)]
+
+
+async def _drafts(db: AsyncConnection, actor: Actor) -> list[dict[str, Any]]:
+    rows = (
+        select(drafts.c.kept_at, drafts.c.order_id, drafts.c.move, drafts.c.content)
+        .where(drafts.c.tenant_id == actor.tenant.id, drafts.c.account_id == actor.account_id)
+        .order_by(drafts.c.kept_at)
     )
     return [row._asdict() for row in await db.execute(rows)]
 

@@ -17,7 +17,7 @@ from dispatch.sla.tables import timers
 
 KEY = ("order_id", "clock", "subject_id", "level", "deadline_no")
 
-AT_ANY_HOUR = frozenset({Clock.EXPIRY})
+AT_ANY_HOUR = frozenset({Clock.EXPIRY, Clock.LEASE, Clock.PLACE})
 """Waits whose end disturbs nobody but the one who is asked next: an offer goes on by night as by day."""
 
 _FIRED = (
@@ -64,7 +64,7 @@ def _fact(row: Any, zone: ZoneInfo, at: datetime) -> dict[str, Any]:
     body = {name: str(getattr(row, name)) for name in ("order_id", "clock", "subject_id", "level")}
     body |= {"deadline_no": row.deadline_no, "due_at": row.due_at.isoformat()}
     fact = dict(announce(row.tenant_id, Fact.CLOCK_STEP, body, order_id=row.order_id, at=row.due_at).rows[0])
-    loud = row.loud or row.clock in AT_ANY_HOUR
+    loud = row.loud or (row.level == Step.ACT and row.clock in AT_ANY_HOUR)
     spoken = spoken_at(at, zone, loud=loud)
     return fact | {"due_at": row.due_at if spoken == at else spoken}
 

@@ -1,10 +1,10 @@
-"""What a tenant sets about matching: read, and replaced whole."""
+"""What a tenant sets for an item or for all of them: read, and replaced whole."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog import queries as catalog
@@ -12,23 +12,20 @@ from dispatch.db.dialect import insert_or_ignore
 from dispatch.domain.matchrule import EVERY_ITEM
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import ChangedMeanwhile
-from dispatch.matching.tables import matching_rules
 
-FIELDS = tuple(
-    column.key
-    for column in matching_rules.c
-    if column.key not in ("tenant_id", "item_code", "version", "updated_at")
-)
+OURS = frozenset({"tenant_id", "item_code", "version", "updated_at"})
+"""Columns of a table of rules that nobody sets."""
 
 
-async def rules(db: AsyncConnection, actor: Actor) -> list[Any]:
+async def rules(db: AsyncConnection, table: Table, actor: Actor) -> list[Any]:
     """Every rule that the tenant has set, the one for all items first."""
-    rows = select(matching_rules).where(matching_rules.c.tenant_id == actor.tenant.id)
-    return list((await db.execute(rows.order_by(matching_rules.c.item_code))).all())
+    rows = select(table).where(table.c.tenant_id == actor.tenant.id)
+    return list((await db.execute(rows.order_by(table.c.item_code))).all())
 
 
 async def set_rule(
     db: AsyncConnection,
+    table: Table,
     actor: Actor,
     item_code: str,
     values: Mapping[str, Any],
@@ -49,17 +46,16 @@ async def set_rule(
     if item_code != EVERY_ITEM:
         await catalog.item(db, tenant_id, item_code)
     key = {"tenant_id": tenant_id, "item_code": item_code}
-    mine = (matching_rules.c.tenant_id == tenant_id, matching_rules.c.item_code == item_code)
-    await insert_or_ignore(db, matching_rules, [{**key, "version": 0, "updated_at": at}])
-    change = update(matching_rules).where(*mine)
+    mine = (table.c.tenant_id == tenant_id, table.c.item_code == item_code)
+    await insert_or_ignore(db, table, [{**key, "version": 0, "updated_at": at}])
+    change = update(table).where(*mine)
     if match is not None:
-        change = change.where(matching_rules.c.version.in_(match))
-    whole = {name: values.get(name) for name in FIELDS}
+        change = change.where(table.c.version.in_(match))
+    whole = {column.key: values.get(column.key) for column in table.c if column.key not in OURS}
     found = await db.execute(
-        change.values(**whole, version=matching_rules.c.version + 1, updated_at=at).returning(matching_rules)
+        change.values(**whole, version=table.c.version + 1, updated_at=at).returning(table)
     )
     row = found.one_or_none()
     if row is None:
-        version = await db.scalar(select(matching_rules.c.version).where(*mine))
-        raise ChangedMeanwhile(version=version)
+        raise ChangedMeanwhile(version=await db.scalar(select(table.c.version).where(*mine)))
     return row

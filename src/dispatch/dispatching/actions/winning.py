@@ -1,0 +1,302 @@
+"""How a slot is won: the writes of a take, and its guards.
+
+The order of the guards is the rulebook's ("How a take is decided"), and every one of them is a condition inside a
+write, so that no two takers can both see the last slot: (1) the taker's own row, (2) the dispatch's row, (3) the take,
+(4) the order's row, (5) step and fact. The taker's row counts every take: if the count is not the one that was read,
+somebody took with the same hands, and the load is read again under the lock.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Update, case, exists, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, guarded
+from dispatch.db.idempotency import claim
+from dispatch.db.ids import new_id
+from dispatch.dispatching.queries import load_now, read_load, read_rules
+from dispatch.domain.calendar import due
+from dispatch.domain.handing import asked_next, taken
+from dispatch.domain.life import (
+    Dispatch,
+    Party,
+    Take,
+    Target,
+    asked_of,
+    named,
+)
+from dispatch.domain.moved import Moved
+from dispatch.domain.order import (
+    EDGES,
+    Mode,
+    Move,
+    TakerKind,
+    TakeState,
+    TargetState,
+)
+from dispatch.domain.people import Actor
+from dispatch.domain.refusal import (
+    Refusal,
+)
+from dispatch.domain.sla import Clock
+from dispatch.domain.taking import Wanted, lease_until, rule_for, unfair
+from dispatch.orders import log, queries
+from dispatch.orders.actions.performing import ATTEMPTS, Call
+from dispatch.orders.tables import (
+    dispatch_targets,
+    dispatches,
+    order_steps,
+    take_people,
+    takers,
+    takes,
+)
+from dispatch.orders.whole import Whole, terms_of
+from dispatch.people.queries import PEOPLE
+from dispatch.sla.queries import basis_for
+
+TAKEN = "taken"
+
+
+def against(seen: Whole, row: Any, party: Party, *, at: datetime) -> Refusal | None:
+    """What the taker's load has against it. ``row``: holds ``load_columns``."""
+    order, held = seen.row, seen.life.held
+    assert held is not None  # no refusal
+    wanted = Wanted(seen.life.id, order.item_code, order.wanted_from, order.wanted_to)
+    return unfair(wanted, party, held, read_rules(row.taking_rules), read_load(row), at=at)
+
+
+async def win(
+    db: AsyncConnection, actor: Actor, seen: Whole, row: Any, party: Party, call: Call, *, at: datetime
+) -> UUID | None:
+    """Win a slot, or None if what was seen no longer holds (the transaction must then start over).
+
+    Raises:
+        TakeLimitReached, CoolingDown, NotEligible: by what this taker took in the meantime.
+    """
+    tenant_id, held = actor.tenant.id, seen.life.held
+    assert held is not None
+    take_id = former(seen, held, party) or new_id()
+    outcome = {"outcome": TAKEN, "take_id": str(take_id)}
+    if not await claim(db, call.key, status=200, order_id=seen.life.id, outcome=outcome, at=at):
+        return None
+    await alone(db, seen, row, party, at=at)
+    kept_until = await lease(db, seen, row, held, at=at)
+    made = Take(take_id, held.id, TakerKind(party[0]), party[1], TakeState.ACTIVE, at, actor.account_id)
+    made = replace(made, lease_until=kept_until)
+    slot = await guarded(db, _slot_guard(tenant_id, held, party, at=at), take_rows(actor, seen, made, at=at))
+    if slot is None:
+        return None
+    return take_id if await _settle(db, actor, seen, made, slot.slots_taken, at=at) else None
+
+
+async def alone(db: AsyncConnection, seen: Whole, row: Any, party: Party, *, at: datetime) -> None:
+    """Lock the taker's row: from here on nobody else takes with these hands.
+
+    Raises:
+        Refusal: what they took since ``row`` was read stands against one more.
+    """
+    tenant_id = seen.row.tenant_id
+    me = {"tenant_id": tenant_id, "kind": str(party[0]), "taker_id": party[1]}
+    counted = (await db.execute(counting_up(db, takers, me, "takes_made"))).one()
+    if counted.takes_made != row.takes_made + 1:
+        refusal = against(seen, await load_now(db, tenant_id, party, at=at), party, at=at)
+        if refusal:
+            raise refusal
+
+
+def former(seen: Whole, held: Dispatch, party: Party) -> UUID | None:
+    """A take that the same taker gave back in this dispatch: it is made active again."""
+    for line in seen.lists["takes"]:
+        if line["dispatch_id"] == held.id and (line["kind"], line["taker_id"]) == party:
+            found: UUID = line["id"]
+            return found
+    return None
+
+
+def _slot_guard(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -> Any:
+    """A slot, if there is one: running, unexpired, not full, and the taker is not on it yet."""
+    kind, taker_id = party
+    mine = exists().where(
+        takes.c.tenant_id == tenant_id,
+        takes.c.order_id == dispatches.c.order_id,
+        takes.c.kind == str(kind),
+        takes.c.taker_id == taker_id,
+        takes.c.state == TakeState.ACTIVE,
+    )
+    own = int(held.mode is Mode.OPEN and asked_of(held, party))  # a place is kept for this taker
+    conditions = [
+        dispatches.c.tenant_id == tenant_id,
+        dispatches.c.id == held.id,
+        dispatches.c.state == "running",
+        dispatches.c.slots_taken + dispatches.c.slots_held - own < dispatches.c.slots_max,
+        (dispatches.c.expires_at.is_(None)) | (dispatches.c.expires_at >= at),
+        ~mine,
+    ]
+    full = dispatches.c.slots_taken + 1 >= dispatches.c.slots_max
+    return (
+        update(dispatches)
+        .where(*conditions)
+        .values(
+            slots_taken=dispatches.c.slots_taken + 1,
+            takes_made=dispatches.c.takes_made + 1,
+            slots_held=dispatches.c.slots_held - own,
+            state=case((full, "filled"), else_="running"),
+        )
+        .returning(dispatches.c.id, dispatches.c.slots_taken, dispatches.c.takes_made)
+    )
+
+
+async def lease(
+    db: AsyncConnection, seen: Whole, row: Any, held: Dispatch, *, at: datetime
+) -> datetime | None:
+    """Until when the take will be kept without a sign of life. No statement: the first one brought what it rests on."""
+    basis = await basis_for(db, seen.row.tenant_id, terms_of(seen), seen.row)
+    limit = basis.limits.get(Clock.CONTACT)
+    contact = due(limit, at, basis.calendar) if limit else None
+    rule = rule_for(seen.row.item_code, read_rules(row.taking_rules))
+    return lease_until(rule, held.mode, seen.row.urgency, contact.due_at if contact else None, at)
+
+
+def take_rows(
+    actor: Actor, seen: Whole, made: Take, *, nth: int | None = None, at: datetime
+) -> list[Dependent]:
+    """The take's row and the person it puts on the order. ``nth``: the how-manieth of the dispatch; else the guard tells."""
+    tenant_id, life, (kind, taker_id) = actor.tenant.id, seen.life, made.party
+    row = {
+        "tenant_id": tenant_id,
+        "id": made.id,
+        "order_id": life.id,
+        "dispatch_id": made.dispatch_id,
+        "nth": Seen("takes_made") if nth is None else nth,
+        "kind": str(kind),
+        "taker_id": taker_id,
+        "account_id": made.account_id,
+        "state": TakeState.ACTIVE,
+        "round": life.round,
+        "taken_at": at,
+        "ended_at": None,
+        "reached_at": None,
+        "failed_tries": 0,
+        "last_try_at": None,
+        "lease_until": made.lease_until,
+        "minutes": None,
+    }
+    renewed = tuple(name for name in row if name not in ("tenant_id", "id", "order_id", "dispatch_id", "nth"))
+    dependents: list[Dependent] = [Rows(takes, [row], update=renewed)]
+    if kind in PEOPLE:
+        person = {
+            "tenant_id": tenant_id,
+            "order_id": life.id,
+            "account_id": taker_id,
+            "take_id": made.id,
+            "position": 0,
+        }
+        # A row of an earlier round, done and gone, is written over.
+        dependents.append(Rows(take_people, [person], update=("take_id", "position")))
+    return dependents
+
+
+def _following(held: Dispatch, party: Party, slots_taken: int) -> tuple[Target, ...]:
+    """Whom an offer in order asks next, now that this party has taken: somebody while slots are free."""
+    if held.mode is Mode.OPEN or slots_taken >= held.slots_max:
+        return ()
+    return asked_next(
+        tuple(
+            replace(target, state=TargetState.TAKEN) if target.party == party else target
+            for target in held.targets
+        )
+    )
+
+
+def _accepted(
+    tenant_id: int, held: Dispatch, party: Party, following: tuple[Target, ...], moved: Moved
+) -> list[Dependent]:
+    """The candidate has taken, and the next one is asked; in an open dispatch, who waited has."""
+    if named(held, party) is None:
+        return []
+    changes: list[Dependent] = [_line(tenant_id, held, party).values(state=TargetState.TAKEN, until=None)]
+    changes += [_line(tenant_id, held, target.party).values(state=target.state) for target in following]
+    if moved.dispatch:
+        own = (dispatches.c.tenant_id == tenant_id, dispatches.c.id == held.id)
+        changes.append(update(dispatches).where(*own).values(**moved.dispatch))
+    return changes
+
+
+def _still_asked(tenant_id: int, held: Dispatch, party: Party) -> list[ColumnElement[bool]]:
+    """The candidate has not declined meanwhile.
+
+    Asked in a statement under the dispatch's lock: it sees a decline that came between, which the slot's
+    guard may not (its subquery reads what stood when it began to wait).
+    """
+    if held.mode is Mode.OPEN and not asked_of(held, party):
+        return []
+    asked = exists().where(
+        dispatch_targets.c.tenant_id == tenant_id,
+        dispatch_targets.c.dispatch_id == held.id,
+        dispatch_targets.c.kind == str(party[0]),
+        dispatch_targets.c.target_id == party[1],
+        dispatch_targets.c.state.in_((TargetState.ASKED, TargetState.TAKEN)),
+    )
+    return [asked]
+
+
+def _line(tenant_id: int, held: Dispatch, party: Party) -> Update:
+    return update(dispatch_targets).where(
+        dispatch_targets.c.tenant_id == tenant_id,
+        dispatch_targets.c.dispatch_id == held.id,
+        dispatch_targets.c.kind == str(party[0]),
+        dispatch_targets.c.target_id == party[1],
+    )
+
+
+async def _settle(
+    db: AsyncConnection, actor: Actor, seen: Whole, made: Take, slots_taken: int, *, at: datetime
+) -> bool:
+    """Write order, step and fact. The dispatch's lock is held, so only moves that leave the dispatch alone
+    (a note, a push) may have come between: look again and write against what stands now. If somebody was
+    staffed meanwhile it may have been this taker: then all starts over."""
+    who, tenant_id, first = log.author(actor), actor.tenant.id, seen.life.version
+    own = seen.life.held is not None and asked_of(seen.life.held, made.party)
+    for _ in range(ATTEMPTS):
+        held = seen.life.held
+        if held is None or (seen.life.state, Move.TAKE) not in EDGES:
+            return False
+        if own and not asked_of(held, made.party):
+            return False  # the place that was kept is another's by now
+        moved = taken(seen.life, made.id, slots_taken)
+        mine = named(held, made.party)
+        if mine is not None:
+            moved = replace(moved, targets=(replace(mine, state=TargetState.TAKEN, until=None),))
+        following = _following(held, made.party, slots_taken)
+        if following and held.lasts_seconds:  # the next one asked has his own time
+            until = at + timedelta(seconds=held.lasts_seconds)
+            moved = replace(moved, dispatch_id=held.id, dispatch={"expires_at": until})
+        if await log.rejoin(
+            db,
+            seen,
+            moved,
+            who,
+            made,
+            at=at,
+            where=_still_asked(tenant_id, held, made.party),
+            besides=_accepted(tenant_id, held, made.party, following, moved),
+        ):
+            return True
+        also = {"staffed": _staffed(tenant_id, seen.life.id, since=first)}
+        seen, row = await queries.whole(db, actor, seen.life.id, hidden=True, also=also)
+        if row.staffed:
+            return False
+    return False
+
+
+def _staffed(tenant_id: int, order_id: UUID, *, since: int) -> ColumnElement[bool]:
+    """Whether a body was staffed after a version."""
+    return exists().where(
+        order_steps.c.tenant_id == tenant_id,
+        order_steps.c.order_id == order_id,
+        order_steps.c.seq > since,
+        order_steps.c.move == Move.STAFF,
+    )

@@ -1,0 +1,75 @@
+"""What tenants set about taking, what was sent too late for a take, and takes that are to pass to another."""
+
+from sqlalchemy import Boolean, Column, Index, Integer, SmallInteger, String, Text
+
+from dispatch.db.base import code_column, one_of, tenant_fk, tenant_index, tenant_table, tenant_unique
+from dispatch.db.types import Id, Instant, Json
+from dispatch.domain.order import Move, TakerKind
+
+taking_rules = tenant_table(
+    "taking_rules",
+    # An item's code, or "*" for all; what is null is left to the tenant's "*" and then to domain.taking.
+    Column("item_code", String(16), nullable=False),
+    Column("member_limit", SmallInteger),
+    Column("body_limit", SmallInteger),
+    Column("lease_seconds", Integer),
+    Column("cool_after", SmallInteger),
+    Column("cool_seconds", Integer),
+    Column("fair_seconds", Integer),
+    Column("fair_takes", SmallInteger),
+    Column("overlaps", Boolean),
+    Column("wait_seconds", Integer),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    key=("item_code",),
+)
+
+drafts = tenant_table(
+    "drafts",
+    # What somebody sent for a take that had ended by time: the newest of each kind of move.
+    Column("take_id", Id, nullable=False),
+    Column("account_id", Id, nullable=False),
+    code_column("move", Move),
+    Column("id", Id, nullable=False),
+    Column("order_id", Id, nullable=False),
+    # {text, closing?, minutes?, attachment_ids}
+    Column("content", Json, nullable=False),
+    Column("kept_at", Instant, nullable=False),
+    Column("attached_at", Instant),
+    tenant_fk("order_id", "orders"),
+    tenant_fk("take_id", "takes"),
+    tenant_fk("account_id", "accounts"),
+    tenant_unique("id"),
+    tenant_index("ix_drafts_account", "account_id", "kept_at", "id"),
+    key=("take_id", "account_id", "move"),
+)
+
+HANDOVER_STATES = ("asked", "accepted", "declined", "withdrawn")
+
+handovers = tenant_table(
+    "handovers",
+    # A taker asks another to take the place; that one consents or not.
+    Column("id", Id, nullable=False),
+    Column("order_id", Id, nullable=False),
+    Column("take_id", Id, nullable=False),
+    code_column("kind", TakerKind),
+    Column("taker_id", Id, nullable=False),
+    code_column("state", HANDOVER_STATES),
+    Column("text", Text),
+    Column("asked_by", Id, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    one_of("state", HANDOVER_STATES),
+    tenant_fk("order_id", "orders"),
+    tenant_fk("take_id", "takes"),
+    tenant_index("ix_handovers_taker", "kind", "taker_id", "asked_at", "id"),
+    tenant_index("ix_handovers_asker", "asked_by", "asked_at", "id"),
+)
+Index(
+    "uq_handovers_asked",
+    handovers.c.tenant_id,
+    handovers.c.take_id,
+    unique=True,
+    postgresql_where=handovers.c.state == "asked",
+    sqlite_where=handovers.c.state == "asked",
+)
