@@ -1,7 +1,7 @@
 """What sharing a commit saves on SQLite: the same filings and takes with and without it, in turns.
 
 In one process and without HTTP, so that what is measured is the database's way and nothing else; every commit is on
-disk (synchronous=FULL). ``db/grouping.py``, ADR 0058.
+disk (synchronous=FULL). ``db/grouping.py``, ADR 0056.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Units of work share a commit on SQLite: each is whole or gone, and what is told is on disk (ADR 0058)."""
+"""Units of work share a commit on SQLite: each is whole or gone, and what is told is on disk (ADR 0056)."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""SQLite's one writer: units of work that wait for each other share one transaction and one COMMIT (ADR 0058).
+"""SQLite's one writer: units of work that wait for each other share one transaction and one COMMIT (ADR 0056).
 
 A commit that is on disk costs more than most units do, so those that came while another one was at work go into
 the same transaction, each after a savepoint, and all are answered after the commit. One that fails is rolled back to

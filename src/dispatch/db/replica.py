@@ -1,4 +1,4 @@
-"""Reads from a streaming replica, of which nobody notices that it comes second (ADR 0053).
+"""Reads from a streaming replica, of which nobody notices that it comes second (ADR 0052).
 
 A read goes there only if the replica has replayed what the primary had on disk as the request began. So whoever was
 told that something is written reads it, through whichever process; and a right that was called back is gone. Whoever

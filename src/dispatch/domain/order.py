@@ -273,7 +273,7 @@ EDGES_IN_ORDER: tuple[Edge, ...] = (
     *_rows(M.TAKE, (S.TAKEN, S.IN_SERVICE), (), AUDIENCE, INVITED, stay=True),
     *_rows(M.DECLINE, (S.OFFERED,), (S.ACCEPTED,), INVITED, stay=True),
     *_rows(M.LAPSE, (S.OPEN, S.OFFERED), (S.ACCEPTED,), SYSTEM, stay=True),
-    # A place that was kept for the first in line of the waiting list was not taken (ADR 0050).
+    # A place that was kept for the first in line of the waiting list was not taken (ADR 0049).
     *_rows(M.LAPSE, (S.TAKEN, S.IN_SERVICE), (), SYSTEM, stay=True),
     *_rows(M.PROCEED, (S.OPEN, S.OFFERED), (S.TAKEN,), DISPATCHER),
     *_rows(M.RELEASE, (S.OPEN,), (), TAKER, SYSTEM, needs=("reason_code",), stay=True),

@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 MOST_REMEMBERED = 64
 """Actors for whom a process keeps what it has built, some 160 KB each: a request asks for it twice and more, and
-building it is a third of what a take costs (ADR 0059)."""
+building it is a third of what a take costs (ADR 0057)."""
 
 
 class Remembered(Generic[T]):
