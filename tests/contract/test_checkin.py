@@ -19,6 +19,7 @@ from dispatch.domain.household import address_key
 from dispatch.domain.people import Role
 from dispatch.jobs.relay import relay
 from dispatch.notices.tables import notices
+from dispatch.people import actions as people
 from dispatch.people.tables import accounts, grants, members
 from dispatch.privacy.timers import make_exports
 from dispatch.wiring import REACTIONS
@@ -365,6 +366,15 @@ async def test_who_was_suspended_otherwise_is_not_brought_back_by_renewing(hands
         await db.execute(update(members).where(*mine).values(state="suspended"))
     told = await good(hands, "resident-1", "POST", "/me/checkin/renew")
     assert told["member"]["state"] == "suspended"
+
+
+async def test_no_form_lifts_a_suspension_that_somebody_decided(hands: Hands):
+    town = hands.town
+    async with town.database.writing() as db:
+        await people.suspend_member(db, town.tenant_id, town["member-1"].id)
+    checkin = await filed(hands, "member-1")
+    await good(hands, "dispatcher-1", "POST", f"/checkins/{checkin['id']}/approve")
+    assert (await good(hands, "member-1", "GET", "/me/checkin"))["member"]["state"] == "suspended"
 
 
 async def test_the_desk_and_the_member_are_told_once(hands: Hands, database: Database, clock: Clock):

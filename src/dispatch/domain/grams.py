@@ -58,12 +58,13 @@ def normal(text: str) -> str:
 def grams(text: str) -> frozenset[str]:
     """What is indexed of a text: pairs, words and numbers, and the last sign of every run.
 
-    With its last sign every sign of the text begins some gram, so that a single one can be sought too.
+    Every sign of the text begins some gram, so that a single one can be sought too: the last of a run and the first of
+    a pair of courtesy stand alone.
     """
     found: set[str] = set()
     for paired, run in _runs(_public(normal(text))):
         if paired:
-            found.update(_pairs(run))
+            found.update(pair[0] if pair in STOP else pair for pair in _pairs(run))
             found.add(run[-1])
         else:
             found.add(run[:LONGEST])

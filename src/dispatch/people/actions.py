@@ -306,12 +306,15 @@ async def add_member(
         **(more or {}),
     }
     row = {"tenant_id": tenant_id, "account_id": account_id, **values}
-    there = select(members.c.account_id).where(
+    there = select(members.c.state, members.c.lapsed_at).where(
         members.c.tenant_id == tenant_id, members.c.account_id == account_id
     )
-    if await db.scalar(there) is None:
+    before = (await db.execute(there)).one_or_none()
+    if before is None:
         await db.execute(members.insert().values(row))
     else:
+        if before.state == "suspended" and before.lapsed_at is None:
+            values["state"] = "suspended"  # by somebody's decision: a form or a roster does not lift it
         await _change_member(db, tenant_id, account_id, values)
     where = {"checkin": community_id, "work": work_community_id, "unit": unit_id}
     for kind, of_id in where.items():
