@@ -2,15 +2,17 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import Select, Table, insert, select
 
 from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import Sealed, private
+from dispatch.domain.chain import link
 from dispatch.orders.tables import dispatches, order_steps, orders
 from tests.contract.ledger import assert_books
 from tests.contract.states import States, counted
@@ -18,26 +20,38 @@ from tests.town import Hands
 
 
 async def _accepted(hands: Hands, database: Database, count: int) -> list[str]:
-    """As many accepted orders: one that came over HTTP, and copies of all it left behind."""
+    """As many accepted orders: one that came over HTTP, and copies of all it left behind, each with a chain of its own."""
     first = await hands.accepted()
-    tenant, copies = hands.town.tenant_id, [new_id() for _ in range(count - 1)]
+    copies = [new_id() for _ in range(count - 1)]
     async with database.writing() as db:
-        for table, own in ((orders, orders.c.id), (order_steps, order_steps.c.order_id), (outbox, None)):
-            mine = table.c.tenant_id == tenant
-            there = [row._asdict() for row in await db.execute(select(table).where(mine))]
-            sealed = [column.name for column in table.c if isinstance(column.type, Sealed)]
-            changed = [
-                {
-                    **row,
-                    **{name: private(tenant, row[name]) for name in sealed},
-                    **({own.name: id} if own is not None else {"id": new_id()}),
-                    **({"serial": row["serial"] + nth} if table is orders else {}),
-                }
-                for nth, id in enumerate(copies, start=1000)
-                for row in there
-            ]
-            await db.execute(insert(table), changed)
+        order, steps, facts = [
+            [row._asdict() for row in await db.execute(_of(hands, table))]
+            for table in (orders, order_steps, outbox)
+        ]
+        made: dict[Table, list[dict[str, Any]]] = {orders: [], order_steps: [], outbox: []}
+        for nth, id in enumerate(copies, start=1000):
+            head = None
+            for step in steps:
+                head = link(head, id, step)
+                made[order_steps].append(_copy(hands, order_steps, step, order_id=id, hash=head))
+            made[orders].append(
+                _copy(hands, orders, order[0], id=id, serial=order[0]["serial"] + nth, head=head)
+            )
+            made[outbox] += [_copy(hands, outbox, fact, id=new_id()) for fact in facts]
+        for table, rows in made.items():
+            await db.execute(insert(table), rows)
     return [first["id"], *map(str, copies)]
+
+
+def _of(hands: Hands, table: Table) -> Select[Any]:
+    found = select(table).where(table.c.tenant_id == hands.town.tenant_id)
+    return found.order_by(table.c.seq) if table is order_steps else found
+
+
+def _copy(hands: Hands, table: Table, row: dict[str, Any], **own: Any) -> dict[str, Any]:
+    tenant = hands.town.tenant_id
+    sealed = {c.name: private(tenant, row[c.name]) for c in table.c if isinstance(c.type, Sealed)}
+    return {**row, **sealed, **own}
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "psycopg"], indirect=True)

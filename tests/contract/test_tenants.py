@@ -1,7 +1,7 @@
 """Two districts on one database, hour by hour side by side: neither sees, numbers, limits or configures the other."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -9,7 +9,9 @@ from sqlalchemy import update
 
 from dispatch.catalog.tables import items
 from dispatch.db.engine import Database
+from dispatch.db.ids import new_id
 from dispatch.db.tenants import tenants
+from dispatch.dispatching.tables import drafts
 from dispatch.jobs.relay import relay
 from dispatch.people.tokens import Claims, write_token
 from dispatch.privacy import timers
@@ -98,7 +100,11 @@ async def _ids(hands: Hands) -> dict[str, str]:
     agreement = {"kind": "unit", "name": "图书馆", "place_id": place}
     liaison = {"name": "李敏", "phone": "13800001111"}
     registration = await hands.post("resident-2", "/v1/registrations", {**agreement, "liaisons": [liaison]})
+    other = {"kind": "member", "id": str(hands.town["member-2"].id)}
+    handover = await hands.post("member-1", f"/v1/orders/{order['id']}/handover", {"taker": other})
     return {
+        "handover_id": handover.json()["id"],
+        "draft_id": await _draft(hands, order),
         "checkin_id": checkin.json()["checkin"]["id"],
         "registration_id": registration.json()["id"],
         "listing_id": listing,
@@ -113,6 +119,23 @@ async def _ids(hands: Hands) -> dict[str, str]:
         "place_id": place,
         "grant_id": str(hands.town["dispatcher-1"].grant_id),
     }
+
+
+async def _draft(hands: Hands, order: dict[str, Any]) -> str:
+    """What a finish that came too late would have left."""
+    row = {
+        "tenant_id": hands.town.tenant_id,
+        "take_id": UUID(order["takes"][0]["id"]),
+        "account_id": hands.town["member-1"].id,
+        "move": "finish",
+        "id": new_id(),
+        "order_id": UUID(order["id"]),
+        "content": {"text": "修好了。"},
+        "kept_at": hands.town.made,
+    }
+    async with hands.town.database.writing() as db:
+        await db.execute(drafts.insert().values(row))
+    return str(row["id"])
 
 
 async def test_the_words_the_catalogue_and_the_policy_of_one_are_its_own(
