@@ -96,6 +96,16 @@ async def test_the_first_one_that_fails_takes_nobody_with_it(lite: Lite):
     assert lite.on_disk() == {2}
 
 
+async def test_closing_waits_for_who_is_at_work(lite: Lite):
+    pool = lite.database.engines[1].sync_engine.pool
+    work = asyncio.create_task(lite.unit(write(2)))
+    await asyncio.sleep(0)
+    await lite.database.close()
+    assert pool.checkedout() == 0  # type: ignore[attr-defined]
+    await work
+    assert lite.on_disk() == {2}
+
+
 async def test_starting_over_forgets_the_own_part_only(lite: Lite):
     async def again(db: AsyncConnection) -> None:
         await write(3)(db)

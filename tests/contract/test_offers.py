@@ -81,14 +81,14 @@ async def test_who_is_staffed_while_taking_is_on_the_order_once(
     person = await hands.town.person("worker-1", Role.MEMBER, "community-1", of="unit-1")
     order = await hands.open_(slots_min=1, slots_max=3)
     await hands.move("unit-1", order, "take")
-    honest, staffed = taking._win, []
+    honest, staffed = taking.win, []
 
     async def slow(*args: Any, **more: Any) -> Any:
         if not staffed:
             staffed.append(await hands.try_("unit-1", order, "staff", member_ids=[str(person.id)]))
         return await honest(*args, **more)
 
-    monkeypatch.setattr(taking, "_win", slow)
+    monkeypatch.setattr(taking, "win", slow)
     late = await hands.try_("worker-1", order, "take")
     assert (staffed[0].status_code, late.status_code, late.json()["code"]) == (200, 409, "NOT_ELIGIBLE")
     takes = (await now(hands, order))["takes"]

@@ -155,6 +155,8 @@ class Database:
 
     async def close(self) -> None:
         """Give every connection back."""
+        if self._writer is not None:
+            await self._writer.close()
         for engine in self.engines:
             await engine.dispose()
 

@@ -60,6 +60,11 @@ class Writer:
             raise
         await group.settled()
 
+    async def close(self) -> None:
+        """Wait until the last group is over and its connection given back."""
+        if self._giving is not None:
+            await asyncio.wait((self._giving,))
+
     async def _give(self) -> None:
         """Give turns, group by group, until nobody waits."""
         try:
