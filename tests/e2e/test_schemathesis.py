@@ -110,6 +110,9 @@ def test_every_answer_is_described_and_nothing_crashes(case: schemathesis.Case, 
         case.path_parameters["order_id"] = next(served.order_ids)
     if case.headers:  # a made-up grant is refused before anything else is looked at
         case.headers.pop("X-Acting-Grant", None)
-    case.call_and_validate(
-        base_url=served.base, session=served.session, headers=next(served.headers), checks=JUDGED
+    answer = case.call(base_url=served.base, session=served.session, headers=next(served.headers))
+    # Nobody sends short messages for this service, and it says so.
+    unset = answer.status_code == 503 and answer.json()["code"] == "SMS_UNAVAILABLE"
+    case.validate_response(
+        answer, checks=JUDGED, excluded_checks=[checks.not_a_server_error] if unset else []
     )
