@@ -84,6 +84,7 @@ class _Connection(asyncio.Protocol):
         self.over = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._parser = httptools.HttpResponseParser(self)
         self._next()
@@ -96,7 +97,7 @@ class _Connection(asyncio.Protocol):
                 self.over.set_result(None)
             return
         self._began = time.perf_counter()
-        self._transport.write(sent)  # type: ignore[attr-defined]
+        self._transport.write(sent)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dispatch import clock
-from dispatch import wiring as _every_slice  # noqa: F401 — and with it every table
+from dispatch import wiring as _every_slice  # noqa: F401 — metadata knows the tables that were imported
 from dispatch.db import backup, migrate, spread
 from dispatch.db.backup import Contents, NotDone, Tools
 from dispatch.db.base import metadata

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import QueuePool
 
 from dispatch.db import grouping
 from dispatch.db.engine import Database, apart, start_over
@@ -98,10 +99,11 @@ async def test_the_first_one_that_fails_takes_nobody_with_it(lite: Lite):
 
 async def test_closing_waits_for_who_is_at_work(lite: Lite):
     pool = lite.database.engines[1].sync_engine.pool
+    assert isinstance(pool, QueuePool)
     work = asyncio.create_task(lite.unit(write(2)))
     await asyncio.sleep(0)
     await lite.database.close()
-    assert pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert pool.checkedout() == 0
     await work
     assert lite.on_disk() == {2}
 

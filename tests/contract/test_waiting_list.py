@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dispatch.dispatching.actions import winning
+from dispatch.orders import log
 from tests.contract.ledger import assert_books
 from tests.contract.test_taking_limits import ruled, word
 from tests.town import Clock, Hands, time_works
@@ -106,6 +107,26 @@ async def test_who_leaves_the_line_makes_room_and_who_gives_a_kept_place_up_pass
     assert await word(hands, "team-1", order) == "taken"
     gone = await waits(hands, "member-2", order, "wait/leave")
     assert (gone.status_code, gone.json()["code"]) == (409, "NOT_IN_LINE")
+    await assert_books(hands.town)
+
+
+async def test_who_leaves_while_a_place_comes_free_has_none_kept(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+):
+    if hands.town.database.url.get_backend_name() == "sqlite":
+        return  # its writers take turns: nothing comes between
+    order = await full(hands, "member-2", "member-3")
+    honest, left = log.record, []
+
+    async def slow(*args: Any, **more: Any) -> bool:
+        if not left:
+            left.append(await waits(hands, "member-2", order, "wait/leave"))
+        return await honest(*args, **more)
+
+    monkeypatch.setattr(log, "record", slow)
+    await free(hands, order)
+    assert left[0].status_code == 200
+    assert await word(hands, "member-3", order) == "taken"
     await assert_books(hands.town)
 
 

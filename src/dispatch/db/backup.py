@@ -76,7 +76,7 @@ class Tools:
         told = {known.get(key, f"PG{key.upper()}"): str(value) for key, value in asked.items()}
         name_of = told.pop("PGDBNAME")
         command = [str(program), f"--dbname={name_of}", *map(str, arguments)]
-        done = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True)  # noqa: S603 — no shell
         if done.returncode:
             raise NotDone(
                 f"{name}: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}"

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Path
 from pydantic import Field
 
-from dispatch.dispatching.tables import HANDOVER_STATES
+from dispatch.dispatching.tables import HandoverState
 from dispatch.domain.handing import MOST_SLOTS
 from dispatch.domain.order import Closing, Mode, Move, TakerKind
 from dispatch.orders.answers import OrderAnswer
@@ -153,7 +153,7 @@ class HandoverOut(Wire):
     wanted_to: InstantOut | None
     giver: PartyOut
     taker: HandoverTo
-    state: Literal[HANDOVER_STATES]  # type: ignore[valid-type]
+    state: HandoverState
     text: str | None
     asked_at: InstantOut
     ended_at: InstantOut | None

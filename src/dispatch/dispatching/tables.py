@@ -1,5 +1,7 @@
 """What tenants set about taking, what was sent too late for a take, and takes that are to pass to another."""
 
+from typing import Literal, get_args
+
 from sqlalchemy import Boolean, Column, Index, Integer, SmallInteger, String, Text
 
 from dispatch.db.base import code_column, one_of, tenant_fk, tenant_index, tenant_table, tenant_unique
@@ -44,7 +46,8 @@ drafts = tenant_table(
     key=("take_id", "account_id", "move"),
 )
 
-HANDOVER_STATES = ("asked", "accepted", "declined", "withdrawn")
+HandoverState = Literal["asked", "accepted", "declined", "withdrawn"]
+HANDOVER_STATES: tuple[str, ...] = get_args(HandoverState)
 
 handovers = tenant_table(
     "handovers",

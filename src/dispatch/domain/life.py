@@ -76,7 +76,7 @@ class Target:
 class Dispatch:
     """One round of handing the order out.
 
-    ``slots_held``: places kept for the first in line of its waiting list, which ``waiters`` have joined so far.
+    ``slots_held``: places kept for the first in line of its waiting list, which has changed ``waiters`` times.
     """
 
     id: UUID

@@ -174,7 +174,7 @@ dispatches = tenant_table(
     # Active takes on the order while this dispatch is held; the guard of every take.
     tally("slots_taken"),
     tally("takes_made"),
-    # Places kept for the first in line of the waiting list, how many ever joined it, and how long one is kept.
+    # Places kept for the first in line of the waiting list, how often the line changed, and how long one is kept.
     tally("slots_held"),
     tally("waiters"),
     Column("wait_seconds", Integer),

@@ -324,7 +324,8 @@ async def add_member(
             await belonging.enter(db, tenant_id, "member", account_id, kind, of_id, at=since or at)
     standing = await _member_grants(db, tenant_id, account_id, at=at)
     if [row.place_id for row in standing] == [grid_id or community_id]:
-        return standing[0].id  # type: ignore[no-any-return]
+        held: UUID = standing[0].id
+        return held
     if standing:
         await _end_member_grants(db, tenant_id, account_id, at=at)
     return await grant(db, tenant_id, account_id, Role.MEMBER, place_id=grid_id or community_id, at=at)

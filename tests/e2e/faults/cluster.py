@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -56,9 +56,9 @@ class Node:
             connect_timeout=2,
         )
 
-    def execute(self, statement: str) -> list[Any]:
+    def execute(self, statement: LiteralString) -> list[Any]:
         with self.connect() as db:
-            found = db.execute(statement)  # type: ignore[call-overload]
+            found = db.execute(statement)
             return found.fetchall() if found.description else []
 
     def start(self) -> None:

@@ -140,7 +140,8 @@ async def withdraw(db: AsyncConnection, actor: Actor, *, at: datetime) -> UUID:
         .where(checkins.c.state == "filed")
         .values(state="withdrawn", decided_at=at)
     )
-    return last.id  # type: ignore[no-any-return]
+    withdrawn: UUID = last.id
+    return withdrawn
 
 
 async def _standing(db: AsyncConnection, actor: Actor) -> Any:

@@ -15,7 +15,7 @@ from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.dispatching.actions.handing_out import known_targets, not_too_close
-from dispatch.dispatching.actions.taking import ALREADY_YOURS, acting_as, held_by, still_refused
+from dispatch.dispatching.actions.taking import ALREADY_YOURS, acting_as, held_by, still_refused, unfit
 from dispatch.dispatching.actions.winning import TAKEN, against, alone, former, lease, take_rows
 from dispatch.dispatching.queries import load_columns
 from dispatch.dispatching.tables import handovers
@@ -73,7 +73,7 @@ async def ask(
     if await recused(db, seen, {to[1]}):
         raise TargetNotAllowed(why=UNTOLD, target=str(to[1]))
     not_too_close(seen, row, people)
-    if why := _unfit(seen.life, to):
+    if why := unfit(seen.life, to):
         raise TargetNotAllowed(why=why, target=str(to[1]))
     asked = {
         "tenant_id": actor.tenant.id,
@@ -114,14 +114,6 @@ def _passable(life: Life) -> None:
         raise moved_away(life)
     if life.held.mode is Mode.ASSIGN:
         raise ReturnInstead()
-
-
-def _unfit(life: Life, party: Party) -> str | None:
-    """What stands against a party on this order, whoever gives it the place."""
-    if party in life.barred:
-        return "returned"
-    on_it = any(party == take.party or party[1] in take.people for take in life.active)
-    return "already_on_order" if on_it else None
 
 
 async def accept(db: AsyncConnection, actor: Actor, handover_id: UUID, call: Call, *, at: datetime) -> Done:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import Update, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import Rows, Seen, guarded
@@ -90,19 +90,7 @@ async def _joined(db: AsyncConnection, seen: Whole, held: Dispatch, row: Any, pa
     """Write the line, if the dispatch is as it was seen: a place that came free meanwhile would be nobody's."""
     tenant_id = seen.row.tenant_id
     seconds = rule_for(seen.row.item_code, read_rules(row.taking_rules)).wait_seconds
-    guard = (
-        update(dispatches)
-        .where(
-            dispatches.c.tenant_id == tenant_id,
-            dispatches.c.id == held.id,
-            dispatches.c.state == held.state,
-            dispatches.c.slots_taken == held.slots_taken,
-            dispatches.c.slots_held == held.slots_held,
-            dispatches.c.waiters == held.waiters,
-        )
-        .values(waiters=dispatches.c.waiters + 1, wait_seconds=seconds)
-        .returning(dispatches.c.waiters)
-    )
+    guard = _line_changes(tenant_id, held).values(wait_seconds=seconds)
     line = {
         "tenant_id": tenant_id,
         "dispatch_id": held.id,
@@ -116,6 +104,24 @@ async def _joined(db: AsyncConnection, seen: Whole, held: Dispatch, row: Any, pa
     return (
         await guarded(db, guard, [Rows(dispatch_targets, [line], update=("seq", "state", "until"))])
         is not None
+    )
+
+
+def _line_changes(tenant_id: int, held: Dispatch) -> Update:
+    """Count a change of the line on the dispatch, if it is as it was seen: whoever is giving a place to the next in line
+    sees that it is another line."""
+    return (
+        update(dispatches)
+        .where(
+            dispatches.c.tenant_id == tenant_id,
+            dispatches.c.id == held.id,
+            dispatches.c.state == held.state,
+            dispatches.c.slots_taken == held.slots_taken,
+            dispatches.c.slots_held == held.slots_held,
+            dispatches.c.waiters == held.waiters,
+        )
+        .values(waiters=dispatches.c.waiters + 1)
+        .returning(dispatches.c.waiters)
     )
 
 
@@ -153,16 +159,14 @@ async def _left(db: AsyncConnection, seen: Whole, held: Dispatch, party: Party, 
         data = {"unclaimed": [party], "ends": TargetState.DECLINED}
         moved = step(seen.life, Move.LAPSE, THE_SYSTEM, data, at=at)
         return await log.record(db, seen, [(moved, log.system(tenant_id))], at=at)
-    guard = (
+    gone = (
         update(dispatch_targets)
         .where(
             dispatch_targets.c.tenant_id == tenant_id,
             dispatch_targets.c.dispatch_id == held.id,
             dispatch_targets.c.kind == str(party[0]),
             dispatch_targets.c.target_id == party[1],
-            dispatch_targets.c.state == TargetState.WAITING,
         )
         .values(state=TargetState.DECLINED)
-        .returning(dispatch_targets.c.seq)
     )
-    return await guarded(db, guard) is not None
+    return await guarded(db, _line_changes(tenant_id, held), [gone]) is not None

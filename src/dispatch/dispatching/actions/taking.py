@@ -165,15 +165,20 @@ async def _refusal(
 
 def still_refused(seen: Whole, row: Any, party: Party, account_id: UUID) -> Refusal | None:
     """What stands against a party on this order, whoever gives it a place; ``row`` as of a take."""
-    life = seen.life
-    if party in life.barred:
-        return NotEligible(why="returned")
-    if any(party == take.party or party[1] in take.people for take in life.active):
-        return NotEligible(why="already_on_order")
+    if why := unfit(seen.life, party):
+        return NotEligible(why=why)
     if party[0] in PEOPLE and conflict(seen, row.homes, account_id):
         return NotEligible(why=UNTOLD)
     why = not_serving(row)
     return NotEligible(why=why) if why else None
+
+
+def unfit(life: Life, party: Party) -> str | None:
+    """What the order's own past has against a party, whoever gives it a place."""
+    if party in life.barred:
+        return "returned"
+    on_it = any(party == take.party or party[1] in take.people for take in life.active)
+    return "already_on_order" if on_it else None
 
 
 async def _ever_in_audience(
