@@ -7,10 +7,11 @@ is found by heads that were exported before, to where he cannot reach.
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TextIO
 from uuid import UUID
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.engine import Database
@@ -147,17 +148,29 @@ def _lines(against: Iterable[str], tenant: str | None) -> Iterator[dict[str, Any
 
 
 async def _compared(
-    database: Database, report: Report, known: dict[str, int], lines: Iterable[dict[str, Any]]
+    database: Database, report: Report, known: dict[str, int], lines: Iterator[dict[str, Any]]
 ) -> None:
     """Each exported entry must be there still; one that is not was rewritten, cut off or taken away with its order."""
-    for line in lines:
-        kept = select(order_steps.c.hash).where(
-            order_steps.c.tenant_id == known.get(line["tenant"], 0),
-            order_steps.c.order_id == UUID(line["order_id"]),
-            order_steps.c.seq == line["seq"],
-        )
+    while some := list(islice(lines, BATCH)):
         async with database.reading() as db:
-            now = await db.scalar(kept)
-        if now != line["hash"]:
-            why = "gone" if now is None else "rewritten"
-            report.broken.append(_told(line["tenant"], line["order_id"], line["number"], line["seq"], why))
+            for code in {line["tenant"] for line in some}:
+                theirs = [line for line in some if line["tenant"] == code]
+                now = await _hashes(db, known.get(code, 0), theirs)
+                for line in theirs:
+                    found = now.get((UUID(line["order_id"]), line["seq"]))
+                    if found != line["hash"]:
+                        why = "gone" if found is None else "rewritten"
+                        told = _told(code, line["order_id"], line["number"], line["seq"], why)
+                        report.broken.append(told)
+
+
+async def _hashes(
+    db: AsyncConnection, tenant_id: int, lines: list[dict[str, Any]]
+) -> dict[tuple[UUID, int], str | None]:
+    """The hashes of a tenant's entries, by order and seq."""
+    entry = (order_steps.c.order_id, order_steps.c.seq)
+    these = [(UUID(line["order_id"]), line["seq"]) for line in lines]
+    rows = select(*entry, order_steps.c.hash).where(
+        order_steps.c.tenant_id == tenant_id, tuple_(*entry).in_(these)
+    )
+    return {(row.order_id, row.seq): row.hash for row in await db.execute(rows)}

@@ -7,6 +7,7 @@ import pytest
 from dispatch.domain.geo import (
     Point,
     gcj02_to_wgs84,
+    in_both,
     metres_between,
     outside_china,
     wgs84_to_gcj02,
@@ -51,3 +52,11 @@ def test_ways_over_the_ground_are_those_of_the_flat_map_nearby_and_known_ones_fa
     assert metres_between(TIANANMEN, Point(121.473667, 31.230525)) == pytest.approx(1_067_000, rel=0.005)
     assert metres_between(TIANANMEN, TIANANMEN) == 0
     assert metres_between(Point(0, 0), Point(180, 0)) == pytest.approx(math.pi * 6371008.8)
+
+
+def test_a_point_is_kept_as_it_was_given_and_in_the_grid_that_is_measured_in():
+    maps = {"lng": 116.41024449916938, "lat": 39.91640428150164, "crs": "gcj02"}
+    assert in_both(maps) == {**maps, "wgs84": {"lng": 116.404, "lat": 39.915}}
+    receiver = {"lng": 116.404, "lat": 39.915, "crs": "wgs84"}
+    assert in_both(receiver) == {**receiver, "wgs84": {"lng": 116.404, "lat": 39.915}}
+    assert in_both(None) is None

@@ -4,8 +4,9 @@ Maps and place pickers in China give GCJ-02, receivers give WGS-84, some 50 to 7
 the formula that all open converters share; GCJ-02 has no official one.
 """
 
+from collections.abc import Mapping
 from math import asin, cos, pi, radians, sin, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SEMI_MAJOR_AXIS = 6378245.0  # Krasovsky 1940, metres
 ECCENTRICITY_SQUARED = 0.00669342162296594323
@@ -57,6 +58,15 @@ def gcj02_to_wgs84(point: Point) -> Point:
         if done:
             break
     return guess
+
+
+def in_both(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A point as it is stored: ``{lng, lat, crs}`` as it was given, and the same in WGS-84 to measure with."""
+    if not given:
+        return None
+    point = Point(given["lng"], given["lat"])
+    lng, lat = gcj02_to_wgs84(point) if given["crs"] == "gcj02" else point
+    return {**given, "wgs84": {"lng": round(lng, 7), "lat": round(lat, 7)}}
 
 
 def _shift(point: Point) -> Point:

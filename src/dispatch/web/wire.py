@@ -23,8 +23,6 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from dispatch.domain.geo import Point, gcj02_to_wgs84
-
 STRICT_TYPES = frozenset({"bool", "int", "float", "str"})
 FROM_TEXT_ONLY = frozenset({"datetime", "date", "time", "timedelta"})
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2200  # room for every zone's offset
@@ -362,11 +360,6 @@ class Location(Body):
     lng: float = Field(ge=-180, le=180, description="Longitude, degrees.", examples=[112.938882])
     lat: float = Field(ge=-90, le=90, description="Latitude, degrees.", examples=[28.228304])
     crs: Literal["gcj02", "wgs84"] = Field(description="gcj02: maps and place pickers. wgs84: receivers.")
-
-    def wgs84(self) -> Point:
-        """The same point in WGS-84."""
-        point = Point(self.lng, self.lat)
-        return gcj02_to_wgs84(point) if self.crs == "gcj02" else point
 
 
 class LocationOut(Wire):

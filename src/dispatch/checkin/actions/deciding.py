@@ -18,7 +18,7 @@ from dispatch.db.outbox import announce
 from dispatch.db.sealed import private
 from dispatch.domain.checkin import RENEWAL_MONTHS, later, registers
 from dispatch.domain.facts import Fact
-from dispatch.domain.geo import Point, gcj02_to_wgs84
+from dispatch.domain.geo import in_both
 from dispatch.domain.household import address_key
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import (
@@ -180,7 +180,7 @@ async def enrol(
             "languages": form["languages"],
             "most_a_day": form.get("most_a_day"),
             "most_a_week": form.get("most_a_week"),
-            "location": _located(form.get("location")),
+            "location": in_both(form.get("location")),
             "born_on": _day(form.get("born_on")),
             "guardian_consent_on": _day(form.get("guardian_consent_on")),
             "renew_by": later(today, RENEWAL_MONTHS),
@@ -214,15 +214,6 @@ def _id(text: Any) -> UUID | None:
 
 def _day(text: Any) -> date | None:
     return date.fromisoformat(str(text)) if text else None
-
-
-def _located(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Both the point as given and the same in WGS-84."""
-    if not given:
-        return None
-    point = Point(given["lng"], given["lat"])
-    lng, lat = gcj02_to_wgs84(point) if given["crs"] == "gcj02" else point
-    return {**given, "wgs84": {"lng": round(lng, 7), "lat": round(lat, 7)}}
 
 
 async def end_member(

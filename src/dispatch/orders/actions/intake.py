@@ -15,7 +15,7 @@ from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
 from dispatch.db.sealed import private, private_json
 from dispatch.domain.catalog import LONGEST
-from dispatch.domain.geo import Point, gcj02_to_wgs84
+from dispatch.domain.geo import in_both
 from dispatch.domain.household import address_key
 from dispatch.domain.order import Flag, Level, Move, State
 from dispatch.domain.people import FILING_ROLES, Actor, Role
@@ -159,7 +159,7 @@ def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> 
         "grid_id": found.grid_id or (linked[0] if len(linked) == 1 else None),
         "address": private(tenant_id, data.get("address")),
         "address_key": private(tenant_id, address_key(found.community_id, data.get("address"))),
-        "location": private_json(tenant_id, _location(data.get("location"))),
+        "location": private_json(tenant_id, in_both(data.get("location"))),
         "text": data["text"],
         "answers": data.get("answers"),
         "attachment_ids": data.get("attachment_ids"),
@@ -230,15 +230,6 @@ def _check_window(data: Mapping[str, Any], *, at: datetime) -> None:
     for name in ("wanted_from", "wanted_to"):
         if data.get(name) and data[name] > at + LONGEST:
             raise wrong(name, "请填写一年以内的时间")
-
-
-def _location(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Both the point as given and the same in WGS-84."""
-    if given is None:
-        return None
-    point = Point(given["lng"], given["lat"])
-    lng, lat = gcj02_to_wgs84(point) if given["crs"] == "gcj02" else point
-    return {**given, "wgs84": {"lng": round(lng, 7), "lat": round(lat, 7)}}
 
 
 async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], found: Any, *, at: datetime) -> None:
