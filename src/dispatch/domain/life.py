@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,8 @@ from dispatch.domain.order import (
     TargetState,
 )
 from dispatch.domain.people import BODY_ROLES, SCOPED_ROLES, STAFF_ROLES, Actor, Grant, Role
+
+_INSTANT = timedelta(milliseconds=1)  # the finest that is stored
 
 Party = tuple[str, UUID]
 """A taker, target or called body: (kind, id). A member's or a staff's id is the account's."""
@@ -184,6 +186,15 @@ class Life:
         """The active take in charge: the chosen one, else the oldest."""
         active = self.active
         return next((take for take in active if take.id == self.lead_id), active[0] if active else None)
+
+    def later(self, at: datetime, *, but: UUID | None = None) -> datetime:
+        """An instant, or the first one after every active take: one more stands behind them, whatever clock says when.
+
+        Args:
+            but: a take that does not count.
+        """
+        won = [take.taken_at + _INSTANT for take in self.active if take.id != but]
+        return max([at, *won])
 
     @property
     def led_by(self) -> UUID | None:

@@ -113,7 +113,7 @@ def view(
                 known = {n: v for n, v in change.values.items() if n in _OF_TAKE}
                 takes[change.id] = replace(takes[change.id], **known)
     active = {take.id: take for take in takes.values() if take.state == TakeState.ACTIVE}
-    lead = active.get(order.get("lead_id", life.lead_id)) or next(iter(active.values()), None)
+    lead = active.get(order.get("lead_id", life.lead_id)) or _oldest(active.values())
     return View(
         order_id=life.id,
         state=moves[-1].after if moves else life.state,
@@ -131,6 +131,10 @@ def view(
         review_on=order.get("review_on"),
         refixed=bool(order.keys() & {"item_code", "urgency"}),
     )
+
+
+def _oldest(takes: Iterable[Take]) -> Take | None:
+    return min(takes, key=lambda take: take.taken_at, default=None)
 
 
 _TOLD = ("due", "score", "solved")

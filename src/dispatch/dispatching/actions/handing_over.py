@@ -182,6 +182,7 @@ async def _passed(
     if await guarded(db, _ended(actor, asked.id, "accepted", at)) is None:
         return None
     await alone(db, seen, row, party, at=at)
+    at = seen.life.later(at)
     made = Take(take_id, held.id, TakerKind(party[0]), party[1], TakeState.ACTIVE, at, actor.account_id)
     made = replace(made, lease_until=await lease(db, seen, row, held, at=at))
     gives, taken = handed_over(seen.life, given, party, take_id, at)

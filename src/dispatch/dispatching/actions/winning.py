@@ -83,13 +83,14 @@ async def win(
     if not await claim(db, call.key, status=200, order_id=seen.life.id, outcome=outcome, at=at):
         return None
     await alone(db, seen, row, party, at=at)
+    at = seen.life.later(at)
     kept_until = await lease(db, seen, row, held, at=at)
     made = Take(take_id, held.id, TakerKind(party[0]), party[1], TakeState.ACTIVE, at, actor.account_id)
     made = replace(made, lease_until=kept_until)
     slot = await guarded(db, _slot_guard(tenant_id, held, party, at=at), take_rows(actor, seen, made, at=at))
     if slot is None:
         return None
-    return take_id if await _settle(db, actor, seen, made, slot.slots_taken, at=at) else None
+    return take_id if await _settle(db, actor, seen, made, slot.slots_taken) else None
 
 
 async def alone(db: AsyncConnection, seen: Whole, row: Any, party: Party, *, at: datetime) -> None:
@@ -252,12 +253,11 @@ def _line(tenant_id: int, held: Dispatch, party: Party) -> Update:
     )
 
 
-async def _settle(
-    db: AsyncConnection, actor: Actor, seen: Whole, made: Take, slots_taken: int, *, at: datetime
-) -> bool:
+async def _settle(db: AsyncConnection, actor: Actor, seen: Whole, made: Take, slots_taken: int) -> bool:
     """Write order, step and fact. The dispatch's lock is held, so only moves that leave the dispatch alone
     (a note, a push) may have come between: look again and write against what stands now. If somebody was
-    staffed meanwhile it may have been this taker: then all starts over."""
+    staffed meanwhile it may have been this taker: then all starts over. Takes that were won while this one
+    waited stand before it, though they may have been asked for later."""
     who, tenant_id, first = log.author(actor), actor.tenant.id, seen.life.version
     own = seen.life.held is not None and asked_of(seen.life.held, made.party)
     for _ in range(ATTEMPTS):
@@ -266,6 +266,7 @@ async def _settle(
             return False
         if own and not asked_of(held, made.party):
             return False  # the place that was kept is another's by now
+        at = seen.not_before(seen.life.later(made.taken_at, but=made.id))
         moved = taken(seen.life, made.id, slots_taken)
         mine = named(held, made.party)
         if mine is not None:
@@ -279,10 +280,13 @@ async def _settle(
             seen,
             moved,
             who,
-            made,
+            replace(made, taken_at=at),
             at=at,
             where=_still_asked(tenant_id, held, made.party),
-            besides=_accepted(tenant_id, held, made.party, following, moved),
+            besides=[
+                *_accepted(tenant_id, held, made.party, following, moved),
+                *_put_off(tenant_id, made, at),
+            ],
         ):
             return True
         also = {"staffed": _staffed(tenant_id, seen.life.id, since=first)}
@@ -290,6 +294,14 @@ async def _settle(
         if row.staffed:
             return False
     return False
+
+
+def _put_off(tenant_id: int, made: Take, at: datetime) -> list[Dependent]:
+    """The take stands where it was won, not where it was asked for."""
+    if at == made.taken_at:
+        return []
+    own = (takes.c.tenant_id == tenant_id, takes.c.id == made.id)
+    return [update(takes).where(*own).values(taken_at=at)]
 
 
 def _staffed(tenant_id: int, order_id: UUID, *, since: int) -> ColumnElement[bool]:
