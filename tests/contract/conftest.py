@@ -27,15 +27,21 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-async def app(database: Database, clock: Clock) -> FastAPI:
+@pytest.fixture(scope="session")
+async def everybodys(database: Database) -> AsyncIterator[FastAPI]:
+    """One application for all towns of a database: a new one works out all its routes anew."""
     app = create_app(Settings(rate_per_address=0, rate_per_account=0, password_memory_kib=32), database)
+    yield app
+    await app.state.door.close()
 
+
+@pytest.fixture
+def app(everybodys: FastAPI, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     async def now() -> object:
         return clock.now
 
-    app.dependency_overrides[deps.now] = now
-    return app
+    monkeypatch.setitem(everybodys.dependency_overrides, deps.now, now)
+    return everybodys
 
 
 @pytest.fixture

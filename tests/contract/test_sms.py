@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
@@ -51,11 +51,12 @@ class Sender:
 async def sender(app: FastAPI, hands: Hands) -> AsyncIterator[Sender]:
     fake = FakeSms(SECRET)
     async with served(fake.app) as base:
-        object.__setattr__(
-            app.state.door, "sms", Sms(Settings(sms_url=f"{base}/", sms_secret=SecretStr(SECRET)))
-        )
+        sms = Sms(Settings(sms_url=f"{base}/", sms_secret=SecretStr(SECRET)))
+        without = app.state.door
+        app.state.door = replace(without, sms=sms)
         yield Sender(hands, fake)
-        await app.state.door.sms.close()
+        app.state.door = without
+        await sms.close()
 
 
 INVALID = (422, "SMS_CODE_INVALID")

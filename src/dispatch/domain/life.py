@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +22,6 @@ from dispatch.domain.order import (
 )
 from dispatch.domain.people import BODY_ROLES, SCOPED_ROLES, STAFF_ROLES, Actor, Grant, Role
 
-_INSTANT = timedelta(milliseconds=1)  # the finest that is stored
-
 Party = tuple[str, UUID]
 """A taker, target or called body: (kind, id). A member's or a staff's id is the account's."""
 
@@ -32,7 +30,8 @@ Party = tuple[str, UUID]
 class Take:
     """One taker's commitment. ``people`` are those staffed by a body, the one in charge first.
 
-    ``lease_until``: until when it is kept without a sign of life; None once there was one.
+    ``nth``: the how-manieth of its dispatch to be won; ``lease_until``: until when it is kept without a sign of life,
+    None once there was one.
     """
 
     id: UUID
@@ -42,6 +41,7 @@ class Take:
     state: TakeState
     taken_at: datetime
     account_id: UUID
+    nth: int = 1
     reached_at: datetime | None = None
     failed_tries: int = 0
     last_try_at: datetime | None = None
@@ -52,6 +52,11 @@ class Take:
     def party(self) -> Party:
         """Who holds it."""
         return (self.kind, self.taker_id)
+
+    @property
+    def won(self) -> tuple[datetime, int]:
+        """Sorts takes by who won first, also of those won within one instant."""
+        return (self.taken_at, self.nth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +193,12 @@ class Life:
         return next((take for take in active if take.id == self.lead_id), active[0] if active else None)
 
     def later(self, at: datetime, *, but: UUID | None = None) -> datetime:
-        """An instant, or the first one after every active take: one more stands behind them, whatever clock says when.
+        """An instant, or that of the last active take: who wins now stands behind it, whatever clock says when.
 
         Args:
             but: a take that does not count.
         """
-        won = [take.taken_at + _INSTANT for take in self.active if take.id != but]
-        return max([at, *won])
+        return max([at, *(take.taken_at for take in self.active if take.id != but)])
 
     @property
     def led_by(self) -> UUID | None:

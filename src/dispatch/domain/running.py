@@ -134,7 +134,7 @@ def view(
 
 
 def _oldest(takes: Iterable[Take]) -> Take | None:
-    return min(takes, key=lambda take: take.taken_at, default=None)
+    return min(takes, key=lambda take: take.won, default=None)
 
 
 _TOLD = ("due", "score", "solved")

@@ -139,7 +139,7 @@ def hanging(these: Any, tenant_id: Any, *, listed: bool = False) -> list[ColumnE
             of(takes)
             .add_columns(*_but_tenant(takes), *taker_name)
             .select_from(source)
-            .order_by(takes.c.taken_at, takes.c.id)
+            .order_by(takes.c.taken_at, takes.c.nth, takes.c.id)
         ).label("takes"),
         fold(
             of(take_people)
@@ -401,6 +401,7 @@ def _take(line: Line, people: tuple[UUID, ...]) -> Take:
         state=TakeState(line["state"]),
         taken_at=line["taken_at"],
         account_id=line["account_id"],
+        nth=line["nth"],
         reached_at=line["reached_at"],
         failed_tries=line["failed_tries"],
         last_try_at=line["last_try_at"],

@@ -175,7 +175,7 @@ async def _passed(
     """Both steps in one change. The handover's row goes first: of two answers one counts."""
     held = seen.life.held
     assert held is not None  # judged
-    take_id = former(seen, held, party) or new_id()
+    take_id, nth = former(seen, held, party) or (new_id(), held.takes_made + 1)
     outcome = {"outcome": TAKEN, "take_id": str(take_id)}
     if not await claim(db, call.key, status=200, order_id=seen.life.id, outcome=outcome, at=at):
         return None
@@ -184,14 +184,14 @@ async def _passed(
     await alone(db, seen, row, party, at=at)
     at = seen.life.later(at)
     made = Take(take_id, held.id, TakerKind(party[0]), party[1], TakeState.ACTIVE, at, actor.account_id)
-    made = replace(made, lease_until=await lease(db, seen, row, held, at=at))
+    made = replace(made, nth=nth, lease_until=await lease(db, seen, row, held, at=at))
     gives, taken = handed_over(seen.life, given, party, take_id, at)
     written = await log.record(
         db,
         seen,
         [(gives, log.system(actor.tenant.id)), (taken, log.author(actor))],
         at=at,
-        besides=take_rows(actor, seen, made, nth=held.takes_made + 1, at=at),
+        besides=take_rows(actor, seen, made, nth=nth, at=at),
         made=made,
     )
     return Done(seen.life.id, outcome) if written else None

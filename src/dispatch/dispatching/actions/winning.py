@@ -78,7 +78,7 @@ async def win(
     """
     tenant_id, held = actor.tenant.id, seen.life.held
     assert held is not None
-    take_id = former(seen, held, party) or new_id()
+    take_id, nth = former(seen, held, party) or (new_id(), None)
     outcome = {"outcome": TAKEN, "take_id": str(take_id)}
     if not await claim(db, call.key, status=200, order_id=seen.life.id, outcome=outcome, at=at):
         return None
@@ -90,6 +90,7 @@ async def win(
     slot = await guarded(db, _slot_guard(tenant_id, held, party, at=at), take_rows(actor, seen, made, at=at))
     if slot is None:
         return None
+    made = replace(made, nth=nth or slot.takes_made)
     return take_id if await _settle(db, actor, seen, made, slot.slots_taken) else None
 
 
@@ -108,12 +109,11 @@ async def alone(db: AsyncConnection, seen: Whole, row: Any, party: Party, *, at:
             raise refusal
 
 
-def former(seen: Whole, held: Dispatch, party: Party) -> UUID | None:
-    """A take that the same taker gave back in this dispatch: it is made active again."""
+def former(seen: Whole, held: Dispatch, party: Party) -> tuple[UUID, int] | None:
+    """Id and ``nth`` of a take that the same taker gave back in this dispatch: it is made active again."""
     for line in seen.lists["takes"]:
         if line["dispatch_id"] == held.id and (line["kind"], line["taker_id"]) == party:
-            found: UUID = line["id"]
-            return found
+            return line["id"], line["nth"]
     return None
 
 
