@@ -1,10 +1,14 @@
 """Who may give, revoke and delegate a role (domain.md §4.1; product decision §7)."""
 
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from dispatch.domain.people import BODY_ROLES, STAFF_ROLES, Actor, Grant, Role
 from dispatch.domain.refusal import GrantImpossible, Refusal, RoleForbidden
+
+ADMINS = frozenset({Role.ADMIN})
+"""Who sets what holds for everybody in a tenant."""
 
 DELEGABLE = STAFF_ROLES | frozenset(BODY_ROLES) | {Role.SUPERVISOR}
 """Offices, which somebody else can hold for a while. What a person is (resident, member, agent) nobody can be for another."""
@@ -17,6 +21,12 @@ def administers(actor: Actor, path: tuple[UUID, ...]) -> bool:
     """Whether the actor acts as admin of a place in the path (ids from the root down)."""
     acting = actor.acting
     return acting is not None and acting.role is Role.ADMIN and acting.place_id in path
+
+
+def rules_tenant(actor: Actor, roles: AbstractSet[Role] = ADMINS) -> bool:
+    """Whether the actor acts under one of these roles for the whole tenant, that is at its topmost place."""
+    acting = actor.acting
+    return acting is not None and acting.role in roles and len(acting.path) == 1
 
 
 def giving_refusal(
