@@ -21,9 +21,11 @@ from dispatch.auth.actions.hashing import Hasher
 from dispatch.catalog.actions import load_defaults
 from dispatch.db.engine import open_database
 from dispatch.db.tenants import tenants
+from dispatch.domain.granting import fitting_refusal
 from dispatch.domain.people import BODY_ROLES, Actor, Role, Tenant, the_service
-from dispatch.domain.refusal import RosterInvalid
+from dispatch.domain.refusal import BodyNotFound, PlaceNotFound, RosterInvalid
 from dispatch.domain.roster import read as read_roster
+from dispatch.grants.queries import where
 from dispatch.people import actions as people
 from dispatch.people import queries
 from dispatch.people.keys import SCOPES
@@ -82,6 +84,20 @@ class Desk:
         mine = table.c.tenant_id == tenant_id, table.c.code == code
         found: UUID | None = await self.db.scalar(select(table.c.id).where(*mine))
         return found or _stop(f"no such code in {table.name}: {code}")
+
+    async def seat(
+        self, tenant_id: int, role: Role, place: str | None, body: str | None
+    ) -> tuple[UUID | None, UUID | None]:
+        """The ids of the place or the body, by their codes, that a role is to be held for; it must fit there."""
+        place_id = await self.coded(place_table, tenant_id, place)
+        body_id = await self.coded(bodies, tenant_id, body)
+        try:
+            path, place_kind, body_kind = await where(self.db, tenant_id, place_id, body_id)
+        except (PlaceNotFound, BodyNotFound):
+            _stop(f"out of use: {body or place}")
+        if fitting_refusal(role, path, body_kind=body_kind, place_kind=place_kind):
+            _stop(f"the role {role} is not held at {body or place} ({body_kind or place_kind})")
+        return place_id, body_id
 
 
 @asynccontextmanager
@@ -169,8 +185,7 @@ def add_user(
 
     async def act(desk: Desk) -> None:
         tenant_id, at = await desk.tenant(in_tenant), clock.now()
-        place_id = await desk.coded(place_table, tenant_id, place)
-        body_id = await desk.coded(bodies, tenant_id, body)
+        place_id, body_id = await desk.seat(tenant_id, role, place, body)
         account_id = await people.add_account(
             desk.db, tenant_id, login=login, name=name, home_place_id=place_id, at=at
         )
@@ -223,14 +238,10 @@ def grant_role(
 
     async def act(desk: Desk) -> UUID:
         tenant_id = await desk.tenant(in_tenant)
+        account_id = await desk.account(tenant_id, login)
+        place_id, body_id = await desk.seat(tenant_id, role, place, body)
         return await people.grant(
-            desk.db,
-            tenant_id,
-            await desk.account(tenant_id, login),
-            role,
-            place_id=await desk.coded(place_table, tenant_id, place),
-            body_id=await desk.coded(bodies, tenant_id, body),
-            at=clock.now(),
+            desk.db, tenant_id, account_id, role, place_id=place_id, body_id=body_id, at=clock.now()
         )
 
     typer.echo(str(_at_desk(act)))

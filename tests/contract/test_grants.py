@@ -58,9 +58,13 @@ async def test_an_admin_gives_a_role_and_ends_it_and_both_hold_on_the_next_reque
 
 async def test_the_same_role_is_not_given_twice_and_a_key_is_answered_again(hands: Hands):
     key = {"Idempotency_Key": uuid4().hex}
-    first = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER), **key)
-    again = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER), **key)
-    third = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER))
+    first = await hands.post(
+        "admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER, "grid-11"), **key
+    )
+    again = await hands.post(
+        "admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER, "grid-11"), **key
+    )
+    third = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER, "grid-11"))
     assert first.json()["id"] == again.json()["id"] == third.json()["id"]
     assert again.headers["Idempotency-Replayed"] == "true"
 
@@ -81,11 +85,39 @@ async def test_only_an_admin_of_the_place_gives_and_never_to_himself(hands: Hand
         (Role.SYSTEM, "district", "role"),
         (Role.UNIT_ADMIN, "community-1", "body"),
         (Role.MEMBER, "grid-11", "place"),
+        (Role.DISTRICT, "street-1", "place"),
+        (Role.DISTRICT, "community-1", "place"),
+        (Role.STREET, "community-1", "place"),
+        (Role.STREET, "district", "place"),
+        (Role.DISPATCHER, "grid-11", "place"),
+        (Role.DISPATCHER, "street-1", "place"),
+        (Role.COMMUNITY_SECRETARY, "district", "place"),
+        (Role.GRID_WORKER, "community-1", "place"),
+        (Role.GRID_SECRETARY, "street-1", "place"),
     ],
 )
 async def test_a_role_must_fit_what_it_is_given_for(hands: Hands, role: Role, place: str, why: str):
     answer = await hands.post("admin-1", "/v1/grants", given(hands, "resident-1", role, place))
     assert await code(answer) == (422, "GRANT_IMPOSSIBLE", why)
+
+
+@pytest.mark.parametrize(
+    ("role", "place"),
+    [
+        (Role.DISTRICT, "district"),
+        (Role.STREET, "street-2"),
+        (Role.DISPATCHER, "community-2"),
+        (Role.COMMUNITY_SECRETARY, "community-2"),
+        (Role.GRID_WORKER, "grid-21"),
+        (Role.GRID_SECRETARY, "grid-21"),
+        (Role.SUPERVISOR, "street-2"),
+        (Role.RESIDENT, "community-2"),
+        (Role.ADMIN, "community-2"),
+    ],
+)
+async def test_a_role_is_given_at_its_own_level(hands: Hands, role: Role, place: str):
+    answer = await hands.post("admin-1", "/v1/grants", given(hands, "resident-1", role, place))
+    assert answer.status_code == 201, answer.text
 
 
 async def test_a_body_role_is_given_for_a_body_of_its_kind(hands: Hands):

@@ -316,3 +316,16 @@ async def test_a_command_that_makes_no_sense_says_why_and_changes_nothing(run, a
 
     assert status == 1
     assert complaint in told
+
+
+@pytest.mark.parametrize("role", ["street", "dispatcher", "grid_worker", "system"])
+async def test_an_operator_gives_a_role_at_its_own_level_only(run, role: str):
+    code = f"t{uuid4().hex[:12]}"
+    await run("tenant", "add", code, "岳麓区")
+    seat = ("--role", role, "--place", code)
+    add = await run("user", "add", "root", "管理员", "-t", code, *seat, "--stdin", said=f"{RIGHT}\n")
+    assert add[0] == 1
+    assert f"the role {role} is not held at {code} (district)" in add[1]
+    boss = ("--role", "district", "--place", code)
+    assert (await run("user", "add", "root", "区长", "-t", code, *boss, "--stdin", said=f"{RIGHT}\n"))[0] == 0
+    assert (await run("user", "grant", "root", "-t", code, *seat))[0] == 1

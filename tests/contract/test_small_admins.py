@@ -3,8 +3,10 @@
 import pytest
 
 from dispatch.domain.people import Role
+from dispatch.jobs.relay import relay
+from dispatch.wiring import REACTIONS
 from tests.contract.test_policies import policy
-from tests.town import Hands
+from tests.town import Clock, Hands
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.DISTRICT])
@@ -37,3 +39,45 @@ async def test_what_holds_for_the_whole_tenant_is_set_at_its_topmost_place_alone
     for login in ("admin-1", "district-1"):
         answer = await hands.client.put("/v1/taking/rules/0102", json={}, headers=hands.town[login].headers)
         assert answer.status_code == 200, answer.text
+
+
+async def test_the_admin_of_a_community_makes_nobody_who_sees_more_than_the_community(hands: Hands):
+    town = hands.town
+    await town.person("small", Role.ADMIN, "community-1")
+    for role in (Role.DISTRICT, Role.STREET):
+        body = {
+            "account_id": str(town["resident-2"].id),
+            "role": role,
+            "place_id": str(town.places["community-1"]),
+        }
+        answer = await hands.post("small", "/v1/grants", body)
+        assert (answer.status_code, answer.json()["why"]) == (422, "place"), role
+        above = await hands.post("small", "/v1/grants", body | {"place_id": str(town.places["district"])})
+        assert (above.status_code, above.json()["code"]) == (403, "ROLE_FORBIDDEN")
+
+
+async def test_an_escalation_is_told_to_the_level_that_stands_over_the_order_alone(
+    hands: Hands, clock: Clock
+):
+    town = hands.town
+    for login, role, place in (  # as they were given before the levels were looked at
+        ("astray-1", Role.DISTRICT, "community-2"),
+        ("astray-2", Role.STREET, "community-1"),
+        ("district-2", Role.DISTRICT, "district"),
+    ):
+        await town.person(login, role, place)
+    order = await hands.accepted()
+    await hands.move("dispatcher-1", order, "escalate", level="street", text="需要街道协调。")
+    await hands.move("street-1", order, "escalate", level="district", text="需要区里协调。")
+    asked = {"purpose": "核实", "text": "需要核实情况。"}
+    answer = await hands.post("district-1", f"/v1/orders/{order['id']}/reveal-requests", asked)
+    assert answer.status_code == 201, answer.text
+    await relay(town.database, clock.now, REACTIONS)
+
+    async def told(login: str) -> list[str]:
+        items = (await hands.get(login, "/v1/me/notices", limit=50)).json()["items"]
+        return sorted(item["event"] for item in items)
+
+    assert await told("astray-1") == await told("astray-2") == []
+    assert await told("district-2") == ["escalate", "reveal.asked"]
+    assert await told("street-1") == ["escalate", "reveal.asked"]

@@ -13,6 +13,16 @@ ADMINS = frozenset({Role.ADMIN})
 DELEGABLE = STAFF_ROLES | frozenset(BODY_ROLES) | {Role.SUPERVISOR}
 """Offices, which somebody else can hold for a while. What a person is (resident, member, agent) nobody can be for another."""
 
+LEVELS = {
+    Role.STREET: "street",
+    Role.COMMUNITY_SECRETARY: "community",
+    Role.DISPATCHER: "community",
+    Role.MEMBER: "community",
+    Role.GRID_SECRETARY: "grid",
+    Role.GRID_WORKER: "grid",
+}
+"""The kind of place where a role is held. The district's is the topmost place, whatever the tenant calls it."""
+
 LONGEST_LEAVE = timedelta(days=184)
 """A stand-in for longer is an appointment, and an admin makes it: maternity leave is 158 to 188 days (各省条例)."""
 
@@ -51,11 +61,21 @@ def giving_refusal(
         return GrantImpossible(
             why="own"
         )  # an admin sees none of the content, and must not help himself to it
+    return fitting_refusal(role, path, body_kind=body_kind, place_kind=place_kind)
+
+
+def fitting_refusal(
+    role: Role, path: tuple[UUID, ...], *, body_kind: str | None, place_kind: str
+) -> GrantImpossible | None:
+    """Why nobody can hold this role there, whoever gives it; None if it fits. Arguments as of ``giving_refusal``.
+
+    A role above its level would open to a community what the street or the district alone may see.
+    """
     if role is Role.SYSTEM:
         return GrantImpossible(why="role")
     if BODY_ROLES.get(role) != body_kind:
         return GrantImpossible(why="body")
-    if role is Role.MEMBER and place_kind != "community":
+    if (role is Role.DISTRICT and len(path) != 1) or place_kind != LEVELS.get(role, place_kind):
         return GrantImpossible(why="place")
     return None
 
