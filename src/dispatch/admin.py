@@ -249,6 +249,8 @@ def grant_role(
 
 def _fits(role: Role, place: str | None, body: str | None) -> None:
     """A role is for a place or for a body, as the rulebook has it."""
+    if role is Role.MEMBER:
+        _stop("a member checks in, or comes with a roster: dispatch roster import")
     wanted = "--body" if role in BODY_ROLES else "--place"
     if (body if role in BODY_ROLES else place) is None or (place and body):
         _stop(f"the role {role} needs {wanted}, and only that")

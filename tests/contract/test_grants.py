@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from dispatch.domain.people import Role
-from dispatch.people.tables import accounts
+from dispatch.people import actions as people
+from dispatch.people.tables import accounts, members
 from tests.town import T0, Clock, Hands
 
 
@@ -249,3 +250,27 @@ async def test_a_filer_who_serves_the_order_he_filed_for_another_is_flagged(hand
     taken = (await hands.move("member-1", order, "take"))["order"]
     assert "own_take" in taken["flags"]
     assert "own_take" not in (await hands.taken("member-2"))["flags"]
+
+
+@pytest.mark.parametrize("end", ["valid_from", "valid_to"])
+async def test_a_membership_is_not_given_for_a_time(hands: Hands, end: str):
+    period = {end: (T0 + timedelta(days=9)).isoformat()}
+    answer = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.MEMBER, **period))
+    assert await code(answer) == (422, "GRANT_IMPOSSIBLE", "period")
+    given_ = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.MEMBER))
+    assert (given_.status_code, given_.json()["valid_to"]) == (201, None)
+
+
+async def test_a_members_grant_ends_with_the_membership_and_without_one(hands: Hands, clock: Clock):
+    town = hands.town
+    async with town.database.writing() as db:
+        place = town.places["community-1"]
+        bare = await people.grant(
+            db, town.tenant_id, town["resident-3"].id, Role.MEMBER, place_id=place, at=T0
+        )
+    clock.pass_(minutes=1)
+    for grant_id in (bare, town["member-1"].grant_id):
+        answer = await hands.post("admin-1", f"/v1/grants/{grant_id}/revoke")
+        assert (answer.status_code, answer.json()["stands"]) == (200, False), answer.text
+    mine = members.c.tenant_id == town.tenant_id, members.c.account_id == town["member-1"].id
+    assert [tuple(row) for row in await town.rows(select(members.c.state).where(*mine))] == [("ended",)]

@@ -307,6 +307,7 @@ async def test_an_operator_hands_out_a_role_and_a_key_and_takes_the_key_back(run
             RIGHT,
             "needs --body",
         ),
+        (("user", "grant", "a", "-t", "x", "--role", "member", "--place", "x"), "", "roster import"),
         (("user", "password", "a", "-t", "no", "--stdin"), "short", "10 to 128"),
         (("user", "password", "liming", "-t", "no", "--stdin"), "LiMing-2026", "contain the login"),
     ],
