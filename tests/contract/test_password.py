@@ -102,6 +102,37 @@ async def test_ten_tries_a_quarter_of_an_hour_however_many_come_at_once(
     assert (await sign_in(client, name)).status_code == 200
 
 
+async def test_ten_tries_whether_the_tenant_is_named_or_not(
+    app: FastAPI, client: httpx.AsyncClient, town: Town
+):
+    name = await staffed(app, town, "dispatcher-1")
+    code = await tenant_code(town)
+    answers = [
+        await sign_in(client, name, "wrong", **({"tenant": code} if number % 2 else {}))
+        for number in range(12)
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+    nobody = f"nobody-{name}"  # told apart from a name that exists by nothing
+    answers = [await sign_in(client, nobody, "wrong", tenant=code) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+
+
+async def test_a_guesser_who_changes_his_address_within_his_network_is_stopped(
+    app: FastAPI, town: Town, clock: Clock, database: Database
+):
+    clock.pass_(days=2000 + town.tenant_id)  # a window of this test's own
+    counted = PER_ADDRESS.number(clock.now)
+    for host in ("2001:db8:7:7::1", "2001:db8:7:7:ffff::2", "2001:db8:7:8::1", "::ffff:198.51.100.7"):
+        transport = httpx.ASGITransport(app, client=(host, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as there:
+            assert (await sign_in(there, f"nobody-{host}", "wrong")).status_code == 401
+    rows = await town.rows(
+        select(tries.c.subject, tries.c.tried).where(tries.c.kind == "address", tries.c.number == counted)
+    )
+    wanted = {"2001:db8:7:7::/64": 2, "2001:db8:7:8::/64": 1, "198.51.100.7": 1}
+    assert dict(map(tuple, rows)) == {password.hashed(name): count for name, count in wanted.items()}
+
+
 async def test_the_right_password_forgives_the_tries_before(
     app: FastAPI, client: httpx.AsyncClient, town: Town
 ):
