@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 from uuid import UUID
@@ -84,6 +84,15 @@ class Desk:
         mine = table.c.tenant_id == tenant_id, table.c.code == code
         found: UUID | None = await self.db.scalar(select(table.c.id).where(*mine))
         return found or _stop(f"no such code in {table.name}: {code}")
+
+    async def let_in(
+        self, tenant_id: int, account_id: UUID, login: str, hashed: str, *, at: datetime
+    ) -> None:
+        """Let an account sign in with a password."""
+        try:
+            await password.set_password(self.db, tenant_id, account_id, login, hashed, at=at)
+        except password.UsernameTaken:
+            _stop(f"another account signs in as {password.normal_username(login)}")
 
     async def seat(
         self, tenant_id: int, role: Role, place: str | None, body: str | None
@@ -191,7 +200,7 @@ def add_user(
         )
         await people.grant(desk.db, tenant_id, account_id, role, place_id=place_id, body_id=body_id, at=at)
         hashed = await Hasher(desk.settings).hash(said)
-        await password.set_password(desk.db, tenant_id, account_id, login, hashed, at=at)
+        await desk.let_in(tenant_id, account_id, login, hashed, at=at)
 
     _at_desk(act)
 
@@ -205,7 +214,7 @@ def change_password(login: Login, in_tenant: InTenant, stdin: Stdin = False) -> 
         tenant_id, at = await desk.tenant(in_tenant), clock.now()
         account_id = await desk.account(tenant_id, login)
         hashed = await Hasher(desk.settings).hash(said)
-        await password.set_password(desk.db, tenant_id, account_id, login, hashed, at=at)
+        await desk.let_in(tenant_id, account_id, login, hashed, at=at)
         await people.revoke_sessions(desk.db, tenant_id, account_id, at=at)
 
     _at_desk(act)

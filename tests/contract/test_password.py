@@ -361,3 +361,19 @@ async def test_an_operator_gives_a_role_at_its_own_level_only(run, role: str):
     boss = ("--role", "district", "--place", code)
     assert (await run("user", "add", "root", "区长", "-t", code, *boss, "--stdin", said=f"{RIGHT}\n"))[0] == 0
     assert (await run("user", "grant", "root", "-t", code, *seat))[0] == 1
+
+
+async def test_two_logins_that_are_typed_alike_are_not_both_made(run, client: httpx.AsyncClient):
+    code = f"t{uuid4().hex[:12]}"
+    await run("tenant", "add", code, "岳麓区")
+    seat = ("-t", code, "--role", "supervisor", "--place", code, "--stdin")
+    assert (await run("user", "add", "Anna", "安娜", *seat, said=f"{RIGHT}\n"))[0] == 0
+    second = await run("user", "add", "ａnna", "安那", *seat, said="another-password\n")
+    assert second == (1, "another account signs in as anna")
+    assert (await run("user", "password", "ａnna", "-t", code, "--stdin", said="another-password\n"))[1] == (
+        "no such account: ａnna"  # nothing of it was kept
+    )
+    assert (await run("user", "password", "Anna", "-t", code, "--stdin", said="a-new-pass-phrase\n"))[0] == 0
+    assert (await sign_in(client, "ANNA", "a-new-pass-phrase", tenant=code)).json()["account"][
+        "name"
+    ] == "安娜"

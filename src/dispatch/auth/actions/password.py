@@ -38,6 +38,10 @@ class Attempt:
     address: str | None = None
 
 
+class UsernameTaken(ValueError):
+    """Anna and anna are one name to whoever types it: they would share a door, and one of them never gets in."""
+
+
 def normal_username(said: str) -> str:
     """The one form of a user name: NFKC, lower case, no blanks around it."""
     return unicodedata.normalize("NFKC", said).strip().casefold()
@@ -151,9 +155,16 @@ async def set_password(
     *,
     at: datetime,
 ) -> None:
-    """Let an account sign in with a password, or change it. ``username``: the account's login."""
+    """Let an account sign in with a password, or change it. ``username``: the account's login.
+
+    Raises:
+        UsernameTaken: another account of the tenant signs in with that name, however it is written.
+    """
     name = {"username": normal_username(username), "tenant_id": tenant_id, "account_id": account_id}
     await insert_or_ignore(db, usernames, [name])
+    mine = usernames.c.username == name["username"], usernames.c.tenant_id == tenant_id
+    if await db.scalar(select(usernames.c.account_id).where(*mine)) != account_id:
+        raise UsernameTaken()
     row = {
         "tenant_id": tenant_id,
         "account_id": account_id,
