@@ -13,7 +13,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dispatch.domain.refusal import RateLimited
 from dispatch.domain.throttle import network
-from dispatch.settings import DEVELOPMENT_KEY, Settings
+from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_KEY, Settings
 from dispatch.web import middleware, openapi, problems
 from dispatch.web.rates import PER_ROUTE, Rates
 from dispatch.wiring import ROUTERS
@@ -215,6 +215,14 @@ GOOD = {
     [
         ({"session_key": DEVELOPMENT_KEY}, "DISPATCH_SESSION_KEY must be set"),
         ({"session_keys_retired": [DEVELOPMENT_KEY]}, "development key"),
+        ({"data_keys": DEVELOPMENT_DATA_KEYS}, "DISPATCH_DATA_KEYS must be set"),
+        ({"data_keys": DEVELOPMENT_DATA_KEYS.replace("dev:", "k1:")}, "DISPATCH_DATA_KEYS must be set"),
+        # the same bytes: the last sign before the = holds two bits that nobody reads
+        ({"data_keys": f"k1:{DEVELOPMENT_DATA_KEYS[4:-2]}9="}, "DISPATCH_DATA_KEYS must be set"),
+        (
+            {"data_keys": f"k2:{'A' * 43}=, k1:{DEVELOPMENT_DATA_KEYS[4:]}"},
+            "DISPATCH_DATA_KEYS must be set",
+        ),
         ({"demo": True}, "exclude each other"),
         ({"cors_origins": ["*"]}, "must name the origins"),
         ({"wechat_api": "http://wechat.example"}, "must be https"),
