@@ -23,7 +23,7 @@ from dispatch.db.engine import open_database
 from dispatch.db.tenants import tenants
 from dispatch.domain.granting import fitting_refusal
 from dispatch.domain.people import BODY_ROLES, Actor, Role, Tenant, the_service
-from dispatch.domain.refusal import BodyNotFound, PlaceNotFound, RosterInvalid
+from dispatch.domain.refusal import AccountNotFound, BodyNotFound, PlaceNotFound, RosterInvalid
 from dispatch.domain.roster import read as read_roster
 from dispatch.grants.queries import where
 from dispatch.people import actions as people
@@ -263,6 +263,29 @@ def _fits(role: Role, place: str | None, body: str | None) -> None:
     wanted = "--body" if role in BODY_ROLES else "--place"
     if (body if role in BODY_ROLES else place) is None or (place and body):
         _stop(f"the role {role} needs {wanted}, and only that")
+
+
+@user.command("suspend")
+def suspend_member(login: Login, in_tenant: InTenant) -> None:
+    """Let a member take nothing more until further notice; what was taken stays taken."""
+    _at_member(login, in_tenant, people.suspend_member, "no member now")
+
+
+@user.command("resume")
+def resume_member(login: Login, in_tenant: InTenant) -> None:
+    """Let a member serve again who was suspended. A lapse is lifted by the member's own word."""
+    _at_member(login, in_tenant, people.resume_member, "not suspended, or by a lapse")
+
+
+def _at_member(login: str, in_tenant: str, change: Callable[..., Awaitable[None]], otherwise: str) -> None:
+    async def act(desk: Desk) -> None:
+        tenant_id = await desk.tenant(in_tenant)
+        try:
+            await change(desk.db, tenant_id, await desk.account(tenant_id, login))
+        except AccountNotFound:
+            _stop(f"{login}: {otherwise}")
+
+    _at_desk(act)
 
 
 @user.command("sign-out")

@@ -23,6 +23,7 @@ from dispatch.db.rotation import sealings
 from dispatch.db.tenants import tenants
 from dispatch.domain.refusal import ServiceBusy
 from dispatch.domain.throttle import PER_ADDRESS, PER_LOGIN
+from dispatch.people.tables import members
 from dispatch.settings import DEVELOPMENT_KEY, Settings
 from tests.town import T0, Clock, Town, found
 
@@ -377,3 +378,29 @@ async def test_two_logins_that_are_typed_alike_are_not_both_made(run, client: ht
     assert (await sign_in(client, "ANNA", "a-new-pass-phrase", tenant=code)).json()["account"][
         "name"
     ] == "安娜"
+
+
+async def test_a_member_is_suspended_by_an_operator_and_comes_back_by_one(run, town: Town):
+    code = await tenant_code(town)
+    state = select(members.c.state).where(
+        members.c.tenant_id == town.tenant_id, members.c.account_id == town["member-1"].id
+    )
+
+    async def said(verb: str, login: str = "member-1") -> tuple[int, str, str]:
+        return *await run("user", verb, login, "-t", code), (await town.rows(state))[0][0]
+
+    assert await said("resume") == (1, "member-1: not suspended, or by a lapse", "active")
+    assert await said("suspend") == (0, "", "suspended")
+    assert await said("resume") == (0, "", "active")
+    async with town.database.writing() as db:
+        await db.execute(
+            update(members)
+            .where(members.c.tenant_id == town.tenant_id, members.c.account_id == town["member-1"].id)
+            .values(state="suspended", lapsed_at=T0)
+        )
+    assert await said("resume") == (1, "member-1: not suspended, or by a lapse", "suspended")
+    assert (await said("suspend"))[0] == 0  # now it is somebody's decision
+    assert await said("resume") == (0, "", "active")
+    assert (await said("suspend", "resident-1"))[:2] == (1, "resident-1: no member now")
+    await town.member_state("member-1", "ended")
+    assert await said("suspend") == (1, "member-1: no member now", "ended")
