@@ -139,21 +139,19 @@ async def test_tenants_are_told_of_in_turn(hands: Hands, database: Database, clo
 async def test_a_tenant_with_nothing_to_tell_costs_no_transaction(
     hands: Hands, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
-    await found(database, hands.town.key)
+    other = await found(database, hands.town.key)
     await hands.file()
-    reactions: dict[Fact, Any] = dict.fromkeys(Fact, ())
-    await relay(database, clock.now, reactions)
-    begun, writing = [], database.writing
+    asked, due = [], box.due
 
-    def counted() -> Any:
-        begun.append(1)
-        return writing()
+    async def counted(db: Any, tenant_id: int, **more: Any) -> Any:
+        asked.append(tenant_id)
+        return await due(db, tenant_id, **more)
 
-    monkeypatch.setattr(database, "writing", counted)
-    assert (await relay(database, clock.now, reactions), begun) == (0, [])
-    await hands.file()
-    begun.clear()
-    assert (await relay(database, clock.now, reactions), begun) == (1, [1])
+    monkeypatch.setattr(box, "due", counted)
+    for _ in range(2):
+        await relay(database, clock.now, dict.fromkeys(Fact, ()))
+    assert asked.count(hands.town.tenant_id) == 1  # and not again when all was told
+    assert other.tenant_id not in asked
 
 
 async def test_a_dead_fact_shows_until_somebody_looked(
