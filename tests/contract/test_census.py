@@ -13,7 +13,7 @@ from dispatch.db.leases import hold
 from dispatch.db.outbox import outbox
 from dispatch.domain.order import LIVE, TakerKind
 from dispatch.meters import Meters
-from dispatch.orders.queries import OVERDUE
+from dispatch.orders.listing import OVERDUE
 from dispatch.orders.tables import orders, takes
 from dispatch.sla.tables import timers
 from tests.town import Clock, Hands

@@ -15,7 +15,7 @@ from dispatch.db import outbox
 from dispatch.db.tenants import tenants
 from dispatch.domain.order import LIVE, State, TakerKind, TakeState
 from dispatch.meters import Sample
-from dispatch.orders.queries import OVERDUE_CLOCK
+from dispatch.orders.listing import OVERDUE_CLOCK
 from dispatch.orders.tables import orders, takes
 from dispatch.places.tables import places
 from dispatch.sla.tables import clocks, timers

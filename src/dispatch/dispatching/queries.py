@@ -36,7 +36,7 @@ from dispatch.domain.refusal import BodyNotFound
 from dispatch.domain.taking import LATELY, GivenBack, Held, Load, limit_reached, rule_for
 from dispatch.domain.taking import Rows as RuleRows
 from dispatch.orders import visibility
-from dispatch.orders.queries import OVERDUE
+from dispatch.orders.listing import OVERDUE
 from dispatch.orders.tables import dispatches, give_backs, orders, take_people, takers, takes
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
