@@ -6,12 +6,27 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import checkin_items
-from dispatch.db.dialect import folded
+from dispatch.db.bound import ME, TENANT, Brought, Columns, made_once, none_of
+from dispatch.db.dialect import folded, listed
 from dispatch.db.idempotency import Key, looked_up
+from dispatch.db.types import Id, Instant
 from dispatch.dispatching.tables import taking_rules
 from dispatch.domain.life import Party
 from dispatch.domain.matchrule import EVERY_ITEM
@@ -21,11 +36,12 @@ from dispatch.domain.refusal import BodyNotFound
 from dispatch.domain.taking import LATELY, GivenBack, Held, Load, limit_reached, rule_for
 from dispatch.domain.taking import Rows as RuleRows
 from dispatch.orders import visibility
-from dispatch.orders.queries import overdue
+from dispatch.orders.listing import OVERDUE
 from dispatch.orders.tables import dispatches, give_backs, orders, take_people, takers, takes
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
-from dispatch.people.queries import PEOPLE, proof, proven
+from dispatch.people.queries import PEOPLE, PROOF, proven
+from dispatch.people.shapes import Shape, shape_of, values
 from dispatch.people.tables import body_people, members
 
 
@@ -58,9 +74,10 @@ async def work(db: AsyncConnection, actor: Actor, body_id: UUID, *, at: datetime
     grant = next((g for g in actor.grants if g.body_id == body_id and g.role in BODY_ROLES), None)
     if grant is None:
         raise BodyNotFound()
-    served = _served(actor, BODY_ROLES[grant.role], body_id, at=at)
-    total = (await db.execute(select(*_tallied(served)))).one()
-    rows = (await db.execute(_by_person(actor.tenant.id, served))).all()
+    served = _served(shape_of(actor), BODY_ROLES[grant.role], body_id)
+    bound = values(actor) | {"at": at}
+    total = (await db.execute(select(*_tallied(served)), bound)).one()
+    rows = (await db.execute(_by_person(actor.tenant.id, served), bound)).all()
     tallies = {row.account_id: Tally(row.open, row.done, row.overdue) for row in rows}
     unassigned = tallies.pop(None, Tally())
     everybody = tallies.keys() | await _people_of(db, actor.tenant.id, body_id)
@@ -69,17 +86,17 @@ async def work(db: AsyncConnection, actor: Actor, body_id: UUID, *, at: datetime
     )
 
 
-def _served(actor: Actor, kind: str, body_id: UUID, *, at: datetime) -> Any:
+def _served(shape: Shape, kind: str, body_id: UUID) -> Any:
     """The body's takes: order, take, whether active, whether late."""
     mine = takes.alias("mine")  # the ways to see an order look at takes themselves
     active = mine.c.state == TakeState.ACTIVE
     return (
         visible_to(
-            actor,
+            shape,
             orders.c.id.label("order_id"),
             mine.c.id.label("take_id"),
             case((active, 1), else_=0).label("active"),
-            case((and_(active, overdue(at)), 1), else_=0).label("late"),
+            case((and_(active, OVERDUE), 1), else_=0).label("late"),
         )
         .join(mine, and_(mine.c.tenant_id == orders.c.tenant_id, mine.c.order_id == orders.c.id))
         .where(
@@ -132,7 +149,7 @@ MOST_REMEMBERED = 50
 """Given-back takes that are looked at: more than any limit lets one give back in the time that counts."""
 
 
-def rules_column(tenant_id: int) -> ColumnElement[Any]:
+def rules_column(tenant_id: Any) -> ColumnElement[Any]:
     """Every rule that the tenant has set about taking."""
     return folded(select(*RULES).where(taking_rules.c.tenant_id == tenant_id))
 
@@ -143,36 +160,6 @@ def read_rules(lines: list[dict[str, Any]]) -> RuleRows:
         line["item_code"]: {name: value for name, value in line.items() if name != "item_code"}
         for line in lines
     }
-
-
-def load_columns(tenant_id: int, party: Party, *, at: datetime) -> dict[str, ColumnElement[Any]]:
-    """Columns that tell a taker's load and the rules, and how many takes it ever made."""
-    kind, taker_id = str(party[0]), party[1]
-    counter = select(takers.c.takes_made).where(
-        takers.c.tenant_id == tenant_id, takers.c.kind == kind, takers.c.taker_id == taker_id
-    )
-    own = and_(takes.c.tenant_id == tenant_id, takes.c.kind == kind, takes.c.taker_id == taker_id)
-    lately = select(func.count()).select_from(takes).where(own, takes.c.taken_at > at - LATELY)
-    back = (
-        select(give_backs.c.order_id, give_backs.c.state, give_backs.c.at)
-        .where(
-            give_backs.c.tenant_id == tenant_id,
-            give_backs.c.kind == kind,
-            give_backs.c.taker_id == taker_id,
-        )
-        .order_by(give_backs.c.at.desc())
-        .limit(MOST_REMEMBERED)
-    )
-    columns: dict[str, ColumnElement[Any]] = {
-        "taking_rules": rules_column(tenant_id),
-        "takes_made": func.coalesce(counter.scalar_subquery(), literal(0)),
-        "load_held": folded(_in_hand(own)),
-        "load_lately": lately.scalar_subquery(),
-        "load_back": folded(back),
-    }
-    if kind in PEOPLE:
-        columns["load_staffed"] = folded(_staffed(tenant_id, party))
-    return columns
 
 
 _theirs = orders.alias("theirs")
@@ -192,14 +179,48 @@ def _in_hand(own: ColumnElement[bool]) -> Select[Any]:
     )
 
 
-def _staffed(tenant_id: int, party: Party) -> Select[Any]:
+def _staffed() -> Select[Any]:
     """Orders that a body put this person on."""
     put_on = select(take_people.c.take_id).where(
-        take_people.c.tenant_id == tenant_id, take_people.c.account_id == party[1]
+        take_people.c.tenant_id == TENANT, take_people.c.account_id == bindparam("taker_id", type_=Id())
     )
-    return _in_hand(
-        and_(takes.c.tenant_id == tenant_id, takes.c.id.in_(put_on), takes.c.kind.notin_(sorted(PEOPLE)))
+    for_a_body = none_of(takes.c.kind, sorted(PEOPLE))
+    return _in_hand(and_(takes.c.tenant_id == TENANT, takes.c.id.in_(put_on), for_a_body))
+
+
+def load_columns(party: Party, *, at: datetime) -> Brought:
+    """Columns that tell a taker's load and the rules, and how many takes it ever made."""
+    bound = {"taker_kind": str(party[0]), "taker_id": party[1], "lately_since": at - LATELY}
+    return Brought(_LOAD_OF_A_PERSON if party[0] in PEOPLE else _LOAD_OF_A_BODY, bound)
+
+
+def _of_taker(table: Table) -> ColumnElement[bool]:
+    kind = table.c.kind == bindparam("taker_kind", type_=String())
+    return and_(table.c.tenant_id == TENANT, kind, table.c.taker_id == bindparam("taker_id", type_=Id()))
+
+
+def _load(**more: ColumnElement[Any]) -> Columns:
+    counter = select(takers.c.takes_made).where(_of_taker(takers))
+    lately = select(func.count()).select_from(takes).where(_of_taker(takes))
+    lately = lately.where(takes.c.taken_at > bindparam("lately_since", type_=Instant()))
+    back = (
+        select(give_backs.c.order_id, give_backs.c.state, give_backs.c.at)
+        .where(_of_taker(give_backs))
+        .order_by(give_backs.c.at.desc())
+        .limit(MOST_REMEMBERED)
     )
+    return Columns(
+        taking_rules=rules_column(TENANT),
+        takes_made=func.coalesce(counter.scalar_subquery(), literal(0)),
+        load_held=folded(_in_hand(_of_taker(takes))),
+        load_lately=lately.scalar_subquery(),
+        load_back=folded(back),
+        **more,
+    )
+
+
+_LOAD_OF_A_BODY = _load()
+_LOAD_OF_A_PERSON = _load(load_staffed=folded(_staffed()))
 
 
 def read_load(row: Any) -> Load:
@@ -214,11 +235,27 @@ def read_load(row: Any) -> Load:
 
 async def load_now(db: AsyncConnection, tenant_id: int, party: Party, *, at: datetime) -> Any:
     """The same columns once more, under the lock of the taker's row: nobody else gives this taker a take."""
-    columns = load_columns(tenant_id, party, at=at)
-    return (await db.execute(select(*(column.label(name) for name, column in columns.items())))).one()
+    load = load_columns(party, at=at)
+    return (await db.execute(_alone((load.columns,)), {"tenant_id": tenant_id, **load.values})).one()
+
+
+@made_once
+def _alone(columns: tuple[Columns, ...]) -> Select[Any]:
+    return select(*(column for some in columns for column in some.labelled))
 
 
 # --- the next order for a taker -------------------------------------------------------------
+
+
+_OFFERED = Columns(
+    offers=select(members.c["items"])
+    .where(members.c.tenant_id == TENANT, members.c.account_id == ME)
+    .scalar_subquery(),
+    answered=folded(
+        select(checkin_items.c.code, checkin_items.c.item_codes).where(checkin_items.c.tenant_id == TENANT)
+    ),
+    proof=PROOF.element,
+)
 
 
 async def before_next(
@@ -226,22 +263,11 @@ async def before_next(
 ) -> Any:
     """What is to be known before an order is looked for: the load, the rules, what the member offers, and what the key
     led to before (``kept``). It proves the actor's grants."""
-    tenant_id = actor.tenant.id
-    offers = select(members.c["items"]).where(
-        members.c.tenant_id == tenant_id, members.c.account_id == actor.account_id
-    )
-    answered = select(checkin_items.c.code, checkin_items.c.item_codes).where(
-        checkin_items.c.tenant_id == tenant_id
-    )
-    columns = {
-        **load_columns(tenant_id, party, at=at),
-        "offers": offers.scalar_subquery(),
-        "answered": folded(answered),
-        "proof": proof(actor),
-    }
-    if key:
-        columns["kept"] = looked_up(key)
-    row = (await db.execute(select(*(column.label(name) for name, column in columns.items())))).one()
+    told = [load_columns(party, at=at), Brought(_OFFERED), *looked_up(key)]
+    bound = values(actor)
+    for brought in told:
+        bound |= brought.values
+    row = (await db.execute(_alone(tuple(brought.columns for brought in told)), bound)).one()
     proven(actor, row.proof)
     return row
 
@@ -277,30 +303,43 @@ async def next_open(
         passed: orders that something stood against.
     """
     rules, load = read_rules(known.taking_rules), read_load(known)
-    fit = case((orders.c.item_code.in_(sorted(offered_items(known))), 0), else_=1)
+    wanted = _next_open(shape_of(actor), wait, bool(item_code), bool(place_id))
+    if against := [*_not_theirs_yet(rules, load, at), *_not_full(rules, load, party)]:
+        wanted = wanted.where(*against)
+    bound = values(actor) | {
+        "at": at,
+        "offered": sorted(offered_items(known)),
+        "passed": sorted(passed),
+        "wanted_item": item_code,
+        "wanted_place": place_id,
+    }
+    found: UUID | None = await db.scalar(wanted, bound)
+    return found
+
+
+@made_once
+def _next_open(shape: Shape, wait: bool, of_item: bool, at_place: bool) -> Select[Any]:
+    fit = case((listed(orders.c.item_code, "offered"), 0), else_=1)
     wanted = (
         select(_running.c.order_id)
         .join(orders, and_(orders.c.tenant_id == _running.c.tenant_id, orders.c.id == _running.c.order_id))
         .where(
-            _running.c.tenant_id == actor.tenant.id,
+            _running.c.tenant_id == TENANT,
             _running.c.state == DispatchState.RUNNING,
             _running.c.mode == Mode.OPEN,
-            orders.c.tenant_id == actor.tenant.id,
-            orders.c.id.notin_(sorted(passed)),
-            or_(*visibility.pool(actor, at=at)),
-            *_not_theirs_yet(rules, load, at),
-            *_not_full(rules, load, party),
+            orders.c.tenant_id == TENANT,
+            not_(listed(orders.c.id, "passed")),
+            or_(*visibility.pool(shape, now=True)),
         )
         .order_by(fit, orders.c.urgency, _running.c.created_at, orders.c.id)
         .limit(1)
         .with_for_update(of=_running, skip_locked=not wait)
     )
-    if item_code:
-        wanted = wanted.where(orders.c.item_code == item_code)
-    if place_id:
-        wanted = wanted.where(visibility.within(place_id))
-    found: UUID | None = await db.scalar(wanted)
-    return found
+    if of_item:
+        wanted = wanted.where(orders.c.item_code == bindparam("wanted_item", type_=orders.c.item_code.type))
+    if at_place:
+        wanted = wanted.where(visibility.within(bindparam("wanted_place", type_=Id())))
+    return wanted
 
 
 def _not_theirs_yet(rules: RuleRows, load: Load, at: datetime) -> list[ColumnElement[bool]]:

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import and_, func, literal, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import counting_up
 from dispatch.db.engine import Database
+from dispatch.db.guarding import Count, counted
 from dispatch.db.tenants import tenants
 from dispatch.dispatching.actions import handing_out
 from dispatch.domain.life import Party
@@ -150,7 +150,7 @@ async def _counted(db: AsyncConnection, tenant_id: int, parties: Sequence[Party]
     """
     for kind, id in sorted(parties):
         key = {"tenant_id": tenant_id, "kind": str(kind), "taker_id": id}
-        await db.execute(counting_up(db, takers, key, "takes_made", by=0))
+        await counted(db, Count(takers, key, "takes_made", by=0))
     held = select(takes.c.kind, takes.c.taker_id.label("id"), func.count().label("many")).where(
         takes.c.tenant_id == tenant_id,
         takes.c.state == TakeState.ACTIVE,

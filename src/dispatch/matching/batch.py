@@ -16,7 +16,7 @@ from dispatch.domain.matching import Candidate, Need, Scored, why_not
 from dispatch.domain.matchrule import EVERY_ITEM, Rule
 from dispatch.domain.people import Actor
 from dispatch.matching import needs, queries
-from dispatch.orders.queries import backlog
+from dispatch.orders.listing import backlog
 from dispatch.orders.whole import Whole
 
 if TYPE_CHECKING:
