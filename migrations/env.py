@@ -20,7 +20,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations, ops
 
 from dispatch import clock
-from dispatch.db.address import synchronous
+from dispatch.db.address import own_file, synchronous
 from dispatch.db.base import metadata
 
 LEASE_SECONDS = 600
@@ -42,6 +42,7 @@ def engine_of(url: str) -> sa.Engine:
     if target.get_backend_name() == "sqlite":
         if target.database:
             Path(target.database).parent.mkdir(parents=True, exist_ok=True)
+            own_file(target.database)
         engine = sa.create_engine(target, poolclass=sa.NullPool, connect_args={"timeout": 30})
 
         @sa.event.listens_for(engine, "connect")

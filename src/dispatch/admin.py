@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 from uuid import UUID
@@ -21,9 +21,11 @@ from dispatch.auth.actions.hashing import Hasher
 from dispatch.catalog.actions import load_defaults
 from dispatch.db.engine import open_database
 from dispatch.db.tenants import tenants
+from dispatch.domain.granting import fitting_refusal
 from dispatch.domain.people import BODY_ROLES, Actor, Role, Tenant, the_service
-from dispatch.domain.refusal import RosterInvalid
+from dispatch.domain.refusal import AccountNotFound, BodyNotFound, PlaceNotFound, RosterInvalid
 from dispatch.domain.roster import read as read_roster
+from dispatch.grants.queries import where
 from dispatch.people import actions as people
 from dispatch.people import queries
 from dispatch.people.keys import SCOPES
@@ -82,6 +84,29 @@ class Desk:
         mine = table.c.tenant_id == tenant_id, table.c.code == code
         found: UUID | None = await self.db.scalar(select(table.c.id).where(*mine))
         return found or _stop(f"no such code in {table.name}: {code}")
+
+    async def let_in(
+        self, tenant_id: int, account_id: UUID, login: str, hashed: str, *, at: datetime
+    ) -> None:
+        """Let an account sign in with a password."""
+        try:
+            await password.set_password(self.db, tenant_id, account_id, login, hashed, at=at)
+        except password.UsernameTaken:
+            _stop(f"another account signs in as {password.normal_username(login)}")
+
+    async def seat(
+        self, tenant_id: int, role: Role, place: str | None, body: str | None
+    ) -> tuple[UUID | None, UUID | None]:
+        """The ids of the place or the body, by their codes, that a role is to be held for; it must fit there."""
+        place_id = await self.coded(place_table, tenant_id, place)
+        body_id = await self.coded(bodies, tenant_id, body)
+        try:
+            path, place_kind, body_kind = await where(self.db, tenant_id, place_id, body_id)
+        except (PlaceNotFound, BodyNotFound):
+            _stop(f"out of use: {body or place}")
+        if fitting_refusal(role, path, body_kind=body_kind, place_kind=place_kind):
+            _stop(f"the role {role} is not held at {body or place} ({body_kind or place_kind})")
+        return place_id, body_id
 
 
 @asynccontextmanager
@@ -169,14 +194,13 @@ def add_user(
 
     async def act(desk: Desk) -> None:
         tenant_id, at = await desk.tenant(in_tenant), clock.now()
-        place_id = await desk.coded(place_table, tenant_id, place)
-        body_id = await desk.coded(bodies, tenant_id, body)
+        place_id, body_id = await desk.seat(tenant_id, role, place, body)
         account_id = await people.add_account(
             desk.db, tenant_id, login=login, name=name, home_place_id=place_id, at=at
         )
         await people.grant(desk.db, tenant_id, account_id, role, place_id=place_id, body_id=body_id, at=at)
         hashed = await Hasher(desk.settings).hash(said)
-        await password.set_password(desk.db, tenant_id, account_id, login, hashed, at=at)
+        await desk.let_in(tenant_id, account_id, login, hashed, at=at)
 
     _at_desk(act)
 
@@ -190,7 +214,7 @@ def change_password(login: Login, in_tenant: InTenant, stdin: Stdin = False) -> 
         tenant_id, at = await desk.tenant(in_tenant), clock.now()
         account_id = await desk.account(tenant_id, login)
         hashed = await Hasher(desk.settings).hash(said)
-        await password.set_password(desk.db, tenant_id, account_id, login, hashed, at=at)
+        await desk.let_in(tenant_id, account_id, login, hashed, at=at)
         await people.revoke_sessions(desk.db, tenant_id, account_id, at=at)
 
     _at_desk(act)
@@ -223,14 +247,10 @@ def grant_role(
 
     async def act(desk: Desk) -> UUID:
         tenant_id = await desk.tenant(in_tenant)
+        account_id = await desk.account(tenant_id, login)
+        place_id, body_id = await desk.seat(tenant_id, role, place, body)
         return await people.grant(
-            desk.db,
-            tenant_id,
-            await desk.account(tenant_id, login),
-            role,
-            place_id=await desk.coded(place_table, tenant_id, place),
-            body_id=await desk.coded(bodies, tenant_id, body),
-            at=clock.now(),
+            desk.db, tenant_id, account_id, role, place_id=place_id, body_id=body_id, at=clock.now()
         )
 
     typer.echo(str(_at_desk(act)))
@@ -238,9 +258,34 @@ def grant_role(
 
 def _fits(role: Role, place: str | None, body: str | None) -> None:
     """A role is for a place or for a body, as the rulebook has it."""
+    if role is Role.MEMBER:
+        _stop("a member checks in, or comes with a roster: dispatch roster import")
     wanted = "--body" if role in BODY_ROLES else "--place"
     if (body if role in BODY_ROLES else place) is None or (place and body):
         _stop(f"the role {role} needs {wanted}, and only that")
+
+
+@user.command("suspend")
+def suspend_member(login: Login, in_tenant: InTenant) -> None:
+    """Let a member take nothing more until further notice; what was taken stays taken."""
+    _at_member(login, in_tenant, people.suspend_member, "no member now")
+
+
+@user.command("resume")
+def resume_member(login: Login, in_tenant: InTenant) -> None:
+    """Let a member serve again who was suspended. A lapse is lifted by the member's own word."""
+    _at_member(login, in_tenant, people.resume_member, "not suspended, or by a lapse")
+
+
+def _at_member(login: str, in_tenant: str, change: Callable[..., Awaitable[None]], otherwise: str) -> None:
+    async def act(desk: Desk) -> None:
+        tenant_id = await desk.tenant(in_tenant)
+        try:
+            await change(desk.db, tenant_id, await desk.account(tenant_id, login))
+        except AccountNotFound:
+            _stop(f"{login}: {otherwise}")
+
+    _at_desk(act)
 
 
 @user.command("sign-out")

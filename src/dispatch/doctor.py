@@ -20,7 +20,7 @@ from dispatch.db.tenants import tenants
 from dispatch.domain.refusal import Refusal
 from dispatch.people.tables import identities
 from dispatch.places.tables import places
-from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_KEY, Settings
+from dispatch.settings import DEVELOPMENT_KEY, Settings
 from dispatch.wechat.gateway import Gateway
 
 MOST_SKEW = timedelta(seconds=5)
@@ -80,7 +80,7 @@ def _settings(settings: Settings) -> Iterator[Check]:
         yield Check("keys", Health.WARN, "DISPATCH_SESSION_KEY is the development key")
     else:
         yield Check("keys", Health.OK, f"{len(keys)} in use, the first signs")
-    if DEVELOPMENT_DATA_KEYS in settings.data_keys.get_secret_value():
+    if settings.seals_as_in_development:
         yield Check("seal", Health.WARN, "DISPATCH_DATA_KEYS holds the development key")
     else:
         count = settings.data_keys.get_secret_value().count(",") + 1

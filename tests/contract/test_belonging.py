@@ -118,7 +118,14 @@ async def test_every_way_in_and_out_of_a_community_is_recorded(town: Town):
         await actions.add_member(
             db, town.tenant_id, id, town.places["community-1"], unit_id=town.bodies["unit-1"], at=T0
         )
-        await actions.move_member(db, town.tenant_id, id, town.places["community-2"], at=T0 + DAY)
+        await actions.add_member(
+            db,
+            town.tenant_id,
+            id,
+            town.places["community-2"],
+            unit_id=town.bodies["unit-1"],
+            at=T0 + DAY,
+        )
         await actions.end_membership(db, town.tenant_id, id, at=T0 + 2 * DAY)
     assert [line[1:] for line in await periods(town)] == [(T0, T0 + DAY), (T0 + DAY, T0 + 2 * DAY)]
     assert [line[1:] for line in await periods(town, "unit")] == [(T0, T0 + 2 * DAY)]

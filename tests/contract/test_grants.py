@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from dispatch.domain.people import Role
-from dispatch.people.tables import accounts
+from dispatch.people import actions as people
+from dispatch.people.tables import accounts, members
 from tests.town import T0, Clock, Hands
 
 
@@ -58,9 +59,13 @@ async def test_an_admin_gives_a_role_and_ends_it_and_both_hold_on_the_next_reque
 
 async def test_the_same_role_is_not_given_twice_and_a_key_is_answered_again(hands: Hands):
     key = {"Idempotency_Key": uuid4().hex}
-    first = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER), **key)
-    again = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER), **key)
-    third = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER))
+    first = await hands.post(
+        "admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER, "grid-11"), **key
+    )
+    again = await hands.post(
+        "admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER, "grid-11"), **key
+    )
+    third = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.GRID_WORKER, "grid-11"))
     assert first.json()["id"] == again.json()["id"] == third.json()["id"]
     assert again.headers["Idempotency-Replayed"] == "true"
 
@@ -81,11 +86,39 @@ async def test_only_an_admin_of_the_place_gives_and_never_to_himself(hands: Hand
         (Role.SYSTEM, "district", "role"),
         (Role.UNIT_ADMIN, "community-1", "body"),
         (Role.MEMBER, "grid-11", "place"),
+        (Role.DISTRICT, "street-1", "place"),
+        (Role.DISTRICT, "community-1", "place"),
+        (Role.STREET, "community-1", "place"),
+        (Role.STREET, "district", "place"),
+        (Role.DISPATCHER, "grid-11", "place"),
+        (Role.DISPATCHER, "street-1", "place"),
+        (Role.COMMUNITY_SECRETARY, "district", "place"),
+        (Role.GRID_WORKER, "community-1", "place"),
+        (Role.GRID_SECRETARY, "street-1", "place"),
     ],
 )
 async def test_a_role_must_fit_what_it_is_given_for(hands: Hands, role: Role, place: str, why: str):
     answer = await hands.post("admin-1", "/v1/grants", given(hands, "resident-1", role, place))
     assert await code(answer) == (422, "GRANT_IMPOSSIBLE", why)
+
+
+@pytest.mark.parametrize(
+    ("role", "place"),
+    [
+        (Role.DISTRICT, "district"),
+        (Role.STREET, "street-2"),
+        (Role.DISPATCHER, "community-2"),
+        (Role.COMMUNITY_SECRETARY, "community-2"),
+        (Role.GRID_WORKER, "grid-21"),
+        (Role.GRID_SECRETARY, "grid-21"),
+        (Role.SUPERVISOR, "street-2"),
+        (Role.RESIDENT, "community-2"),
+        (Role.ADMIN, "community-2"),
+    ],
+)
+async def test_a_role_is_given_at_its_own_level(hands: Hands, role: Role, place: str):
+    answer = await hands.post("admin-1", "/v1/grants", given(hands, "resident-1", role, place))
+    assert answer.status_code == 201, answer.text
 
 
 async def test_a_body_role_is_given_for_a_body_of_its_kind(hands: Hands):
@@ -217,3 +250,27 @@ async def test_a_filer_who_serves_the_order_he_filed_for_another_is_flagged(hand
     taken = (await hands.move("member-1", order, "take"))["order"]
     assert "own_take" in taken["flags"]
     assert "own_take" not in (await hands.taken("member-2"))["flags"]
+
+
+@pytest.mark.parametrize("end", ["valid_from", "valid_to"])
+async def test_a_membership_is_not_given_for_a_time(hands: Hands, end: str):
+    period = {end: (T0 + timedelta(days=9)).isoformat()}
+    answer = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.MEMBER, **period))
+    assert await code(answer) == (422, "GRANT_IMPOSSIBLE", "period")
+    given_ = await hands.post("admin-1", "/v1/grants", given(hands, "resident-2", Role.MEMBER))
+    assert (given_.status_code, given_.json()["valid_to"]) == (201, None)
+
+
+async def test_a_members_grant_ends_with_the_membership_and_without_one(hands: Hands, clock: Clock):
+    town = hands.town
+    async with town.database.writing() as db:
+        place = town.places["community-1"]
+        bare = await people.grant(
+            db, town.tenant_id, town["resident-3"].id, Role.MEMBER, place_id=place, at=T0
+        )
+    clock.pass_(minutes=1)
+    for grant_id in (bare, town["member-1"].grant_id):
+        answer = await hands.post("admin-1", f"/v1/grants/{grant_id}/revoke")
+        assert (answer.status_code, answer.json()["stands"]) == (200, False), answer.text
+    mine = members.c.tenant_id == town.tenant_id, members.c.account_id == town["member-1"].id
+    assert [tuple(row) for row in await town.rows(select(members.c.state).where(*mine))] == [("ended",)]

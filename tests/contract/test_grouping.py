@@ -176,6 +176,87 @@ async def test_who_is_cancelled_gives_the_turn_on(lite: Lite):
     assert (await asyncio.gather(at_it, waits, return_exceptions=True)) != [None, None]
 
 
+SLOW = text(
+    "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 600000) SELECT count(*) FROM c"
+)
+"""Some tenths of a second in SQLite's thread, which no cancelling stops."""
+
+
+async def cancelled_in_a_statement(lite: Lite, *work: Work, times: int = 1) -> list[Any]:
+    """Like ``together``, but the first of the pieces is cancelled while a statement of its own runs."""
+    begun = asyncio.Event()
+
+    async def slow(db: AsyncConnection) -> None:
+        await write(2)(db)
+        begun.set()
+        await db.execute(SLOW)
+        raise AssertionError("it was cancelled before")
+
+    async def cancel() -> None:
+        await begun.wait()
+        await asyncio.sleep(0.02)
+        for _ in range(times):
+            tasks[0].cancel()
+            await asyncio.sleep(0)
+
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def remembered(db: AsyncConnection) -> None:
+        tasks.append(asyncio.current_task())  # type: ignore[arg-type]
+        await slow(db)
+
+    cancelling = asyncio.create_task(cancel())
+    told = await lite.together(remembered, *work)
+    await cancelling
+    return told  # what was cancelled is still referred to, as by whoever logs it
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_who_is_cancelled_in_the_middle_of_a_statement_takes_nobody_with_it(lite: Lite, times: int):
+    told = await cancelled_in_a_statement(lite, write(3), write(4), times=times)
+    assert isinstance(told[0], asyncio.CancelledError)
+    assert told[1:] == [(None, {1, 3, 4}), (None, {1, 3, 4})]
+    assert lite.commits == 1
+    assert await lite.unit(write(5)) == (None, {1, 3, 4, 5})
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_the_file_is_not_locked_by_one_who_was_cancelled_alone(lite: Lite, begun: bool):
+    async def alone(db: AsyncConnection) -> None:
+        if begun:
+            await write(9)(db)
+        asyncio.get_running_loop().call_later(0.02 if begun else 0, task.cancel)
+        await db.execute(SLOW)
+
+    task = asyncio.create_task(lite.unit(alone))
+    (failed,) = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(failed, asyncio.CancelledError)  # kept alive here, with every frame it went through
+    assert await lite.unit(write(2)) == (None, {2})
+    with sqlite3.connect(str(lite.database.url.database), timeout=0) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+
+async def test_who_is_cancelled_before_his_last_words_are_kept_leaves_the_rest_whole(lite: Lite):
+    """Cancelled between the last statement and the end of the unit, and while a part of its own is undone."""
+
+    async def at_the_end(db: AsyncConnection) -> None:
+        await write(2)(db)
+        asyncio.current_task().cancel()  # type: ignore[union-attr]
+
+    async def in_a_part(db: AsyncConnection) -> None:
+        async with apart(db):
+            await write(3)(db)
+            me = asyncio.current_task()
+            asyncio.get_running_loop().call_later(0.02, me.cancel)  # type: ignore[union-attr]
+            asyncio.get_running_loop().call_later(0.021, me.cancel)  # type: ignore[union-attr]
+            await db.execute(SLOW)
+
+    told = await lite.together(at_the_end, in_a_part, write(4))
+    assert [type(each) for each in told[:2]] == [asyncio.CancelledError] * 2
+    assert told[2][1] >= {1, 4}
+    assert 3 not in lite.on_disk()
+
+
 async def test_who_waits_too_long_is_sent_away(backends: Backends):
     database = Database(backends.fresh("sqlite", "impatient"), pool_wait_seconds=0.05)
     async with database.writing() as db:

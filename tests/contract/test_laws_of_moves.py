@@ -236,7 +236,7 @@ async def test_another_round_goes_to_the_same_takers_or_back_to_the_community(
 
         async with database.writing() as db:
             there = hands.town.places["community-2"]
-            await people.move_member(
+            await people.add_member(
                 db, hands.town.tenant_id, hands.town["member-1"].id, there, at=hands.town.made
             )
     again = await hands.move("dispatcher-1", order, "redo", **WHY, same_takers=True)

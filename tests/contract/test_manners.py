@@ -150,7 +150,7 @@ async def test_a_revoked_grant_stops_the_next_request_and_a_former_member_reads_
     assert (await hands.get("member-1", f"/v1/orders/{order['id']}")).status_code == 200
     clock.pass_(minutes=1)
     async with database.writing() as db:
-        await people.move_member(db, town.tenant_id, member.id, town.places["community-2"], at=clock.now)
+        await people.add_member(db, town.tenant_id, member.id, town.places["community-2"], at=clock.now)
     gone = await hands.get("member-1", f"/v1/orders/{order['id']}")
     assert (gone.status_code, gone.json()["code"]) == (401, "AUTH_TOKEN_REVOKED")
     version = (await town.rows(select(accounts.c.grants_version).where(accounts.c.id == member.id)))[0][0]

@@ -1,14 +1,18 @@
 """The chain of migrations, on every database."""
 
 import asyncio
+import os
 import sqlite3
+import stat
 import sys
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from dispatch.db import migrate
+from dispatch.db.engine import Database
 from tests.conftest import DRIVERS, Backends
 
 
@@ -75,3 +79,32 @@ async def _python(*arguments: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stderr=asyncio.subprocess.PIPE)
     _, errors = await process.communicate()
     return process.returncode, errors.decode()
+
+
+def rights(folder: Path) -> dict[str, int]:
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
+@pytest.mark.parametrize("first", ["migrated", "opened"])
+async def test_a_new_sqlite_file_is_read_by_its_owner_alone(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "new.db"
+    url = f"sqlite+aiosqlite:///{path}"
+    before = os.umask(0o022)
+    try:
+        if first == "migrated":
+            await asyncio.to_thread(migrate.upgrade, url)
+        database = Database(url)
+        async with database.writing() as db:
+            await db.execute(text("CREATE TABLE one (id INTEGER)"))
+            found = rights(tmp_path)
+        await database.close()
+    finally:
+        os.umask(before)
+    assert found == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}
+
+    path.chmod(0o640)  # who lets a group read it goes on doing so
+    database = Database(url)
+    async with database.reading() as db:
+        await db.execute(text("SELECT 1"))
+    await database.close()
+    assert rights(tmp_path)["new.db"] == 0o640

@@ -15,7 +15,7 @@ from dispatch.jobs.relay import relay
 from dispatch.orders import routes
 from dispatch.wiring import REACTIONS
 from tests.contract.ledger import assert_books
-from tests.town import Clock, Hands
+from tests.town import Clock, Hands, found
 
 
 async def _facts(hands: Hands, *states: str) -> list[Any]:
@@ -91,6 +91,67 @@ async def test_a_reaction_that_fails_writes_nothing_and_is_tried_again_later_and
     assert {(row.state, row.error) for row in others} == {("done", None)}
     await relay(database, clock.now, REACTIONS)
     assert {row.state for row in await _facts(hands)} == {"done"}
+
+
+async def test_an_order_hears_nothing_later_before_what_failed_was_told(
+    hands: Hands, database: Database, clock: Clock
+):
+    order, other = await hands.accepted(), await hands.file()
+    told: list[tuple[str, int]] = []
+    down = True
+
+    async def note(db: Any, tenant_id: int, body: Any, at: Any) -> None:
+        if tenant_id != hands.town.tenant_id:
+            return
+        if down and (body["order_id"], body["seq"]) == (order["id"], 1):
+            raise RuntimeError("down")
+        told.append((body["order_id"], body["seq"]))
+
+    reactions = dict.fromkeys(Fact, (note,))
+    await relay(database, clock.now, reactions)
+    assert told == [(other["id"], 1)]  # one behind it in the same batch waits, another order does not
+    clock.pass_(seconds=1)
+    await hands.move("dispatcher-1", order, "urge", text="请尽快安排。")
+    await relay(database, clock.now, reactions)
+    assert told == [(other["id"], 1)]  # one that came meanwhile waits too
+    down = False
+    clock.pass_(seconds=1)
+    await relay(database, clock.now, reactions)
+    assert told == [(other["id"], 1), *((order["id"], seq) for seq in (1, 2, 3))]
+
+
+async def test_tenants_are_told_of_in_turn(hands: Hands, database: Database, clock: Clock):
+    other = await found(database, hands.town.key)
+    for _ in range(7):
+        await hands.file()
+    await Hands(hands.client, other).file()
+    await relay(database, clock.now - timedelta(seconds=1), {})  # nothing is due yet
+    told: list[int] = []
+
+    async def note(db: Any, tenant_id: int, body: Any, at: Any) -> None:
+        told.append(tenant_id)
+
+    await relay(database, clock.now, dict.fromkeys(Fact, (note,)), batch=3)
+    ours = [id for id in told if id in (hands.town.tenant_id, other.tenant_id)]
+    assert ours == [hands.town.tenant_id] * 3 + [other.tenant_id] + [hands.town.tenant_id] * 4
+
+
+async def test_a_tenant_with_nothing_to_tell_costs_no_transaction(
+    hands: Hands, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    other = await found(database, hands.town.key)
+    await hands.file()
+    asked, due = [], box.due
+
+    async def counted(db: Any, tenant_id: int, **more: Any) -> Any:
+        asked.append(tenant_id)
+        return await due(db, tenant_id, **more)
+
+    monkeypatch.setattr(box, "due", counted)
+    for _ in range(2):
+        await relay(database, clock.now, dict.fromkeys(Fact, ()))
+    assert asked.count(hands.town.tenant_id) == 1  # and not again when all was told
+    assert other.tenant_id not in asked
 
 
 async def test_a_dead_fact_shows_until_somebody_looked(

@@ -23,6 +23,7 @@ from dispatch.db.rotation import sealings
 from dispatch.db.tenants import tenants
 from dispatch.domain.refusal import ServiceBusy
 from dispatch.domain.throttle import PER_ADDRESS, PER_LOGIN
+from dispatch.people.tables import members
 from dispatch.settings import DEVELOPMENT_KEY, Settings
 from tests.town import T0, Clock, Town, found
 
@@ -100,6 +101,37 @@ async def test_ten_tries_a_quarter_of_an_hour_however_many_come_at_once(
     assert int(limited.headers["retry-after"]) == PER_LOGIN.wait(clock.now)
     clock.pass_(seconds=int(limited.headers["retry-after"]))
     assert (await sign_in(client, name)).status_code == 200
+
+
+async def test_ten_tries_whether_the_tenant_is_named_or_not(
+    app: FastAPI, client: httpx.AsyncClient, town: Town
+):
+    name = await staffed(app, town, "dispatcher-1")
+    code = await tenant_code(town)
+    answers = [
+        await sign_in(client, name, "wrong", **({"tenant": code} if number % 2 else {}))
+        for number in range(12)
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+    nobody = f"nobody-{name}"  # told apart from a name that exists by nothing
+    answers = [await sign_in(client, nobody, "wrong", tenant=code) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+
+
+async def test_a_guesser_who_changes_his_address_within_his_network_is_stopped(
+    app: FastAPI, town: Town, clock: Clock, database: Database
+):
+    clock.pass_(days=2000 + town.tenant_id)  # a window of this test's own
+    counted = PER_ADDRESS.number(clock.now)
+    for host in ("2001:db8:7:7::1", "2001:db8:7:7:ffff::2", "2001:db8:7:8::1", "::ffff:198.51.100.7"):
+        transport = httpx.ASGITransport(app, client=(host, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as there:
+            assert (await sign_in(there, f"nobody-{host}", "wrong")).status_code == 401
+    rows = await town.rows(
+        select(tries.c.subject, tries.c.tried).where(tries.c.kind == "address", tries.c.number == counted)
+    )
+    wanted = {"2001:db8:7:7::/64": 2, "2001:db8:7:8::/64": 1, "198.51.100.7": 1}
+    assert dict(map(tuple, rows)) == {password.hashed(name): count for name, count in wanted.items()}
 
 
 async def test_the_right_password_forgives_the_tries_before(
@@ -307,6 +339,7 @@ async def test_an_operator_hands_out_a_role_and_a_key_and_takes_the_key_back(run
             RIGHT,
             "needs --body",
         ),
+        (("user", "grant", "a", "-t", "x", "--role", "member", "--place", "x"), "", "roster import"),
         (("user", "password", "a", "-t", "no", "--stdin"), "short", "10 to 128"),
         (("user", "password", "liming", "-t", "no", "--stdin"), "LiMing-2026", "contain the login"),
     ],
@@ -316,3 +349,58 @@ async def test_a_command_that_makes_no_sense_says_why_and_changes_nothing(run, a
 
     assert status == 1
     assert complaint in told
+
+
+@pytest.mark.parametrize("role", ["street", "dispatcher", "grid_worker", "system"])
+async def test_an_operator_gives_a_role_at_its_own_level_only(run, role: str):
+    code = f"t{uuid4().hex[:12]}"
+    await run("tenant", "add", code, "岳麓区")
+    seat = ("--role", role, "--place", code)
+    add = await run("user", "add", "root", "管理员", "-t", code, *seat, "--stdin", said=f"{RIGHT}\n")
+    assert add[0] == 1
+    assert f"the role {role} is not held at {code} (district)" in add[1]
+    boss = ("--role", "district", "--place", code)
+    assert (await run("user", "add", "root", "区长", "-t", code, *boss, "--stdin", said=f"{RIGHT}\n"))[0] == 0
+    assert (await run("user", "grant", "root", "-t", code, *seat))[0] == 1
+
+
+async def test_two_logins_that_are_typed_alike_are_not_both_made(run, client: httpx.AsyncClient):
+    code = f"t{uuid4().hex[:12]}"
+    await run("tenant", "add", code, "岳麓区")
+    seat = ("-t", code, "--role", "supervisor", "--place", code, "--stdin")
+    assert (await run("user", "add", "Anna", "安娜", *seat, said=f"{RIGHT}\n"))[0] == 0
+    second = await run("user", "add", "ａnna", "安那", *seat, said="another-password\n")
+    assert second == (1, "another account signs in as anna")
+    assert (await run("user", "password", "ａnna", "-t", code, "--stdin", said="another-password\n"))[1] == (
+        "no such account: ａnna"  # nothing of it was kept
+    )
+    assert (await run("user", "password", "Anna", "-t", code, "--stdin", said="a-new-pass-phrase\n"))[0] == 0
+    assert (await sign_in(client, "ANNA", "a-new-pass-phrase", tenant=code)).json()["account"][
+        "name"
+    ] == "安娜"
+
+
+async def test_a_member_is_suspended_by_an_operator_and_comes_back_by_one(run, town: Town):
+    code = await tenant_code(town)
+    state = select(members.c.state).where(
+        members.c.tenant_id == town.tenant_id, members.c.account_id == town["member-1"].id
+    )
+
+    async def said(verb: str, login: str = "member-1") -> tuple[int, str, str]:
+        return *await run("user", verb, login, "-t", code), (await town.rows(state))[0][0]
+
+    assert await said("resume") == (1, "member-1: not suspended, or by a lapse", "active")
+    assert await said("suspend") == (0, "", "suspended")
+    assert await said("resume") == (0, "", "active")
+    async with town.database.writing() as db:
+        await db.execute(
+            update(members)
+            .where(members.c.tenant_id == town.tenant_id, members.c.account_id == town["member-1"].id)
+            .values(state="suspended", lapsed_at=T0)
+        )
+    assert await said("resume") == (1, "member-1: not suspended, or by a lapse", "suspended")
+    assert (await said("suspend"))[0] == 0  # now it is somebody's decision
+    assert await said("resume") == (0, "", "active")
+    assert (await said("suspend", "resident-1"))[:2] == (1, "resident-1: no member now")
+    await town.member_state("member-1", "ended")
+    assert await said("suspend") == (1, "member-1: no member now", "ended")

@@ -165,7 +165,7 @@ async def test_a_member_moves_pauses_leaves_and_comes_back(
         return [grant["place"]["id"] for grant in me["grants"]]
 
     async with database.writing() as db:
-        await actions.move_member(db, tenant_id, person.id, there, at=T0)
+        await actions.add_member(db, tenant_id, person.id, there, at=T0)
     assert await told(client, person.token) == (401, "AUTH_TOKEN_REVOKED")
     assert await grants_now() == [str(there)]
 

@@ -10,6 +10,7 @@ from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
 from dispatch.db.rotation import rotate, sealings
 from dispatch.db.sealed import CannotOpen, Keyring, Private, new_key, private
+from dispatch.domain.household import address_key
 from dispatch.orders.tables import orders
 from dispatch.people.tables import accounts
 from dispatch.settings import DEVELOPMENT_DATA_KEYS
@@ -136,6 +137,62 @@ async def test_keys_are_changed_while_the_service_reads(backends: Backends, driv
         assert await rotate(after, everything=True) == people
     finally:
         for database in (before, between, after):
+            await database.close()
+
+
+@pytest.mark.parametrize("driver", ["sqlite", "psycopg", "asyncpg"])
+async def test_a_changed_look_up_key_finds_phones_and_doors_again(backends: Backends, driver: str):
+    url = backends.fresh(driver, "lookup")
+    before = Database(url, keys=Keyring.read(f"k1:{KEY}", LOOKUP))
+    after = Database(url, keys=Keyring.read(f"k1:{KEY}", LOOKUP[::-1]))
+    try:
+        town = await found(before, "k" * 32)
+        at = {"tenant_id": town.tenant_id, "place_id": town.places["community-1"]}
+        people = {"resident-1": "3栋2单元101", "resident-2": "三栋二单元一零一室", "resident-3": "近处"}
+        phone = private(town.tenant_id, "13800001111")
+        async with before.writing() as db:
+            for serial, (login, address) in enumerate(people.items(), 1):
+                await db.execute(
+                    insert(orders).values(
+                        **at,
+                        id=new_id(),
+                        day="20261122",
+                        serial=serial,
+                        state="submitted",
+                        item_code="0102",
+                        urgency="U3",
+                        community_id=at["place_id"],
+                        address=private(town.tenant_id, address),
+                        address_key=private(town.tenant_id, address_key(at["place_id"], address)),
+                        text="家里漏水",
+                        channel="self",
+                        filer_id=town[login].id,
+                        filer_grant_id=town[login].grant_id,
+                        created_at=T0,
+                        updated_at=T0,
+                        version=1,
+                    )
+                )
+            one = accounts.c.id == town["resident-1"].id
+            await db.execute(
+                update(accounts).where(mine(town, accounts), one).values(phone=phone, phone_hash=phone)
+            )
+        door = private(town.tenant_id, address_key(at["place_id"], "3-2-101"))
+        doors = select(orders.c.serial).where(mine(town, orders), orders.c.address_key == door)
+        by_phone = select(accounts.c.login).where(mine(town, accounts), accounts.c.phone_hash == phone)
+        none = select(orders.c.serial).where(mine(town, orders), orders.c.address_key.is_(None))
+
+        async def seen(database: Database) -> list[list[Any]]:
+            async with database.reading() as db:
+                return [sorted((await db.execute(rows)).scalars()) for rows in (doors, by_phone, none)]
+
+        assert await seen(before) == [[1, 2], ["resident-1"], [3]]
+        assert await seen(after) == [[], [], [3]]
+        assert await rotate(after, everything=True) == len(town.people) + len(people)
+        assert await seen(after) == [[1, 2], ["resident-1"], [3]]
+        assert await rotate(after) == 0
+    finally:
+        for database in (before, after):
             await database.close()
 
 

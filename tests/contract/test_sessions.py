@@ -133,6 +133,47 @@ async def test_an_admins_session_ends_after_twelve_hours_however_busy_it_was(
     assert refused(await refresh(client, token)) == (401, "AUTH_TOKEN_EXPIRED")
 
 
+async def test_an_access_token_ends_with_its_session(
+    client: httpx.AsyncClient, database: Database, town: Town, clock: Clock
+):
+    first = await signed_in(database, town, "admin-1", clock)
+    clock.pass_(hours=11, minutes=45)
+    last = (await refresh(client, first.refresh_token)).json()
+    assert last["expires_in"] == 900
+    clock.pass_(minutes=14, seconds=59)
+    assert await me(client, last["access_token"]) == (200, None)
+    clock.pass_(seconds=1)
+    assert await me(client, last["access_token"]) == (401, "AUTH_TOKEN_EXPIRED")
+
+
+@pytest.mark.parametrize(
+    ("login", "device_id"),
+    [("resident-1", None), ("dispatcher-1", DEVICE), ("dispatcher-1", None), ("admin-1", None)],
+)
+async def test_a_session_that_nobody_ended_goes_when_nothing_of_it_runs_any_more(
+    client: httpx.AsyncClient, database: Database, town: Town, clock: Clock, login: str, device_id: str | None
+):
+    first = await signed_in(database, town, login, clock, device_id)
+    mine = sessions.c.tenant_id == town.tenant_id, sessions.c.account_id == town[login].id
+
+    async def kept() -> int:
+        await forget(database, clock.now)
+        return len(await town.rows(select(sessions.c.id).where(*mine)))
+
+    token = first.refresh_token
+    for _ in range(3 if login != "admin-1" else 0):
+        clock.pass_(days=20)
+        if token is not None:
+            token = (await refresh(client, token, device_id)).json()["refresh_token"]
+            assert await kept() == 1  # however long ago it began
+    clock.pass_(hours=12)
+    assert await kept() == (0 if token is None else 1)
+    clock.pass_(days=32)
+    assert await kept() == 0
+    if token is not None:
+        assert refused(await refresh(client, token, device_id)) == (401, "AUTH_TOKEN_INVALID")
+
+
 async def test_a_refresh_picks_up_what_has_become_of_the_grants(
     client: httpx.AsyncClient, database: Database, town: Town, clock: Clock
 ):

@@ -102,7 +102,7 @@ async def test_a_member_who_left_moved_or_pauses_between_list_and_take_reads_why
         await people.grant(
             db, town.tenant_id, left, Role.RESIDENT, place_id=town.places["community-1"], at=T0
         )
-        await people.move_member(db, town.tenant_id, moved, town.places["community-2"], at=clock.now)
+        await people.add_member(db, town.tenant_id, moved, town.places["community-2"], at=clock.now)
     for login in ("member-1", "member-2"):
         assert (await hands.try_(login, order, "take")).json()["code"] == "AUTH_TOKEN_REVOKED"
         await _signs_in_again(hands, login)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dispatch.domain import matching
 from dispatch.domain.conflict import conflicts
 from dispatch.domain.explaining import scored
-from dispatch.domain.matching import CONFLICTS, WHY_NOT, rank, why_not
+from dispatch.domain.matching import UNTOLD, WHY_NOT, rank, why_not
 from dispatch.matching.pool import Pool
 from tests.district import AT, Ground, a_member, a_need
 
@@ -86,7 +86,7 @@ def test_household_beneficiary_and_those_kept_out_are_never_among_them(seed: int
         assert one.address_key not in need.concerned.address_keys
     for one in members:
         clash = set(conflicts(need.concerned, one.id, one.household_id, one.address_key))
-        assert clash <= CONFLICTS
+        assert clash <= {UNTOLD, "own_order", "same_household"}
         assert clash <= set(why_not(need, one)) <= set(WHY_NOT)
 
 

@@ -5,9 +5,9 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from dispatch.domain.refusal import ChangedMeanwhile, ValidationFailed
+from dispatch.domain.refusal import ValidationFailed
 from dispatch.web import problems
-from dispatch.web.etag import order_etag, parse_if_match, polled, require_match
+from dispatch.web.etag import order_etag, parse_if_match, polled
 from dispatch.web.wire import Wire
 
 
@@ -40,15 +40,6 @@ def test_if_match_lists_the_versions_that_will_do(header, versions):
 def test_what_is_no_list_of_tags_is_refused(header):
     with pytest.raises(ValidationFailed):
         parse_if_match(header)
-
-
-def test_a_write_passes_on_an_accepted_version_only():
-    require_match(None, 7)
-    require_match({6, 7}, 7)
-    for expected in ({6}, set()):
-        with pytest.raises(ChangedMeanwhile) as caught:
-            require_match(expected, 7)
-        assert caught.value.public == {"version": 7}
 
 
 class Badges(Wire):

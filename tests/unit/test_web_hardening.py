@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dispatch.domain.refusal import RateLimited
-from dispatch.settings import DEVELOPMENT_KEY, Settings
+from dispatch.domain.throttle import network
+from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_KEY, Settings
 from dispatch.web import middleware, openapi, problems
 from dispatch.web.rates import PER_ROUTE, Rates
 from dispatch.wiring import ROUTERS
@@ -163,6 +164,23 @@ def test_a_proxy_of_this_machine_is_not_counted_for_all_it_asks_for():
         rates.address("203.0.113.7", "/v1/thing")
 
 
+def test_a_network_of_ipv6_is_one_asker_and_of_ipv4_every_address():
+    rates = Rates(Settings(rate_per_address=20), Watch())
+    for last in range(2):
+        rates.address(f"2001:db8:1:2::{last}", "/v1/auth/password/login")
+    with pytest.raises(RateLimited):
+        rates.address("2001:db8:1:2:ffff::9", "/v1/auth/password/login")
+    rates.address("2001:db8:1:3::1", "/v1/auth/password/login")
+    for last in range(1, 50):
+        rates.address(f"198.51.100.{last}", "/v1/auth/password/login")
+    assert [network(said) for said in ("testclient", "-", "fe80::1%eth0", "::ffff:192.0.2.1")] == [
+        "testclient",
+        "-",
+        "fe80::/64",
+        "192.0.2.1",
+    ]
+
+
 def test_accounts_are_counted_apart_and_costly_routes_have_their_own_measure():
     rates = Rates(Settings(rate_per_account=1000), Watch())
     one, other = uuid4(), uuid4()
@@ -197,6 +215,14 @@ GOOD = {
     [
         ({"session_key": DEVELOPMENT_KEY}, "DISPATCH_SESSION_KEY must be set"),
         ({"session_keys_retired": [DEVELOPMENT_KEY]}, "development key"),
+        ({"data_keys": DEVELOPMENT_DATA_KEYS}, "DISPATCH_DATA_KEYS must be set"),
+        ({"data_keys": DEVELOPMENT_DATA_KEYS.replace("dev:", "k1:")}, "DISPATCH_DATA_KEYS must be set"),
+        # the same bytes: the last sign before the = holds two bits that nobody reads
+        ({"data_keys": f"k1:{DEVELOPMENT_DATA_KEYS[4:-2]}9="}, "DISPATCH_DATA_KEYS must be set"),
+        (
+            {"data_keys": f"k2:{'A' * 43}=, k1:{DEVELOPMENT_DATA_KEYS[4:]}"},
+            "DISPATCH_DATA_KEYS must be set",
+        ),
         ({"demo": True}, "exclude each other"),
         ({"cors_origins": ["*"]}, "must name the origins"),
         ({"wechat_api": "http://wechat.example"}, "must be https"),

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.catalog.tables import categories, checkin_items, items, reasons
 from dispatch.db.dialect import folded
 from dispatch.domain.people import Actor
-from dispatch.domain.refusal import ItemNotFound, ReasonUnknown
+from dispatch.domain.refusal import ItemNotFound
 from dispatch.domain.suggestion import Doubt, Emergency
 from dispatch.people.queries import PROOF, proven
 from dispatch.people.shapes import values
@@ -150,21 +150,3 @@ async def item(db: AsyncConnection, tenant_id: int, code: str) -> Row[Any]:
     if row is None:
         raise ItemNotFound()
     return row
-
-
-async def check_reason(db: AsyncConnection, tenant_id: int, act: str, code: str) -> None:
-    """Whether a reason may be given for an act (a move or a kind of request).
-
-    Raises:
-        ReasonUnknown: not in the tenant's closed set, or retired.
-    """
-    known = await db.scalar(
-        select(reasons.c.code).where(
-            reasons.c.tenant_id == tenant_id,
-            reasons.c.act == act,
-            reasons.c.code == code,
-            reasons.c.retired_at.is_(None),
-        )
-    )
-    if known is None:
-        raise ReasonUnknown()

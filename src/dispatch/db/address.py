@@ -1,5 +1,8 @@
 """Addresses of databases, as the settings have them and as tools want them."""
 
+import os
+from contextlib import suppress
+
 from sqlalchemy import URL, make_url
 
 
@@ -19,3 +22,12 @@ def synchronous(url: str) -> URL:
 def lies_in_a_file(url: str) -> bool:
     """Whether the database is one file (SQLite) and not a server's (PostgreSQL)."""
     return make_url(url).drivername.startswith("sqlite")
+
+
+def own_file(path: str) -> None:
+    """Make a SQLite file that is not there for its owner alone, before SQLite makes it for everybody to read.
+
+    The files beside it (-wal, -shm) get the rights of the file. One that is there keeps its own.
+    """
+    with suppress(OSError):  # what is wrong with the path SQLite says itself
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

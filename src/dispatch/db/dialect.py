@@ -36,6 +36,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import JSON, TypeDecorator
 
+from dispatch.db.address import own_file
 from dispatch.db.sealed import Keyring, Sealed, SealedJson, keys_of, opened, with_tenant
 from dispatch.db.types import Instant
 
@@ -48,6 +49,7 @@ _ON_CITUS = "dispatch_on_citus"
 def tune(engine: Engine, *, lock_wait_ms: int) -> None:
     """Make connections of a new engine behave: see ADR 0007 for what SQLite's defaults would lose."""
     if engine.dialect.name == "sqlite":
+        event.listen(engine, "do_connect", _make_sqlite)
         event.listen(engine, "connect", partial(_tune_sqlite, lock_wait_ms))
         event.listen(engine, "begin", _begin_sqlite)
         return
@@ -83,6 +85,10 @@ def _tried(engine: Engine, connection: Any, record: Any, _proxy: Any) -> None:
         engine.dialect.do_ping(connection)
     except engine.dialect.loaded_dbapi.Error as error:
         raise InvalidatePoolError() from error
+
+
+def _make_sqlite(dialect: Any, record: Any, arguments: Any, named: Any) -> None:
+    own_file(arguments[0])
 
 
 def _tune_sqlite(lock_wait_ms: int, connection: Any, record: Any) -> None:

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
 
-from sqlalchemy import QueuePool
+from sqlalchemy import QueuePool, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from dispatch.db import dialect, sealed
-from dispatch.db.grouping import Writer
+from dispatch.db.grouping import Writer, keep_connection
 from dispatch.db.replica import PATIENCE_SECONDS, Replica, on_disk
 from dispatch.db.sealed import Keyring
 from dispatch.domain.refusal import Refusal
@@ -67,6 +67,7 @@ class Database:
                 hide_parameters=True,
             )
             dialect.tune(writer.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
+            event.listen(writer.sync_engine, "handle_error", keep_connection)
             self._write: AsyncEngine = writer.execution_options(sqlite_begin="IMMEDIATE")
             self._writer: Writer | None = Writer(self._write, wait_seconds=pool_wait_seconds)
         else:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Column, Integer, String, Text, delete, func, select, update
+from sqlalchemy import Column, Integer, String, Text, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.base import code_column, one_of, tenant_index, tenant_table
@@ -26,7 +26,7 @@ outbox = tenant_table(
     "outbox",
     Column("id", Id, nullable=False),
     code_column("fact", Fact),
-    # Facts of one order are told in the order of their ids; the body holds ids and codes only.
+    # What failed holds back later facts of its order; the body holds ids and codes only.
     Column("order_id", Id),
     # X-Request-Id of what it follows from, also through other facts; none if time did it.
     Column("request_id", String(128)),
@@ -61,19 +61,46 @@ def announce(
     return Rows(outbox, [row])
 
 
+async def tenants_waiting(db: AsyncConnection, *, at: datetime) -> list[int]:
+    """Tenants that have facts to tell now. Joined to the tenants, so that the index leads past what was told."""
+    waiting = (
+        select(outbox.c.tenant_id)
+        .join(tenants, tenants.c.id == outbox.c.tenant_id)
+        .where(outbox.c.state == "pending", outbox.c.due_at <= at)
+        .group_by(outbox.c.tenant_id)
+        .order_by(outbox.c.tenant_id)
+        .execution_options(fanout=True)
+    )
+    return list((await db.execute(waiting)).scalars())
+
+
 async def due(db: AsyncConnection, tenant_id: int, *, at: datetime, limit: int) -> list[Any]:
     """Facts to tell now, oldest first, locked for this worker until its transaction ends.
 
+    An order of which a fact failed and waits to be tried again waits with it: nothing else is ever due later than now.
     SQLite knows no SKIP LOCKED and needs none: its writers take turns.
     """
+    failed = outbox.alias("failed")
+    held = select(failed.c.order_id).where(
+        failed.c.tenant_id == tenant_id,
+        failed.c.state == "pending",
+        failed.c.due_at > at,
+        failed.c.order_id.is_not(None),
+    )
     rows = (
         select(outbox)
-        .where(outbox.c.tenant_id == tenant_id, outbox.c.state == "pending", outbox.c.due_at <= at)
+        .where(
+            outbox.c.tenant_id == tenant_id,
+            outbox.c.state == "pending",
+            outbox.c.due_at <= at,
+            or_(outbox.c.order_id.is_(None), outbox.c.order_id.not_in(held)),
+        )
         .order_by(outbox.c.due_at, outbox.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return list((await db.execute(rows)).all())
+    # What was tried before is due later than what it held back.
+    return sorted((await db.execute(rows)).all(), key=lambda row: row.id)
 
 
 async def told(db: AsyncConnection, row: Any, *, at: datetime) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Table, Text, and_, not_, or_, select, tuple_, type_coerce
 
 from dispatch.db.base import metadata
 from dispatch.db.engine import Database
-from dispatch.db.sealed import PREFIX, Hashed, Private, Sealed
+from dispatch.db.sealed import PREFIX, Hashed, Made, Private, Sealed, private
 from dispatch.db.tenants import tenant_ids
 
 BATCH = 200
@@ -16,11 +16,12 @@ BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """A table with its sealed columns, and the hash that hangs on one of them."""
+    """A table with its sealed columns, the hashes that hang on one of them, and those that are made of one."""
 
     table: Table
     sealed: tuple[str, ...]
     hashed: tuple[tuple[str, str], ...]
+    made: tuple[tuple[str, Made], ...]
 
 
 def sealings() -> list[Sealing]:
@@ -32,8 +33,11 @@ def sealings() -> list[Sealing]:
         hashed = tuple(
             (c.name, of[c.type.column]) for c in table.c if isinstance(c.type, Hashed) and c.type.column in of
         )
+        made = tuple(
+            (c.name, c.type.made) for c in table.c if isinstance(c.type, Hashed) and c.type.made is not None
+        )
         if sealed:
-            found.append(Sealing(table, sealed, hashed))
+            found.append(Sealing(table, sealed, hashed, made))
     return found
 
 
@@ -85,7 +89,8 @@ def _old(
     stale += [and_(stored[of].is_not(None), table.c[name].is_(None)) for name, of in sealing.hashed]
     if everything:
         stale = [raw.is_not(None) for raw in stored.values()]
-    rows = select(*key, *(raw.label(name) for name, raw in stored.items())).where(
+    beside = {made.beside: table.c[made.beside] for _, made in sealing.made}
+    rows = select(*key, *beside.values(), *(raw.label(name) for name, raw in stored.items())).where(
         table.c.tenant_id == tenant_id, or_(*stale)
     )
     if after is not None:
@@ -95,7 +100,8 @@ def _old(
 
 def _sealed_again(database: Database, sealing: Sealing, tenant_id: int, row: Any) -> Any:
     """The update of one row, if its sealed columns are as they were read."""
-    table, values, seen = sealing.table, {}, []
+    table, seen = sealing.table, []
+    values: dict[str, Private] = {}
     for name in sealing.sealed:
         stored = getattr(row, name)
         raw = type_coerce(table.c[name], Text)
@@ -103,6 +109,9 @@ def _sealed_again(database: Database, sealing: Sealing, tenant_id: int, row: Any
         if stored is not None:
             text = database.keys.open(tenant_id, f"{table.name}.{name}", stored)
             values[name] = Private(tenant_id, text)
-    hashes = {name: values[of] for name, of in sealing.hashed if of in values}
+    hashes: dict[str, Private | None] = {name: values[of] for name, of in sealing.hashed if of in values}
+    for name, made in sealing.made:
+        if made.of in values:
+            hashes[name] = private(tenant_id, made.by(getattr(row, made.beside), values[made.of].text))
     same = [table.c[name] == getattr(row, name) for name in _key(table)]
     return update(table).where(table.c.tenant_id == tenant_id, *same, *seen).values(**values, **hashes)

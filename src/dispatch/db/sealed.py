@@ -15,7 +15,7 @@ import hmac
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,15 +197,30 @@ def opened(keys: Keyring, column: str, told: str | None) -> str | None:
     return keys.open(int(tenant_id), column, stored)
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a hash is of that is not simply a sealed column: so rotation can make it again.
+
+    Args:
+        of: the sealed column of the same table.
+        beside: a plain column of the same table.
+        by: makes the value of the plain one and of what was sealed; None: there is none.
+    """
+
+    of: str
+    beside: str
+    by: Callable[[Any, str], str | None]
+
+
 class Hashed(TypeDecorator[Any]):
-    """The keyed hash of a sealed column; compare it with ``private(tenant_id, text)``."""
+    """The keyed hash of a sealed column, or of what is ``made`` of one; compare it with ``private(tenant_id, text)``."""
 
     impl = String(64)
     cache_ok = True
 
-    def __init__(self, column: str) -> None:
+    def __init__(self, column: str, made: Made | None = None) -> None:
         super().__init__()
-        self.column = column
+        self.column, self.made = column, made
 
     def process_bind_param(self, value: Private | None, dialect: Dialect) -> str | None:
         """Hash. Raises: TypeError on a plain text."""

@@ -31,9 +31,6 @@ class Urgency(StrEnum):
     U4 = "U4"
 
 
-URGENCY_LABELS = {Urgency.U1: "紧急", Urgency.U2: "急办", Urgency.U3: "一般", Urgency.U4: "可预约"}
-
-
 class ItemFlag(StrEnum):
     """What must be minded with an item: the closed set of product decision §8."""
 

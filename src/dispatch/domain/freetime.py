@@ -16,9 +16,6 @@ APPOINTMENT = timedelta(hours=4)
 """A wanted window up to this long is an appointment and must be free throughout; in a longer one any hour
 will do. Half a working day: our own reading, no source gives one."""
 
-USEFUL = 4
-"""Quarters in a row that are worth going for: one hour."""
-
 AHEAD = timedelta(hours=48)
 """How far is looked ahead when nothing is said of the time: two days, in which most limits of the catalogue end."""
 

@@ -1,13 +1,27 @@
 """Who may give, revoke and delegate a role (domain.md §4.1; product decision §7)."""
 
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from dispatch.domain.people import BODY_ROLES, STAFF_ROLES, Actor, Grant, Role
 from dispatch.domain.refusal import GrantImpossible, Refusal, RoleForbidden
 
+ADMINS = frozenset({Role.ADMIN})
+"""Who sets what holds for everybody in a tenant."""
+
 DELEGABLE = STAFF_ROLES | frozenset(BODY_ROLES) | {Role.SUPERVISOR}
 """Offices, which somebody else can hold for a while. What a person is (resident, member, agent) nobody can be for another."""
+
+LEVELS = {
+    Role.STREET: "street",
+    Role.COMMUNITY_SECRETARY: "community",
+    Role.DISPATCHER: "community",
+    Role.MEMBER: "community",
+    Role.GRID_SECRETARY: "grid",
+    Role.GRID_WORKER: "grid",
+}
+"""The kind of place where a role is held. The district's is the topmost place, whatever the tenant calls it."""
 
 LONGEST_LEAVE = timedelta(days=184)
 """A stand-in for longer is an appointment, and an admin makes it: maternity leave is 158 to 188 days (各省条例)."""
@@ -17,6 +31,12 @@ def administers(actor: Actor, path: tuple[UUID, ...]) -> bool:
     """Whether the actor acts as admin of a place in the path (ids from the root down)."""
     acting = actor.acting
     return acting is not None and acting.role is Role.ADMIN and acting.place_id in path
+
+
+def rules_tenant(actor: Actor, roles: AbstractSet[Role] = ADMINS) -> bool:
+    """Whether the actor acts under one of these roles for the whole tenant, that is at its topmost place."""
+    acting = actor.acting
+    return acting is not None and acting.role in roles and len(acting.path) == 1
 
 
 def giving_refusal(
@@ -41,11 +61,21 @@ def giving_refusal(
         return GrantImpossible(
             why="own"
         )  # an admin sees none of the content, and must not help himself to it
+    return fitting_refusal(role, path, body_kind=body_kind, place_kind=place_kind)
+
+
+def fitting_refusal(
+    role: Role, path: tuple[UUID, ...], *, body_kind: str | None, place_kind: str
+) -> GrantImpossible | None:
+    """Why nobody can hold this role there, whoever gives it; None if it fits. Arguments as of ``giving_refusal``.
+
+    A role above its level would open to a community what the street or the district alone may see.
+    """
     if role is Role.SYSTEM:
         return GrantImpossible(why="role")
     if BODY_ROLES.get(role) != body_kind:
         return GrantImpossible(why="body")
-    if role is Role.MEMBER and place_kind != "community":
+    if (role is Role.DISTRICT and len(path) != 1) or place_kind != LEVELS.get(role, place_kind):
         return GrantImpossible(why="place")
     return None
 

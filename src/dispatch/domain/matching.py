@@ -59,9 +59,6 @@ WHY_NOT: Mapping[str, str] = {
 }
 """Every reason against a candidate, graver ones first."""
 
-CONFLICTS = frozenset({UNTOLD, "own_order", "same_household"})
-"""Reasons that no dispatcher may override (peers.md §5.3, 77)."""
-
 FIT_BY_OFFER, FIT_BY_SKILL, FIT_UNKNOWN = 1.0, 0.8, 0.5
 """Chosen on checking in; able, but not chosen; a body that has not told its people."""
 

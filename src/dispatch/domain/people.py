@@ -70,7 +70,7 @@ STREET_ROLES = frozenset({Role.STREET, Role.DISTRICT})
 """Who rules at street level or above."""
 
 SETTING_ROLES = frozenset({Role.ADMIN, Role.DISTRICT})
-"""Who sets how a tenant matches and takes."""
+"""Who sets how a tenant matches and takes, at its topmost place (domain/granting.py)."""
 
 GROUND_ROLES = frozenset({Role.GRID_WORKER, Role.GRID_SECRETARY})
 """Staff on foot: they see their grids and are dispatched to by name."""

@@ -34,9 +34,12 @@ class Renewal:
     device_bound: bool = False
 
     def until(self, begun: datetime, at: datetime) -> datetime:
-        """When a refresh token made at an instant runs out."""
-        idle = at + self.lasts
-        return idle if self.ends is None else min(idle, begun + self.ends)
+        """When a refresh token made at an instant runs out, for a session that began at another one."""
+        return self.within(begun, at + self.lasts)
+
+    def within(self, begun: datetime, until: datetime) -> datetime:
+        """The end of a token that would run until an instant: nothing outlives its session."""
+        return until if self.ends is None else min(until, begun + self.ends)
 
 
 def renewal(roles: Collection[Role]) -> Renewal:

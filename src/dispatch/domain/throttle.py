@@ -2,6 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address
+
+HOST_BITS = 64
+"""Of an IPv6 address: everybody has a /64 of addresses at least, and takes another one as often as he likes (RFC 6177)."""
+
+
+def network(address: str) -> str:
+    """What an address is counted as: IPv4 as it is, IPv6 by its /64. What is no address stays as it is."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return f"{IPv6Address(int(found) >> HOST_BITS << HOST_BITS)}/{128 - HOST_BITS}"
 
 
 @dataclass(frozen=True, slots=True)

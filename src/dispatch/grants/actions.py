@@ -1,6 +1,7 @@
 """Giving, revoking and lending roles. The next request of whoever is concerned already knows it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -46,7 +47,7 @@ async def give(
 
     Raises:
         RoleForbidden: the actor is no admin there.
-        GrantImpossible: to oneself, or a role that does not fit.
+        GrantImpossible: to oneself, a role that does not fit, or a membership for a time.
         AccountNotFound, PlaceNotFound, BodyNotFound: no such.
     """
 
@@ -58,6 +59,8 @@ async def give(
         if refusal:
             raise refusal
         start, end = data.get("valid_from") or at, data.get("valid_to")
+        if role is Role.MEMBER and not data.keys().isdisjoint(("valid_from", "valid_to")):
+            raise GrantImpossible(why="period")  # a membership begins now, and ends by exit or lapse
         if start < at or (end is not None and end <= start):
             raise GrantImpossible(why="period")
         if not await hold(db, actor.tenant.id, account_id):
@@ -100,10 +103,10 @@ async def revoke(
         refusal = revoking_refusal(actor, row.account_id, row.lender_id, queries.path_of(row.path))
         if refusal:
             raise refusal
-        if row.role == Role.MEMBER and (row.valid_to is None or row.valid_to > at):
-            await people.end_membership(db, actor.tenant.id, row.account_id, at=at)
-        else:
-            await people.revoke_grant(db, actor.tenant.id, grant_id, at=at)
+        stood = await people.revoke_grant(db, actor.tenant.id, grant_id, at=at)
+        if stood and row.role == Role.MEMBER:
+            with suppress(AccountNotFound):  # the grant may stand without a membership
+                await people.end_membership(db, actor.tenant.id, row.account_id, at=at)
         return grant_id
 
     return await _once(db, actor, key, act, at=at)

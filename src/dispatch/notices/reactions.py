@@ -136,12 +136,9 @@ async def _called(
         bodies = {UUID(body["id"]) for body in detail.get("bodies", ())}
         return await _acting_for(db, tenant_id, bodies, at=at)
     level = Level(detail["level"])
-    role, place_id = {
-        Level.COMMUNITY: (Role.COMMUNITY_SECRETARY, order.community_id),
-        Level.STREET: (Role.STREET, order.street_id),
-        Level.DISTRICT: (Role.DISTRICT, None),
-    }[level]
-    return await _granted(db, tenant_id, (role,), place_id, at=at)
+    if level is Level.COMMUNITY:
+        return await _granted(db, tenant_id, (Role.COMMUNITY_SECRETARY,), order.community_id, at=at)
+    return await _of_level(db, tenant_id, order, level, at=at)
 
 
 async def tell_deciders(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
@@ -169,8 +166,8 @@ async def tell_deciders(db: AsyncConnection, tenant_id: int, body: Mapping[str, 
 async def tell_second(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
     """Tell street and district that a colleague asks to have contact data shown, which one of them must confirm."""
     order = await _order(db, tenant_id, UUID(body["order_id"]))
-    people = await _granted(db, tenant_id, (Role.STREET,), order.street_id, at=at)
-    people |= await _granted(db, tenant_id, (Role.DISTRICT,), None, at=at)
+    people = await _of_level(db, tenant_id, order, Level.STREET, at=at)
+    people |= await _of_level(db, tenant_id, order, Level.DISTRICT, at=at)
     told = dict.fromkeys(people - {UUID(body["account_id"])}, order.id)
     cause, said = f"reveal:{body['reveal_request_id']}", "有一条查看联系方式的申请等您核准。"
     await _write(db, tenant_id, told, cause, "reveal.asked", order, said, seq=None, at=at)
@@ -430,10 +427,11 @@ async def _dispatchers(db: AsyncConnection, tenant_id: int, order: Any, *, at: d
 async def _granted(
     db: AsyncConnection, tenant_id: int, roles: Iterable[Role], place_id: UUID | None, *, at: datetime
 ) -> set[UUID]:
+    """Who holds one of these roles at exactly this place; nobody where the order has no such place above it."""
     rows = await db.execute(
         select(grants.c.account_id).where(
             grants.c.tenant_id == tenant_id,
-            *(() if place_id is None else (grants.c.place_id == place_id,)),
+            grants.c.place_id == place_id,
             grants.c.role.in_(tuple(roles)),
             _stands(at),
         )

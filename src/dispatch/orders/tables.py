@@ -12,9 +12,10 @@ from dispatch.db.base import (
     tenant_table,
     tenant_unique,
 )
-from dispatch.db.sealed import Hashed, Sealed, SealedJson
+from dispatch.db.sealed import Hashed, Made, Sealed, SealedJson
 from dispatch.db.types import Id, Instant, Json, sorted_by_code_point
 from dispatch.domain.grams import LONGEST
+from dispatch.domain.household import address_key
 from dispatch.domain.order import (
     Ask,
     AskState,
@@ -60,7 +61,7 @@ orders = tenant_table(
     Column("grid_id", Id),
     Column("address", Sealed("orders.address")),
     # Tells whether a helper lives behind the same door (domain.household).
-    Column("address_key", Hashed("address_key")),
+    Column("address_key", Hashed("address_key", Made("address", "community_id", address_key))),
     Column("location", SealedJson("orders.location")),
     Column("text", Text, nullable=False),
     Column("answers", Json),

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import insert_or_ignore
@@ -331,36 +331,26 @@ async def add_member(
     return await grant(db, tenant_id, account_id, Role.MEMBER, place_id=grid_id or community_id, at=at)
 
 
-async def move_member(
-    db: AsyncConnection, tenant_id: int, account_id: UUID, community_id: UUID, *, at: datetime
-) -> UUID:
-    """A member moves to another community: the old grant ends, a new one begins. Returns the new grant.
-
-    Raises:
-        AccountNotFound: no such member.
-    """
-    await _change_member(db, tenant_id, account_id, {"community_id": community_id, "grid_id": None})
-    await belonging.enter(db, tenant_id, "member", account_id, "checkin", community_id, at=at)
-    await _end_member_grants(db, tenant_id, account_id, at=at)
-    return await grant(db, tenant_id, account_id, Role.MEMBER, place_id=community_id, at=at)
-
-
 async def suspend_member(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
-    """A member pauses: the grant stays, so that what is refused is refused with its reason.
+    """A member pauses by somebody's decision: no form, roster or renewal lifts it.
+
+    The grant stays, so that what is refused is refused with its reason; what was taken stays taken.
 
     Raises:
-        AccountNotFound: no such member.
+        AccountNotFound: no such member, or no more.
     """
-    await _change_member(db, tenant_id, account_id, {"state": "suspended"})
+    here = members.c.state != "ended"
+    await _change_member(db, tenant_id, account_id, {"state": "suspended", "lapsed_at": None}, here)
 
 
 async def resume_member(db: AsyncConnection, tenant_id: int, account_id: UUID) -> None:
-    """A suspended member serves again.
+    """A member whom somebody suspended serves again. A lapse is lifted by the member's own word.
 
     Raises:
-        AccountNotFound: no such member.
+        AccountNotFound: no member who was suspended so.
     """
-    await _change_member(db, tenant_id, account_id, {"state": "active"})
+    decided = and_(members.c.state == "suspended", members.c.lapsed_at.is_(None))
+    await _change_member(db, tenant_id, account_id, {"state": "active"}, decided)
 
 
 async def end_membership(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
@@ -392,11 +382,15 @@ async def forget_member(db: AsyncConnection, tenant_id: int, account_id: UUID) -
 
 
 async def _change_member(
-    db: AsyncConnection, tenant_id: int, account_id: UUID, values: Mapping[str, Any]
+    db: AsyncConnection,
+    tenant_id: int,
+    account_id: UUID,
+    values: Mapping[str, Any],
+    *wanted: ColumnElement[bool],
 ) -> None:
     changed = await db.scalar(
         update(members)
-        .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id)
+        .where(members.c.tenant_id == tenant_id, members.c.account_id == account_id, *wanted)
         .values(values)
         .returning(members.c.account_id)
     )

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dispatch.domain.refusal import ChangedMeanwhile, ValidationFailed
+from dispatch.domain.refusal import ValidationFailed
 
 POLLED_CACHE_CONTROL = "private, no-cache"
 PERSONAL_CACHE_CONTROL = "private, no-store"
@@ -48,16 +48,6 @@ def parse_if_match(header: str | None) -> frozenset[int] | None:
         field = {"loc": ["header", "If-Match"], "code": "ETAG_INVALID", "message": '应为版本号，如 "7"'}
         raise ValidationFailed(errors=[field])
     return frozenset(versions)
-
-
-def require_match(expected: AbstractSet[int] | None, version: int) -> None:
-    """Let a write pass only on a version that the client accepts.
-
-    Raises:
-        ChangedMeanwhile: another version stands.
-    """
-    if expected is not None and version not in expected:
-        raise ChangedMeanwhile(version=version)
 
 
 def polled(request: Request, payload: BaseModel, *, apart_from: AbstractSet[str] = frozenset()) -> Response:

@@ -14,6 +14,7 @@ from uuid import UUID
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dispatch.domain.refusal import RateLimited
+from dispatch.domain.throttle import network
 from dispatch.settings import Settings
 from dispatch.web import problems
 
@@ -43,11 +44,12 @@ class Rates:
         self._counts: Counter[tuple[str, ...]] = Counter()
 
     def address(self, address: str, path: str) -> None:
-        """Count a request from an address, unless it is this machine's. Raises: RateLimited."""
+        """Count a request from an address, IPv6 by its /64, unless it is this machine's. Raises: RateLimited."""
         if self._address and path not in QUIET and address not in OURSELVES:
-            self._hit(self._address, "address", address)
+            asker = network(address)
+            self._hit(self._address, "address", asker)
             if path.startswith(AUTH_PATHS):
-                self._hit(max(1, self._address // AUTH_SHARE), "sign-in", address)
+                self._hit(max(1, self._address // AUTH_SHARE), "sign-in", asker)
 
     def account(self, tenant_id: int, account_id: UUID, route: str) -> None:
         """Count a request of an account. Raises: RateLimited."""

@@ -101,7 +101,8 @@ async def issue(
 ) -> SignedIn:
     """The first tokens of a session. Asked again within ``SAME_CODE`` it gives the same ones.
 
-    The access token lives that much longer than it says, so the word holds for the last who asked too.
+    The access token lives that much longer than it says, so the word holds for the last who asked too; but no longer
+    than the session.
     """
     refresh = _made(signing, f"first\n{session.id}")
     return await _signed(db, person, session, signing, refresh, begun=session.created_at, at=at)
@@ -117,13 +118,13 @@ async def _signed(
     begun: datetime,
     at: datetime,
 ) -> SignedIn:
-    lives = timedelta(seconds=signing.seconds) + SAME_CODE
-    claims = Claims(person.account_id, person.tenant.id, session.id, person.version, begun, begun + lives)
-    token = write_token(claims, signing.keys.signing)
-    rule = rule_for(person, at=at)
-    if rule.device_bound and session.device_hash is None:
-        return SignedIn(token, signing.seconds, None, None, person)
-    until = rule.until(session.created_at, begun)
+    lives, rule = timedelta(seconds=signing.seconds), rule_for(person, at=at)
+    ends = rule.within(session.created_at, begun + lives + SAME_CODE)
+    claims = Claims(person.account_id, person.tenant.id, session.id, person.version, begun, ends)
+    token, seconds = write_token(claims, signing.keys.signing), int(min(lives, ends - begun).total_seconds())
+    unbound = rule.device_bound and session.device_hash is None
+    # A session that is not renewed has a link too, which nobody is told: with it the session goes (timers.py).
+    until = ends if unbound else rule.until(session.created_at, begun)
     row = {
         "token_hash": hashed(refresh),
         "tenant_id": person.tenant.id,
@@ -132,7 +133,9 @@ async def _signed(
         "expires_at": until,
     }
     await insert_or_ignore(db, refresh_tokens, [row])
-    return SignedIn(token, signing.seconds, refresh, int((until - begun).total_seconds()), person)
+    if unbound:
+        return SignedIn(token, seconds, None, None, person)
+    return SignedIn(token, seconds, refresh, int((until - begun).total_seconds()), person)
 
 
 def rule_for(person: Person, *, at: datetime) -> Renewal:

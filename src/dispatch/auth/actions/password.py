@@ -19,7 +19,7 @@ from dispatch.db.engine import Database
 from dispatch.db.sealed import private
 from dispatch.db.tenants import tenants
 from dispatch.domain.refusal import CredentialsInvalid, RateLimited, SecondFactorMissing
-from dispatch.domain.throttle import PER_ADDRESS, PER_LOGIN
+from dispatch.domain.throttle import PER_ADDRESS, PER_LOGIN, network
 from dispatch.people import queries
 
 SHORTEST_PASSWORD = 10
@@ -36,6 +36,10 @@ class Attempt:
     tenant: str | None = None
     device_id: str | None = None
     address: str | None = None
+
+
+class UsernameTaken(ValueError):
+    """Anna and anna are one name to whoever types it: they would share a door, and one of them never gets in."""
 
 
 def normal_username(said: str) -> str:
@@ -56,13 +60,14 @@ async def sign_in(
         SecondFactorMissing: all is right, but the tenant asks for a second factor and there is none yet.
         ServiceBusy: too many passwords wait to be checked.
     """
-    name = f"{attempt.tenant or ''}\n{normal_username(attempt.username)}"
+    username, address = normal_username(attempt.username), attempt.address and network(attempt.address)
+    async with database.reading() as db:
+        tenant_id, known = await _known(db, username, attempt.tenant)
+    name = f"{tenant_id}\n{username}"  # the same whether the tenant was named or found
     async with database.writing() as db:
-        wait = await _counted(db, name, attempt.address, at=at)
+        wait = await _counted(db, name, address, at=at)
     if wait is not None:
         raise RateLimited(retry_after=wait)
-    async with database.reading() as db:
-        known = await _known(db, normal_username(attempt.username), attempt.tenant)
     right, anew = await hasher.verify(attempt.password, known.password_hash if known else None)
     if known is None or not right:
         raise CredentialsInvalid()
@@ -71,8 +76,8 @@ async def sign_in(
         person = await queries.person(db, known.tenant_id, known.account_id)
         if person is None:
             raise CredentialsInvalid()
-        if attempt.address:  # the address before the name, as when they were counted
-            await throttling.take_back(db, PER_ADDRESS, attempt.address, at=at)
+        if address:  # the address before the name, as when they were counted
+            await throttling.take_back(db, PER_ADDRESS, address, at=at)
         await throttling.forgive(db, PER_LOGIN, name)
         if anew is not None:
             await db.execute(_of(known.tenant_id, known.account_id).values(password_hash=anew))
@@ -87,8 +92,11 @@ async def _counted(db: AsyncConnection, name: str, address: str | None, *, at: d
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-async def _known(db: AsyncConnection, username: str, tenant: str | None) -> Any:
-    """Password and second factor behind a name; of several tenants the first, unless one is named."""
+async def _known(db: AsyncConnection, username: str, tenant: str | None) -> tuple[int, Any]:
+    """(the tenant where a name was looked for, password and second factor behind it): of several tenants the first
+    that knows the name, unless one is named. A name that nobody knows counts as one of the tenant named, or of the first.
+    """
+    named = select(tenants.c.id).order_by(tenants.c.id).limit(1)
     found = (
         select(usernames.c.tenant_id, usernames.c.account_id)
         .join(tenants, tenants.c.id == usernames.c.tenant_id)
@@ -97,16 +105,17 @@ async def _known(db: AsyncConnection, username: str, tenant: str | None) -> Any:
         .limit(1)
     )
     if tenant is not None:
-        found = found.where(tenants.c.code == tenant)
+        found, named = found.where(tenants.c.code == tenant), named.where(tenants.c.code == tenant)
+    asked = await db.scalar(named) or 0
     who = (await db.execute(found)).one_or_none()
     # An unknown name asks the same number of questions.
-    tenant_id, account_id = (who.tenant_id, who.account_id) if who else (0, UUID(int=0))
+    tenant_id, account_id = (who.tenant_id, who.account_id) if who else (asked, UUID(int=0))
     kept = (
         select(credentials, tenants.c.totp_required)
         .join(tenants, tenants.c.id == credentials.c.tenant_id)
         .where(credentials.c.tenant_id == tenant_id, credentials.c.account_id == account_id)
     )
-    return (await db.execute(kept)).one_or_none()
+    return tenant_id, (await db.execute(kept)).one_or_none()
 
 
 async def _second_factor(db: AsyncConnection, known: Any, code: str | None, *, at: datetime) -> None:
@@ -146,9 +155,16 @@ async def set_password(
     *,
     at: datetime,
 ) -> None:
-    """Let an account sign in with a password, or change it. ``username``: the account's login."""
+    """Let an account sign in with a password, or change it. ``username``: the account's login.
+
+    Raises:
+        UsernameTaken: another account of the tenant signs in with that name, however it is written.
+    """
     name = {"username": normal_username(username), "tenant_id": tenant_id, "account_id": account_id}
     await insert_or_ignore(db, usernames, [name])
+    mine = usernames.c.username == name["username"], usernames.c.tenant_id == tenant_id
+    if await db.scalar(select(usernames.c.account_id).where(*mine)) != account_id:
+        raise UsernameTaken()
     row = {
         "tenant_id": tenant_id,
         "account_id": account_id,

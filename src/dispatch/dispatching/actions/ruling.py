@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog import queries as catalog
 from dispatch.db.dialect import insert_or_ignore
+from dispatch.domain.granting import rules_tenant
 from dispatch.domain.matchrule import EVERY_ITEM
-from dispatch.domain.people import Actor
-from dispatch.domain.refusal import ChangedMeanwhile
+from dispatch.domain.people import SETTING_ROLES, Actor
+from dispatch.domain.refusal import ChangedMeanwhile, RoleForbidden
 
 OURS = frozenset({"tenant_id", "item_code", "version", "updated_at"})
 """Columns of a table of rules that nobody sets."""
@@ -39,9 +40,12 @@ async def set_rule(
         match: the versions it was meant for; 0 is a rule that is not there yet.
 
     Raises:
+        RoleForbidden: neither admin nor district of the whole tenant.
         ItemNotFound: the tenant has no such item.
         ChangedMeanwhile: the rule is of another version.
     """
+    if not rules_tenant(actor, SETTING_ROLES):
+        raise RoleForbidden()
     tenant_id = actor.tenant.id
     if item_code != EVERY_ITEM:
         await catalog.item(db, tenant_id, item_code)

@@ -21,20 +21,6 @@ from dispatch.orders.tables import order_bodies
 from dispatch.orders.whole import Whole
 from dispatch.people.tables import bodies
 
-SIMPLE = frozenset(
-    {
-        Move.ASK,
-        Move.SUPPLEMENT,
-        Move.REJECT,
-        Move.ESCALATE,
-        Move.RESUME,
-        Move.CLOSE,
-        Move.URGE,
-        Move.SUPERVISE,
-    }
-)
-"""Moves that need nothing but the rulebook."""
-
 
 async def simple(
     db: AsyncConnection, actor: Actor, order_id: UUID, move: Move, data: Data, call: Call, *, at: datetime

@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
+from dispatch.domain.granting import rules_tenant
 from dispatch.domain.keeping import PURPOSES, Purpose
 from dispatch.domain.order import RESTING
-from dispatch.domain.people import GROUND_ROLES, Actor, Role
+from dispatch.domain.people import GROUND_ROLES, Actor
 from dispatch.domain.privacy import KNOWS
 from dispatch.domain.refusal import AccountNotFound, ConsentNotWithdrawable, PolicyChanged, RoleForbidden
 from dispatch.orders.tables import orders
@@ -33,8 +34,7 @@ async def publish(db: AsyncConnection, actor: Actor, title: str, text: str, *, a
     Raises:
         RoleForbidden: only an admin of the whole tenant does.
     """
-    acting = actor.acting
-    if acting is None or acting.role is not Role.ADMIN or len(acting.path) != 1:
+    if not rules_tenant(actor):
         raise RoleForbidden()
     await prove(db, actor)
     await hold(db, actor.tenant.id, actor.account_id)

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.db import idempotency
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import Key
-from dispatch.domain.people import Actor, Role
+from dispatch.domain.granting import rules_tenant
+from dispatch.domain.people import Actor
 from dispatch.domain.refusal import ChangedMeanwhile, RoleForbidden, ValidationFailed
 
 
@@ -25,7 +26,7 @@ async def repeated(db: AsyncConnection, actor: Actor, asked: Asked, *, at: datet
     """Whether this very request was done before; if not, its key is claimed.
 
     Raises:
-        RoleForbidden: only administrators replace rules.
+        RoleForbidden: only admins of the whole tenant replace rules.
     """
     only_for_admins(actor)
     if await idempotency.kept(db, asked.key) is not None:
@@ -37,8 +38,12 @@ async def repeated(db: AsyncConnection, actor: Actor, asked: Asked, *, at: datet
 
 
 def only_for_admins(actor: Actor) -> None:
-    """Raises: RoleForbidden."""
-    if Role.ADMIN not in actor.roles:
+    """Those of one street or community set nothing that holds for all.
+
+    Raises:
+        RoleForbidden: no admin of the whole tenant.
+    """
+    if not rules_tenant(actor):
         raise RoleForbidden()
 
 
