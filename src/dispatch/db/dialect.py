@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import from_json
 from sqlalchemy import (
     Boolean,
     ColumnElement,
@@ -37,7 +38,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import JSON, TypeDecorator
 
 from dispatch.db.address import own_file
-from dispatch.db.sealed import Keyring, Sealed, SealedJson, keys_of, opened, with_tenant
+from dispatch.db.sealed import Sealed, SealedJson, keys_of, opened, with_tenant
 from dispatch.db.types import Instant
 
 # --- connections ----------------------------------------------------------------------------
@@ -179,36 +180,38 @@ class Folded(TypeDecorator[list[dict[str, Any]]]):
     def __init__(self, columns: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__()
         self.columns = columns
+        parted = [(name, *kind.partition(":")) for name, kind in columns]
+        self._told = [
+            (name, _READ[how], column) for name, how, _, column in parted if column or how != "plain"
+        ]
 
     def process_result_value(self, value: Any, dialect: Any) -> list[dict[str, Any]]:
         """The rows as Python values; none at all is an empty list."""
         if value is None:
             return []
-        rows = json.loads(value) if isinstance(value, str | bytes) else value
+        rows: list[dict[str, Any]] = from_json(value) if isinstance(value, str | bytes) else value
         keys = keys_of(dialect)
-        return [{name: _read(keys, kind, row[name]) for name, kind in self.columns} for row in rows]
+        for row in rows:
+            for name, read, column in self._told:
+                value = row[name]
+                if value is not None:
+                    row[name] = read(opened(keys, column, value) if column else value)
+        return rows
 
 
-def _read(keys: Keyring, kind: str, value: Any) -> Any:
-    how, _, column = kind.partition(":")
-    return _READ[how](opened(keys, column, value) if column else value)
-
-
-def _instant(value: str | None) -> datetime | None:
-    if value is None:
-        return None
+def _instant(value: str) -> datetime:
     at = datetime.fromisoformat(value)
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 _READ: dict[str, Any] = {
-    "id": lambda value: None if value is None else UUID(value),
+    "id": UUID,
     "instant": _instant,
-    "bool": lambda value: None if value is None else bool(value),
+    "bool": bool,
     "json": lambda value: json.loads(value) if isinstance(value, str) else value,
     "plain": lambda value: value,
 }
-"""A kind followed by ``:`` and a column is opened first."""
+"""What is made of a value that is not null. A kind followed by ``:`` and a column is opened first."""
 
 
 def _kind(column: ColumnElement[Any]) -> str:

@@ -27,6 +27,8 @@ REMEMBERED = timedelta(seconds=30)
 """How long names, labels and places behind a version are taken for fresh."""
 MOST_REMEMBERED = 10_000
 """Accounts remembered per process (a reference district has 4,833 members, product decision §1); about 2 KB each."""
+MOST_READ = 10_000
+"""Tokens of which the process knows what they say; about 1 KB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,15 @@ class Identifier:
     """Turns tokens and API keys into actors.
 
     State: what the latest versions of up to ``MOST_REMEMBERED`` accounts meant, the longest unused
-    forgotten first. Entries are whole and replaced whole, so concurrent requests need no lock.
+    forgotten first; and what the last ``MOST_READ`` tokens say, whose signatures hold. Entries are whole
+    and replaced whole, so concurrent requests need no lock.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
         self._keys = Keys(settings.session_keys)
         self._remembered: OrderedDict[Hashable, _Known] = OrderedDict()
+        self._read: OrderedDict[tuple[str, str | None], Claims] = OrderedDict()
 
     async def identify(
         self, token: str, grant_id: UUID | None, *, use: str | None = None, at: datetime
@@ -65,7 +69,7 @@ class Identifier:
             GrantUnknown: the named grant is another's, has ended or has not begun.
         """
         a_key = token.startswith(keys.PREFIX) and use is None
-        claims = None if a_key else read_token(token, self._keys, use=use, at=at)
+        claims = None if a_key else self._claims(token, use, at)
         known = await (self._behind_key(token, at=at) if claims is None else self._behind(claims, at=at))
         person = known.person
         standing = tuple(grant for grant in person.grants if grant.stands(at))
@@ -94,6 +98,18 @@ class Identifier:
     async def prove(self, db: AsyncConnection, actor: Actor) -> None:
         """Check that the actor's grants and session still stand. Raises: TokenRevoked."""
         await queries.prove(db, actor)
+
+    def _claims(self, token: str, use: str | None, at: datetime) -> Claims:
+        """What a token says; its signature is checked once. Raises: TokenInvalid, TokenExpired."""
+        key = (token, use)
+        claims = self._read.get(key)
+        if claims is None:
+            claims = self._read[key] = read_token(token, self._keys, use=use, at=at)
+            if len(self._read) > MOST_READ:
+                self._read.popitem(last=False)
+        elif claims.expires_at <= at:
+            raise TokenExpired()
+        return claims
 
     async def _behind(self, claims: Claims, *, at: datetime) -> _Known:
         key = (claims.tenant_id, claims.account_id, claims.version)
