@@ -42,8 +42,8 @@ from dispatch.orders.tables import attachments
 
 MOST_COMING_IN = 32
 """Files that a process takes in at a time: each may lie on the disk twice while it is looked through."""
-DRAWN_AT_A_TIME = 2
-"""Photos: one of fifty million pixels takes some 300 MB while it is drawn."""
+DRAWN_AT_A_TIME = 1
+"""Photos: the largest take some 200 MB while they are drawn, a usual one 0.3 s of a core (libraries.md §19)."""
 
 
 async def announce(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], *, at: datetime) -> Any:

@@ -14,6 +14,7 @@ from dispatch.domain.privacy import view
 from dispatch.domain.refusal import AttachmentNotFound, OrderNotFound
 from dispatch.orders.queries import whole
 from dispatch.orders.tables import attachments, orders
+from dispatch.orders.whole import Whole
 from dispatch.people.queries import prove
 
 
@@ -31,8 +32,11 @@ async def own(db: AsyncConnection, actor: Actor, id: UUID) -> Any:
     return row
 
 
-async def seen(db: AsyncConnection, actor: Actor, id: UUID, *, at: datetime) -> Any:
+async def seen(db: AsyncConnection, actor: Actor, id: UUID, *, at: datetime) -> tuple[Any, Whole | None]:
     """A file that the actor may look at: one's own until it is handed in; then whoever sees the order so far.
+
+    Returns:
+        Its row, and the order that it hangs on.
 
     Raises:
         AttachmentNotFound: unknown, gone, another's that hangs on nothing, or on an order not seen so far.
@@ -45,14 +49,14 @@ async def seen(db: AsyncConnection, actor: Actor, id: UUID, *, at: datetime) -> 
     if row.order_id is None:
         if row.uploader_id != actor.account_id:
             raise AttachmentNotFound()
-        return row
+        return row, None
     try:
         order, _ = await whole(db, actor, row.order_id)
     except OrderNotFound:
         raise AttachmentNotFound() from None
     if not view(order.life, standing(order.life, actor), hide_name=order.row.hide_name, at=at).files:
         raise AttachmentNotFound()
-    return row
+    return row, order
 
 
 async def _row(db: AsyncConnection, actor: Actor, id: UUID) -> Any:

@@ -27,7 +27,8 @@ from dispatch.domain.refusal import (
     ValidationFailed,
 )
 from dispatch.files.incoming import FIELD
-from dispatch.web.deps import Caller, Known, Now, Reading, WritingOwn
+from dispatch.orders.actions import viewing
+from dispatch.web.deps import Caller, Known, Now, Reading, Store, WritingOwn
 from dispatch.web.problems import responses
 from dispatch.web.wire import IdIn
 
@@ -104,7 +105,8 @@ async def upload_attachment(
 @router.get("/{attachment_id}", summary="附件信息")
 async def get_attachment(db: Reading, caller: Caller, now: Now, attachment_id: IdIn) -> AttachmentOut:
     """What is known of a file: to who sent it; once it hangs on an order, to whoever sees that order's files."""
-    return shown(await queries.seen(db, caller, attachment_id, at=now), caller)
+    row, _ = await queries.seen(db, caller, attachment_id, at=now)
+    return shown(row, caller)
 
 
 @router.get(
@@ -113,12 +115,11 @@ async def get_attachment(db: Reading, caller: Caller, now: Now, attachment_id: I
     response_class=Response,
     responses={
         200: {"description": "文件内容", "content": {mime: {} for mime in ENDINGS}},
-        206: {"description": "所求的一段"},
         304: {"description": "与已有的相同"},
     },
 )
 async def get_attachment_content(
-    db: Reading,
+    database: Store,
     desk: Desk,
     caller: Caller,
     now: Now,
@@ -128,11 +129,16 @@ async def get_attachment_content(
         Literal["original", "preview"], Query(description="preview: a small one, of photos only.")
     ] = "original",
 ) -> Response:
-    """The file itself, by parts if wished (``Range``). Asked every time whether the caller still sees it."""
-    row = await queries.seen(db, caller, attachment_id, at=now)
+    """The file itself, by parts if wished (``Range``). Every time it is asked whether the caller still sees it; whoever
+    is not concerned is recorded.
+    """
+    async with database.reading() as db:
+        row, order = await queries.seen(db, caller, attachment_id, at=now)
     sha256 = row.preview_sha256 if variant == "preview" else row.sha256
     if sha256 is None:  # not ready, or no photo
         raise AttachmentNotFound()
+    if order is not None:
+        await viewing.looked_at_file(database, order, caller, at=now)
     headers = _headers(row, sha256)
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

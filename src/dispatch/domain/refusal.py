@@ -793,6 +793,7 @@ class TooManyAttachments(Invalid):
     code = "TOO_MANY_ATTACHMENTS"
     message = "一次最多可以附{most}个文件。"
     told = ("most",)
+    defaults = MappingProxyType({"most": 9})
 
 
 class ValidationFailed(Invalid):
@@ -915,6 +916,7 @@ class AttachmentTooLarge(TooLarge):
     code = "ATTACHMENT_TOO_LARGE"
     message = "文件太大，最多 {limit_mb} MB。"
     told = ("limit_bytes",)
+    defaults = MappingProxyType({"limit_mb": 10})
 
 
 class RateLimited(TooMany):

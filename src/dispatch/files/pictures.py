@@ -16,8 +16,9 @@ from dispatch.files.sniffing import is_heic
 log = structlog.get_logger(__name__)
 
 READ = ("JPEG", "PNG", "WEBP")
-MOST_PIXELS = 50_000_000
-"""Of a photo, before anything is decoded: the cameras of phones make 12 to 50 million; decoded, some 150 MB."""
+MOST_PIXELS = {"JPEG": 50_000_000, "PNG": 24_000_000, "WEBP": 24_000_000}
+"""Of a photo, asked before anything is decoded: the cameras of phones make JPEGs of 12 to 50 million, which are decoded
+at a part of their size; screens have fewer than 10, and are decoded whole, four bytes each."""
 LONGEST = 2560
 """Longest side as kept, pixels: a page of A4 stays readable."""
 LONGEST_PREVIEW = 480
@@ -25,7 +26,7 @@ QUALITY, PREVIEW_QUALITY = 85, 75
 PAPER = (255, 255, 255)
 
 # Pillow warns from here on and refuses from twice of it on; we ask for the size ourselves.
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+Image.MAX_IMAGE_PIXELS = max(MOST_PIXELS.values())
 
 
 class Drawn:
@@ -51,7 +52,7 @@ def drawn(file: BinaryIO) -> Drawn:
     file.seek(0)
     try:
         with Image.open(file, formats=READ) as image:
-            if image.width * image.height > MOST_PIXELS:
+            if image.width * image.height > MOST_PIXELS[str(image.format)]:
                 raise AttachmentBroken(why="too_many_pixels")
             # A JPEG is decoded at a half, a quarter or an eighth where that is enough.
             image.draft("RGB", (LONGEST, LONGEST))
