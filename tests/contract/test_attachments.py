@@ -1,16 +1,24 @@
 """Photos and other files: sent, handed in with a move, seen by whom the order is seen, each once."""
 
 import asyncio
+import io
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, select
 
+from dispatch.attachments.timers import Sweeping
 from dispatch.db.engine import Database
-from dispatch.orders.tables import orders
+from dispatch.files.store import Store
+from dispatch.orders.actions.attaching import forget
+from dispatch.orders.tables import attachments, orders
+from dispatch.privacy import timers
+from tests.contract.test_leases import lost
 from tests.pictures import SECRET, jpeg, mp3, mp4, pdf
 from tests.town import Clock, Hands
 
@@ -326,3 +334,151 @@ async def test_a_move_without_files_asks_no_more_of_the_database_than_before(
     counted.clear()
     await hands.move("resident-1", order, "supplement", text="有照片。", attachment_ids=[photo])
     assert len(counted) == len(plain) + 1
+
+
+def kept(app: FastAPI, tenant_id: int) -> set[str]:
+    """Ids of the attachments of a town that have bytes on the disk."""
+    root = app.state.settings.files_dir / str(tenant_id)
+    return {path.parent.name for path in root.glob("*/*/*")}
+
+
+async def sweep(app: FastAPI, hands: Hands, clock: Clock) -> None:
+    await Sweeping(app.state.uploads.store)(hands.town.database, clock.now)
+
+
+async def left(hands: Hands) -> set[str]:
+    mine = attachments.c.tenant_id == hands.town.tenant_id
+    return {str(row.id) for row in await hands.town.rows(select(attachments.c.id).where(mine))}
+
+
+async def test_135_what_is_abandoned_half_way_or_never_handed_in_is_swept_in_its_time(
+    hands: Hands, app: FastAPI, clock: Clock
+):
+    """Peers' 135, second half. What hangs on an order stays; so does what a draft holds."""
+    tenant_id = hands.town.tenant_id
+    used, unused = await hands.upload("resident-1"), await hands.upload("resident-1")
+    await hands.file(attachment_ids=[used])
+    announced = (await hands.announce("resident-1", jpeg())).json()["id"]
+    broken = (await hands.announce("resident-1", b"no photo")).json()["id"]
+    assert (await hands.send("resident-1", broken, b"no photo")).status_code == 422
+    assert await left(hands) == {used, unused, announced, broken}
+    clock.pass_(hours=23)
+    await sweep(app, hands, clock)
+    assert await left(hands) == {used, unused, announced, broken}
+    clock.pass_(hours=1)
+    await sweep(app, hands, clock)
+    assert await left(hands) == {used, unused}
+    assert (await hands.send("resident-1", announced, jpeg())).status_code == 404
+    clock.pass_(days=6)
+    await sweep(app, hands, clock)
+    assert await left(hands) == {used}
+    assert kept(app, tenant_id) == {used}
+    assert (await hands.get("resident-1", f"/v1/attachments/{unused}")).status_code == 404
+    refused = await hands.post(
+        "resident-1",
+        "/v1/orders",
+        {"item_code": "0102", "text": "请帮忙看看。", "attachment_ids": [unused]},
+        Idempotency_Key=uuid4().hex,
+    )
+    assert refused.json()["code"] == "ATTACHMENT_UNUSABLE"
+
+
+async def test_a_file_that_a_draft_holds_stays_as_long_as_the_draft(hands: Hands, app: FastAPI, clock: Clock):
+    order = await lost(hands, clock)
+    photo = await hands.upload("member-1")
+    body = {"result": "已办好。", "closing": "solved", "attachment_ids": [photo]}
+    draft = (await hands.try_("member-1", order, "finish", **body)).json()["draft_id"]
+    clock.pass_(days=30)
+    await sweep(app, hands, clock)
+    assert await left(hands) == {photo}
+    headers = hands.town["member-1"].headers
+    assert (await hands.client.delete(f"/v1/drafts/{draft}", headers=headers)).status_code == 204
+    await sweep(app, hands, clock)
+    assert await left(hands) == set()
+    assert kept(app, hands.town.tenant_id) == set()
+
+
+async def test_a_disk_that_is_not_there_loses_no_row(hands: Hands, clock: Clock, tmp_path: Path):
+    photo = await hands.upload("resident-1")
+    clock.pass_(days=8)
+    await Sweeping(Store(tmp_path / "unmounted"))(hands.town.database, clock.now)
+    assert await left(hands) == {photo}
+    assert (await hands.get("resident-1", f"/v1/attachments/{photo}")).status_code == 404
+
+
+async def test_erasure_and_time_reach_the_bytes_on_the_disk(hands: Hands, app: FastAPI, clock: Clock):
+    """Peers' 136: with the account of who sent it, with the words of the order, a year after it came to rest."""
+    tenant_id = hands.town.tenant_id
+    closed = await hands.file("resident-1", attachment_ids=[await hands.upload("resident-1")])
+    await hands.move("dispatcher-1", closed, "accept")
+    await hands.move("dispatcher-1", closed, "dispatch", mode="open")
+    await hands.move("member-1", closed, "take")
+    shown = await hands.move(
+        *("member-1", closed, "finish"),
+        result="办好了。",
+        closing="solved",
+        attachment_ids=[await hands.upload("member-1")],
+    )
+    submitted, finished = (file["id"] for file in shown["attachments"])
+    await hands.move("resident-1", closed, "rate", score=5, solved=True, contacted=True)
+    other = await hands.file("resident-2", attachment_ids=[await hands.upload("resident-2")])
+    (theirs,) = (file["id"] for file in other["attachments"])
+    loose = await hands.upload("resident-1")
+    await sweep(app, hands, clock)
+    assert kept(app, tenant_id) == {submitted, finished, theirs, loose}
+    asked = await hands.post("resident-1", "/v1/me/deletion")
+    assert asked.status_code == 202, asked.text
+    for id in (submitted, finished, loose):  # at once, while the bytes are still there
+        assert (await hands.get("dispatcher-1", f"/v1/attachments/{id}/content")).status_code == 404
+    assert (await hands.get("dispatcher-1", f"/v1/orders/{closed['id']}")).json()["attachments"] == []
+    await sweep(app, hands, clock)
+    assert kept(app, tenant_id) == {theirs}
+    assert await left(hands) == {theirs}
+    await hands.move("dispatcher-1", other, "reject", reason_code="other", text="不属于本社区。")
+    clock.pass_(days=364)
+    await timers.keep_no_longer(hands.town.database, clock.now)
+    await sweep(app, hands, clock)
+    assert kept(app, tenant_id) == {theirs}
+    clock.pass_(days=1)
+    await timers.keep_no_longer(hands.town.database, clock.now)
+    await sweep(app, hands, clock)
+    assert kept(app, tenant_id) == set()
+
+
+async def test_an_export_holds_ones_files_as_they_are_when_it_is_fetched(
+    hands: Hands, app: FastAPI, clock: Clock
+):
+    mine = await hands.upload("resident-1")
+    order = await hands.taken()
+    await hands.move("resident-1", order, "supplement", text="一张照片。", attachment_ids=[mine])
+    theirs = await hands.upload("member-1", pdf(), "document")
+    await hands.move("member-1", order, "progress", text="报告。", attachment_ids=[theirs])
+    await hands.upload("resident-2")
+    export = (await hands.post("resident-1", "/v1/me/exports")).json()["id"]
+    await timers.make_exports(hands.town.database, clock.now)
+    path = f"/v1/me/exports/{export}/file"
+    packed = zipfile.ZipFile(io.BytesIO((await hands.get("resident-1", path)).content))
+    assert packed.testzip() is None
+    names = {name for name in packed.namelist() if name.startswith("files/")}
+    assert names == {f"files/{mine}.jpg", f"files/{theirs}.pdf"}
+    assert packed.read(f"files/{theirs}.pdf") == pdf()
+    assert "account.json" in packed.namelist()
+    async with hands.town.database.writing() as db:
+        await forget(db, hands.town.tenant_id, attachments.c.id == UUID(mine))
+    packed = zipfile.ZipFile(io.BytesIO((await hands.get("resident-1", path)).content))
+    assert f"files/{mine}.jpg" not in packed.namelist()
+
+
+async def test_whoever_looks_at_a_photo_of_an_order_of_others_is_recorded_once_a_day(
+    hands: Hands, clock: Clock
+):
+    photo = await hands.upload("resident-1")
+    order = await hands.file(attachment_ids=[photo])
+    for login in ("street-1", "street-1", "resident-1"):
+        assert (await hands.get(login, f"/v1/attachments/{photo}/content")).status_code == 200
+    looks = (await hands.get("resident-1", f"/v1/orders/{order['id']}/views")).json()["items"]
+    assert [(look["who"]["name"], look["fields"]) for look in looks] == [("street-1", ["attachments"])]
+    clock.pass_(days=1)
+    await hands.get("street-1", f"/v1/attachments/{photo}/content", variant="preview")
+    looks = (await hands.get("resident-1", f"/v1/orders/{order['id']}/views")).json()["items"]
+    assert len(looks) == 2

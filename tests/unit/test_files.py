@@ -337,4 +337,3 @@ def test_copies_prove_themselves_and_go_only_into_an_empty_place(tmp_path: Path)
     files.path(7, id, kept.sha256).write_bytes(b"abd")
     with pytest.raises(copies.CopyBroken, match="not what its name says"):
         copies.copy(files, tmp_path / "again")
-
