@@ -64,9 +64,11 @@ def bring_back(folder: Folder, tools: Programs = None) -> None:
     settings = Settings()
     keys = Keyring.read(settings.data_keys.get_secret_value(), settings.lookup_key.get_secret_value())
     try:
+        files, store = folder / FILES, Store(settings.files_dir)
+        if files.is_dir():
+            copies.must_be_empty(store)
         contents = backup.restore(settings.owner_url, folder, tools=Tools(tools))
-        there = (folder / FILES).is_dir()
-        count = copies.bring_back(folder / FILES, Store(settings.files_dir)) if there else 0
+        count = copies.bring_back(files, store) if files.is_dir() else 0
     except (NotDone, CopyBroken) as error:
         sys.exit(str(error))
     _say(contents, count)

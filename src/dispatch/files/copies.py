@@ -21,19 +21,25 @@ def copy(store: Store, into: Path) -> int:
     return _copied(store.root, list(store.kept()) if store.there else [], into)
 
 
+def must_be_empty(store: Store) -> None:
+    """Look before anything comes back. Raises: CopyBroken: there are files already."""
+    if next(store.kept(), None) is not None:
+        raise CopyBroken(f"{store.root} holds files already: a backup goes into an empty place")
+
+
 def bring_back(folder: Path, store: Store) -> int:
     """Copy the files of a backup back. Returns how many.
 
     Raises:
         CopyBroken: there are files already, or one is not what its name says.
     """
+    must_be_empty(store)
     store.open()
-    if next(store.kept(), None) is not None:
-        raise CopyBroken(f"{store.root} holds files already: a backup goes into an empty place")
     return _copied(folder, list(Store(folder).kept()), store.root)
 
 
 def _copied(root: Path, paths: list[Path], into: Path) -> int:
+    into.mkdir(exist_ok=True, mode=0o700)
     count = 0
     for path in paths:
         target = into / path

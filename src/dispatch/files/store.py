@@ -44,7 +44,8 @@ class Store:
     def open(self) -> None:
         """Make the directory. Raises: OSError: it cannot be made or written to."""
         incoming = self.root / INCOMING
-        incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.root, incoming):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not os.access(incoming, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(incoming))
 
