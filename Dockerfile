@@ -17,14 +17,14 @@ RUN /opt/dispatch/bin/pip install --no-cache-dir --no-deps --no-build-isolation 
 
 FROM python:3.11-slim AS work
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin dispatch \
-    && install -d -o dispatch -g dispatch /srv/dispatch/var
+    && install -d -o dispatch -g dispatch /srv/dispatch/var /srv/dispatch/var/files
 COPY --from=build /opt/dispatch /opt/dispatch
 ENV PATH=/opt/dispatch/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv/dispatch
 USER 10001
-# Without DISPATCH_DATABASE_URL the data is one SQLite file in here.
+# What people send lies in here, under files/; without DISPATCH_DATABASE_URL the data is one SQLite file beside it.
 VOLUME /srv/dispatch/var
 CMD ["dispatch", "work"]
 

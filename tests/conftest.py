@@ -5,6 +5,7 @@ never empties a table. Under xdist every process has its own server and file.
 """
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -15,6 +16,8 @@ from dispatch.db.engine import Database
 from tests import postgres as pg
 from tests import straying
 
+FILES = tempfile.TemporaryDirectory(prefix="dispatch-files-")
+os.environ["DISPATCH_FILES_DIR"] = FILES.name  # what tests upload goes with them
 os.environ.setdefault("DISPATCH_DRAIN_SECONDS", "0")  # servers that tests start have no balancer to wait for
 
 DRIVERS = ("sqlite", "asyncpg", "psycopg")

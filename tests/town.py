@@ -23,6 +23,14 @@ from dispatch.places.actions import add_tenant
 from dispatch.places.tables import places
 from dispatch.sla.actions import calendars, firing
 from dispatch.wiring import REACTIONS
+from tests.pictures import jpeg
+
+MIMES = {
+    "photo": "image/jpeg",
+    "document": "application/pdf",
+    "audio": "audio/mpeg",
+    "video": "video/mp4",
+}
 
 T0 = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
 """When a town is founded: 09:30 in Shanghai, a Sunday."""
@@ -307,6 +315,28 @@ class Hands:
         assert answer.status_code == 201, answer.text
         order: dict[str, Any] = answer.json()
         return order
+
+    async def announce(self, login: str, data: bytes, kind: str = "photo", **said: Any) -> httpx.Response:
+        """Say that a file will be sent."""
+        body = {"client_id": str(uuid4()), "kind": kind, "size": len(data), "mime": MIMES[kind], **said}
+        return await self.post(login, "/v1/attachments", body)
+
+    async def send(self, login: str, id: str, data: bytes) -> httpx.Response:
+        """Send a file the way ``wx.uploadFile`` does."""
+        form = {"file": ("tmp_1.jpg", data, "application/octet-stream")}
+        path = f"/v1/attachments/{id}/content"
+        return await self.client.post(path, files=form, headers=self.town[login].headers)
+
+    async def upload(self, login: str, data: bytes | None = None, kind: str = "photo") -> str:
+        """Send a file that must be taken, and return its id."""
+        data = jpeg() if data is None else data
+        announced = await self.announce(login, data, kind)
+        assert announced.status_code == 201, announced.text
+        id: str = announced.json()["id"]
+        sent = await self.send(login, id, data)
+        assert sent.status_code == 200, sent.text
+        assert sent.json()["state"] == "ready"
+        return id
 
     async def move(self, login: str, order: dict[str, Any] | str, move: str, **body: Any) -> dict[str, Any]:
         """Make a move that must succeed, and return the order."""

@@ -52,6 +52,7 @@ def create_app(
     app.state.database = database
     app.state.identity = wiring.identity(settings, database)
     app.state.door = wiring.door(settings, database)
+    app.state.uploads = wiring.uploads(settings, database)
     app.state.rates = Rates(settings)
     app.state.leaving = False
     problems.install(app, CONSTRAINTS)

@@ -1,5 +1,6 @@
 """``dispatch doctor``: whether this machine can serve, said in lines for people or for a monitor."""
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from dispatch.db.migrate import head
 from dispatch.db.replica import Replica, seconds_behind
 from dispatch.db.tenants import tenants
 from dispatch.domain.refusal import Refusal
+from dispatch.files.store import KEPT_FREE, Store
 from dispatch.people.tables import identities
 from dispatch.places.tables import places
 from dispatch.settings import DEVELOPMENT_KEY, Settings
@@ -85,6 +87,7 @@ def _settings(settings: Settings) -> Iterator[Check]:
     else:
         count = settings.data_keys.get_secret_value().count(",") + 1
         yield Check("seal", Health.OK, f"{count} data keys, the first seals")
+    yield _files(Store(settings.files_dir))
     if not settings.production:
         yield Check("production", Health.WARN, "DISPATCH_PRODUCTION is not set")
     if "*" in settings.trusted_hosts:
@@ -98,6 +101,16 @@ def _settings(settings: Settings) -> Iterator[Check]:
     for appid, app in settings.wechat_apps.items():
         push = "with message push" if app.push_token else "without message push"
         yield Check("wechat", Health.OK if app.push_token else Health.WARN, f"{appid}: set up, {push}")
+
+
+def _files(store: Store) -> Check:
+    try:
+        store.open()
+        free = shutil.disk_usage(store.root).free
+    except OSError as error:
+        return Check("files", Health.FAIL, f"DISPATCH_FILES_DIR cannot be written to: {error.strerror}")
+    said = f"{free // 2**30} GiB free in {store.root}"
+    return Check("files", Health.OK if free > 2 * KEPT_FREE else Health.FAIL, said)
 
 
 async def _database(db: AsyncConnection, settings: Settings, at: datetime) -> AsyncIterator[Check]:

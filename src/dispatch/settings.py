@@ -2,6 +2,7 @@
 
 import base64
 import re
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
@@ -90,6 +91,12 @@ class Settings(BaseSettings):
     )
     lock_wait_seconds: float = Field(
         5.0, gt=0, le=60, description="Wait for another transaction's lock before answering BUSY, s."
+    )
+
+    files_dir: Path = Field(
+        Path("var/files"),
+        description="Directory of the files that people send, beside the database; every server and worker needs the "
+        "same one.",
     )
 
     host: str = Field("127.0.0.1", min_length=1, description="Address the server listens on.")

@@ -12,7 +12,12 @@ from dispatch.db import backup, migrate, spread
 from dispatch.db.backup import Contents, NotDone, Tools
 from dispatch.db.base import metadata
 from dispatch.db.sealed import Keyring
+from dispatch.files import copies
+from dispatch.files.copies import CopyBroken
+from dispatch.files.store import Store
 from dispatch.settings import Settings
+
+FILES = "files"
 
 database = typer.Typer(no_args_is_help=True, help="How the tables are spread: docs/scale.md.")
 
@@ -28,27 +33,45 @@ def back_up(
     unproven: Annotated[
         bool, typer.Option("--unproven", help="Do not restore the dump beside the database to compare it.")
     ] = False,
+    no_files: Annotated[
+        bool, typer.Option("--no-files", help="Leave out what people sent (DISPATCH_FILES_DIR).")
+    ] = False,
 ) -> None:
-    """Copy the whole database into a new folder and prove the copy. The service may run meanwhile."""
+    """Copy the database and the files into a new folder and prove the copy. The service may run meanwhile."""
     settings = Settings()
+    count = 0
+
+    def files(half: Path) -> None:
+        nonlocal count
+        count = copies.copy(Store(settings.files_dir), half / FILES)
+
     try:
         contents = backup.back_up(
-            settings.owner_url, folder, at=clock.now(), tools=Tools(tools), proven=not unproven
+            settings.owner_url,
+            folder,
+            at=clock.now(),
+            tools=Tools(tools),
+            proven=not unproven,
+            beside=None if no_files else files,
         )
-    except NotDone as error:
+    except (NotDone, CopyBroken) as error:
         sys.exit(str(error))
-    _say(contents)
+    _say(contents, count)
 
 
 def bring_back(folder: Folder, tools: Programs = None) -> None:
-    """Bring a backup into the empty database of the settings, and compare what came with what was in it."""
+    """Bring a backup into the empty database and directory of the settings, and compare what came with what was in it."""
     settings = Settings()
     keys = Keyring.read(settings.data_keys.get_secret_value(), settings.lookup_key.get_secret_value())
     try:
+        files, store = folder / FILES, Store(settings.files_dir)
+        if files.is_dir():
+            copies.must_be_empty(store)
         contents = backup.restore(settings.owner_url, folder, tools=Tools(tools))
-    except NotDone as error:
+        count = copies.bring_back(files, store) if files.is_dir() else 0
+    except (NotDone, CopyBroken) as error:
         sys.exit(str(error))
-    _say(contents)
+    _say(contents, count)
     if contents.revision != migrate.head():
         sys.stdout.write("older than this version: dispatch migrate\n")
     if closed := backup.unopened(settings.owner_url, keys):
@@ -78,6 +101,6 @@ def distribute(
     sys.stdout.write("".join(f"{line};\n" for line in lines))
 
 
-def _say(contents: Contents) -> None:
+def _say(contents: Contents, files: int) -> None:
     rows = f"{sum(contents.rows.values())} rows in {len(contents.rows)} tables"
-    sys.stdout.write(f"{contents.revision}: {rows}, log {contents.log[:16]}\n")
+    sys.stdout.write(f"{contents.revision}: {rows}, log {contents.log[:16]}, {files} files\n")

@@ -7,6 +7,9 @@ import httpx
 from fastapi import APIRouter
 from pydantic import SecretStr
 
+from dispatch.attachments import routes as attachments
+from dispatch.attachments import timers as attachment_timers
+from dispatch.attachments.actions import Uploads
 from dispatch.auth import reactions as auth_reactions
 from dispatch.auth import routes as auth
 from dispatch.auth import timers as auth_timers
@@ -21,6 +24,7 @@ from dispatch.db.engine import Database
 from dispatch.demo import routes as demo
 from dispatch.dispatching import routes as dispatching
 from dispatch.domain.facts import Fact
+from dispatch.files.store import Store
 from dispatch.finding import routes as finding
 from dispatch.grants import routes as grants
 from dispatch.home import routes as home
@@ -67,6 +71,7 @@ ROUTERS: Sequence[APIRouter] = (
     bulk.router,
     finding.router,
     orders.router,
+    attachments.router,
     dispatching.general,
     dispatching.router,
     dispatching.units,
@@ -136,6 +141,18 @@ JOBS: Sequence[Every] = (
 def measuring(meters: Meters) -> Every:
     """The job that tells the meters of a worker how the whole service stands."""
     return Every("census.measure", census.SECONDS, census.Measuring(meters))
+
+
+def sweeping(settings: Settings) -> Every:
+    """The job that takes files off the disk."""
+    return Every(
+        "attachments.sweep", attachment_timers.SECONDS, attachment_timers.Sweeping(Store(settings.files_dir))
+    )
+
+
+def uploads(settings: Settings, database: Database) -> Uploads:
+    """Where files come in."""
+    return Uploads(database, Store(settings.files_dir))
 
 
 def identity(settings: Settings, database: Database) -> Identity:

@@ -22,7 +22,7 @@ GRACE_SECONDS = 10.0
 async def working(settings: Settings, database: Database, meters: Meters) -> AsyncIterator[None]:
     """Run the jobs beside something else; on leaving, jobs in flight end first."""
     running: set[asyncio.Task[None]] = set()
-    jobs = (*wiring.JOBS, wiring.measuring(meters))
+    jobs = (*wiring.JOBS, wiring.measuring(meters), wiring.sweeping(settings))
     ticking = scheduler(database, jobs, meters, tick_seconds=settings.worker_tick_seconds, running=running)
     ticking.start()
     log.info("worker.started", jobs=[job.name for job in jobs])

@@ -57,7 +57,8 @@ class Place:
     async def lives(self) -> tuple[Hands, dict[str, Any]]:
         town = await found(self.database, self.settings.session_key.get_secret_value(), present=True)
         hands = Hands(self.client, town)
-        order = await hands.file(contact_phone=PHONE, address="幸福苑3栋")
+        files = [await hands.upload("resident-1")]
+        order = await hands.file(contact_phone=PHONE, address="幸福苑3栋", attachment_ids=files)
         await hands.done()
         return hands, order
 
@@ -76,8 +77,11 @@ async def test_what_is_backed_up_while_the_service_runs_comes_back_whole_and_rea
     backends: Backends, driver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     copy, busy = tmp_path / "copies" / "today", asyncio.Event()
+    monkeypatch.setenv("DISPATCH_FILES_DIR", str(tmp_path / "files"))
     async with Place(backends.fresh(driver, f"kept_{uuid4().hex[:8]}")) as place:
         hands, order = await place.lives()
+        photo = f"/v1/attachments/{order['attachments'][0]['id']}/content"
+        picture = (await hands.get("dispatcher-1", photo)).content
 
         async def goes_on() -> None:
             while not busy.is_set():
@@ -97,12 +101,18 @@ async def test_what_is_backed_up_while_the_service_runs_comes_back_whole_and_rea
     } == {0}
 
     target = await empty(backends, driver, tmp_path)
+    onto = await command(target, monkeypatch, "restore", str(copy))
+    assert onto.exit_code == 1
+    assert "holds files already" in onto.output
+    monkeypatch.setenv("DISPATCH_FILES_DIR", str(tmp_path / "files again"))
     back = await command(target, monkeypatch, "restore", str(copy))
     assert (back.exit_code, back.output) == (0, made.output)
+    assert ", 2 files" in back.output  # a photo and its preview
     async with Place(target) as place:
         hands.client, hands.town.database = place.client, place.database
         after = (await hands.get("dispatcher-1", f"/v1/orders/{order['id']}")).json()
         assert after == before
+        assert (await hands.get("dispatcher-1", photo)).content == picture
         assert after["contact_phone"].endswith("11")
         await hands.done()
         await assert_books(hands.town)
@@ -129,10 +139,12 @@ async def test_a_backup_goes_into_an_empty_place_only_and_a_name_is_used_once(
 async def test_other_keys_are_told_at_once_and_not_by_the_first_reader(
     backends: Backends, driver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setenv("DISPATCH_FILES_DIR", str(tmp_path / "files"))
     async with Place(backends.fresh(driver, f"keys_{uuid4().hex[:8]}")) as place:
         await place.lives()
         assert (await command(place.url, monkeypatch, "backup", str(tmp_path / "copy"))).exit_code == 0
     monkeypatch.setenv("DISPATCH_DATA_KEYS", f"other:{new_key()}")
+    monkeypatch.setenv("DISPATCH_FILES_DIR", str(tmp_path / "files again"))
     target = await empty(backends, driver, tmp_path)
     result = await command(target, monkeypatch, "restore", str(tmp_path / "copy"))
     assert result.exit_code == 1

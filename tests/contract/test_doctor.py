@@ -48,6 +48,7 @@ async def test_a_fresh_database_is_well_but_for_what_is_not_set_up(
         "settings": "ok",
         "keys": "ok",
         "seal": "ok",
+        "files": "ok",
         "wechat": "warn",
         "database": "ok",
         "clock": "ok",
@@ -59,6 +60,8 @@ async def test_a_fresh_database_is_well_but_for_what_is_not_set_up(
     monkeypatch.setenv("DISPATCH_WECHAT_APPS", apps)
     lost = told(await doctor.examine(clock.now()))
     assert (lost["wechat"], lost["tenants"], lost["places"]) == ("ok", "fail", "fail")
+    monkeypatch.setenv("DISPATCH_FILES_DIR", "/proc/nowhere")
+    assert told(await doctor.examine(clock.now()))["files"] == "fail"
     skewed = await doctor.examine(clock.now() + timedelta(seconds=8))
     assert told(skewed)["clock"] == "fail"
 

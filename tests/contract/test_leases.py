@@ -165,17 +165,15 @@ async def lost(hands: Hands, clock: Clock) -> dict[str, Any]:
     return order
 
 
-PICTURE = "019abc4d-6f00-7000-8000-0000000000aa"
-
-
 async def test_a_late_finish_after_a_lost_lease_keeps_words_and_pictures(hands: Hands, clock: Clock):
     order = await lost(hands, clock)
-    body = {"result": RESULT, "closing": "solved", "attachment_ids": [PICTURE]}
+    picture, others = await hands.upload("member-1"), await hands.upload("member-2")
+    body = {"result": RESULT, "closing": "solved", "attachment_ids": [picture, others]}
     refused = await hands.try_("member-1", order, "finish", **body)
     assert (refused.status_code, refused.json()["code"]) == (409, "LEASE_LOST")
     kept = (await hands.get("member-1", "/v1/drafts")).json()["items"]
     assert [(d["id"], d["text"], d["attachment_ids"]) for d in kept] == [
-        (refused.json()["draft_id"], RESULT, [PICTURE])
+        (refused.json()["draft_id"], RESULT, [picture])
     ]
     assert kept[0]["order"]["number"] == order["number"]
     assert (await seen(hands, order))["state"] == "taken"  # it is the other's, untouched
@@ -197,8 +195,9 @@ async def test_sent_again_it_stays_one_draft_and_holds_the_newest_words(hands: H
 
 async def test_a_draft_is_attached_once_the_order_is_ones_own_again(hands: Hands, clock: Clock):
     order = await lost(hands, clock)
+    picture = await hands.upload("member-1")
     sent = await hands.try_(
-        "member-1", order, "finish", result=RESULT, closing="solved", attachment_ids=[PICTURE]
+        "member-1", order, "finish", result=RESULT, closing="solved", attachment_ids=[picture]
     )
     path = f"/v1/drafts/{sent.json()['draft_id']}"
     early = await hands.post("member-1", f"{path}/attach")
@@ -212,6 +211,7 @@ async def test_a_draft_is_attached_once_the_order_is_ones_own_again(hands: Hands
     assert attached.status_code == 200, attached.text
     lines = (await hands.get("dispatcher-1", f"/v1/orders/{order['id']}/timeline")).json()["items"]
     assert lines[-1]["text"] == f"报告了进展：{RESULT}"
+    assert lines[-1]["attachment_ids"] == [picture]
     (kept,) = (await hands.get("member-1", "/v1/drafts")).json()["items"]
     assert kept["attached_at"]
     gone = await hands.client.delete(path, headers=hands.town["member-1"].headers)

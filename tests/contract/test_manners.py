@@ -16,7 +16,7 @@ from dispatch.db.ids import new_id
 from dispatch.db.outbox import outbox
 from dispatch.jobs.relay import relay
 from dispatch.notices.tables import notices
-from dispatch.orders.tables import order_steps, orders, requests
+from dispatch.orders.tables import order_steps, orders
 from dispatch.people import actions as people
 from dispatch.people.tables import accounts, grants
 from dispatch.settings import Settings
@@ -251,20 +251,6 @@ async def test_steps_are_written_only_by_what_happened(hands: Hands):
         (5, "finish"),
     ]
     assert order["version"] == 5
-
-
-async def test_attachments_are_kept_with_the_order_and_with_the_request(hands: Hands):
-    file = str(uuid4())
-    order = await hands.file(attachment_ids=[file])
-    await hands.move("dispatcher-1", order, "accept")
-    await hands.move("dispatcher-1", order, "dispatch", mode="open")
-    await hands.move("member-1", order, "take")
-    ask = {"kind": "return", "reason_code": "other", "text": "无法到场", "attachment_ids": [file]}
-    answer = await hands.post("member-1", f"/v1/orders/{order['id']}/requests", ask)
-    assert answer.status_code == 201, answer.text
-    for table in (orders, requests):
-        kept = select(table.c.attachment_ids).where(table.c.tenant_id == hands.town.tenant_id)
-        assert [tuple(row) for row in await hands.town.rows(kept)] == [([file],)]
 
 
 async def test_a_revocation_holds_at_once_in_every_process_and_on_every_read(

@@ -103,6 +103,7 @@ async def _ids(hands: Hands) -> dict[str, str]:
     other = {"kind": "member", "id": str(hands.town["member-2"].id)}
     handover = await hands.post("member-1", f"/v1/orders/{order['id']}/handover", {"taker": other})
     return {
+        "attachment_id": await hands.upload("resident-1"),
         "handover_id": handover.json()["id"],
         "draft_id": await _draft(hands, order),
         "checkin_id": checkin.json()["checkin"]["id"],

@@ -63,6 +63,7 @@ class Known:
     warm: bool = True
     about: bool = False
     by_office: bool = False
+    photo: str = ""
 
     @property
     def phone(self) -> str:
@@ -114,6 +115,12 @@ def contact(login: str, order: Known) -> str:
     return "masked" if looks_after(login, order) else "nothing"
 
 
+def files(login: str, order: Known) -> bool:
+    """Nothing in a photo can be masked: who sees the person masked sees it whole, unless it is his past office."""
+    level = contact(login, order)
+    return level == "full" or (level == "masked" and not own(login, order))
+
+
 @dataclass
 class World:
     hands: Hands
@@ -130,6 +137,8 @@ class World:
             "address": known.address,
             "text": f"第{known.nth}件事，请打{known.phone}，身份证11010519491231002X。",
         }
+        known.photo = await self.hands.upload(filer)
+        fields["attachment_ids"] = [known.photo]
         known.id = (await self.hands.file(filer, **(fields | more)))["id"]
         known.beneficiary = None if "on_behalf_of" in more else filer
         self.orders[name] = known
@@ -288,6 +297,21 @@ async def one_by_one(world: World, login: str) -> None:
         assert answer.status_code == (200 if sees(login, order) else 404), (login, name)
         if answer.status_code == 200:
             _no_more_than(contact(login, order), answer, order, (login, name))
+            shown = [order.photo] if files(login, order) else []
+            assert [file["id"] for file in answer.json()["attachments"]] == shown, (login, name)
+
+
+async def the_files(world: World, login: str) -> None:
+    """A photo is told of and shown exactly where its order shows it; what one may not see is not there."""
+    for name, order in world.orders.items():
+        expected = 200 if sees(login, order) and files(login, order) else 404
+        for path in ("", "/content", "/content?variant=preview"):
+            answer = await world.hands.client.get(
+                f"/v1/attachments/{order.photo}{path}", headers=world.hands.town[login].headers
+            )
+            assert answer.status_code == expected, (login, name, path)
+            if expected == 404:
+                assert answer.json()["code"] == "ATTACHMENT_NOT_FOUND"
 
 
 def _no_more_than(level: str, answer: Any, order: Known, where: Any) -> None:
@@ -310,6 +334,9 @@ async def the_timelines(world: World, login: str) -> None:
     for name, order in world.orders.items():
         answer = await world.hands.get(login, f"/v1/orders/{order.id}/timeline")
         assert answer.status_code == (200 if sees(login, order) else 404), (login, name)
+        if answer.status_code == 200:
+            shown = [order.photo] if files(login, order) else []
+            assert answer.json()["items"][0]["attachment_ids"] == shown, (login, name)
         if answer.status_code == 200 and not own(login, order) and login not in KNOWS:
             assert "13700001111" not in answer.text, (login, name)
             if order.about:
@@ -373,6 +400,7 @@ READS: tuple[Callable[[World, str], Awaitable[None]], ...] = (
     what_changed,
     below_a_place,
     one_by_one,
+    the_files,
     the_timelines,
     the_candidates,
     the_work_of_units,
@@ -412,6 +440,7 @@ async def test_the_oracle_knows_every_role_and_every_way_to_read_orders():
     walked = {
         *("/v1/orders", "/v1/orders/{order_id}", "/v1/orders/{order_id}/timeline"),
         *("/v1/orders/{order_id}/candidates", "/v1/units/{body_id}/work"),
+        *("/v1/attachments/{attachment_id}", "/v1/attachments/{attachment_id}/content"),
         *("/v1/requests", "/v1/home", "/v1/me/badges", "/v1/me/notices"),
     }
     of_no_order = {

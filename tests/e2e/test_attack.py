@@ -90,6 +90,10 @@ async def lives(client: httpx.AsyncClient, town: Town, community: str, mark: str
     victims.add("key_id", made.json()["key_id"])
     export = await hands.post(filer, "/v1/me/exports")
     victims.add("export_id", export.json()["id"])
+    used, unused = await hands.upload(filer), await hands.upload(filer)
+    await hands.move(filer, orders[0], "supplement", text=f"照片{mark}", attachment_ids=[used])
+    for photo in (used, unused):
+        victims.add("attachment_id", photo)
     for order in orders:
         victims.add("order_id", order["id"])
         victims.secrets.add(order["number"])
@@ -175,6 +179,8 @@ async def test_nothing_of_others_is_told_or_touched_whatever_is_tried(attacked: 
                 )
                 assert answer.status_code < 500, where
                 leaks += [f"{where}: {secret}" for secret in victims.secrets if secret in said(answer)]
+                if answer.headers.get("content-type", "").startswith("image/"):
+                    leaks.append(f"{where}: a photo")
                 if foreign and any(name.endswith("_id") for name in operation.ids):
                     assert answer.status_code in (401, 403, 404, 422), where
             return leaks

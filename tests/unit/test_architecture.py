@@ -33,6 +33,8 @@ KEYLESS = {
     "correct_data": "safe to repeat",
     "delete_me": "the pending one is found",
     "login_with_wechat": "signing in takes no key",
+    "create_attachment": "the client's own id is the key",
+    "upload_attachment": "a file that is ready is not read again",
     "run_matching": "safe to repeat: an order is handed out once",
     "put_taking_rule": "a full replacement, guarded by If-Match",
     "drop_draft": "safe to repeat",
@@ -123,6 +125,7 @@ def test_orders_are_selected_where_visibility_is_applied():
     reasons = {
         "orders/queries.py": "its branches, paged one by one; children and steps for the service itself",
         "orders/whole.py": "the columns that queries restricts",
+        "attachments/queries.py": "which orders are a person's own, for the file of that person",
         "orders/alike.py": "the service compares; whether the filer may see an order is a column",
         "orders/actions/indexing.py": "the service keeps the words of every order",
         "dispatching/actions/drafting.py": "the number of an order that the actor once took",

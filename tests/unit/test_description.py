@@ -25,7 +25,11 @@ def operations() -> Iterator[tuple[str, str, Operation]]:
 
 
 OPERATIONS = {f"{method} {path}": operation for method, path, operation in operations()}
-BODIES = [name for name, operation in OPERATIONS.items() if "requestBody" in operation]
+BODIES = [
+    name
+    for name, operation in OPERATIONS.items()
+    if JSON in operation.get("requestBody", {}).get("content", {})
+]
 KEY = {"IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED"}
 
 

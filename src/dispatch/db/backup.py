@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -83,13 +83,22 @@ class Tools:
             )
 
 
-def back_up(url: str, folder: Path, *, at: datetime, tools: Tools, proven: bool = True) -> Contents:
+def back_up(
+    url: str,
+    folder: Path,
+    *,
+    at: datetime,
+    tools: Tools,
+    proven: bool = True,
+    beside: Callable[[Path], None] | None = None,
+) -> Contents:
     """Write a backup; the service may run meanwhile.
 
     Args:
         folder: made by this, and not there yet.
         proven: restore the dump into a database of its own first, and compare (PostgreSQL; a file is always looked
             at whole).
+        beside: copies what belongs to the database and lies elsewhere, once the database is copied.
 
     Raises:
         NotDone: there is something already, the database is not migrated, or the copy is not what was copied.
@@ -102,6 +111,8 @@ def back_up(url: str, folder: Path, *, at: datetime, tools: Tools, proven: bool 
     try:
         copy = _copy_file if lies_in_a_file(url) else _dump
         contents = copy(url, half, tools, proven)
+        if beside is not None:
+            beside(half)
         kind = FILE if lies_in_a_file(url) else DUMP
         note = {"made_at": at.isoformat(), "data": kind, "proven": proven or kind == FILE, **asdict(contents)}
         (half / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")

@@ -72,6 +72,7 @@ from dispatch.domain.refusal import (
 from dispatch.domain.screening import screened
 from dispatch.orders.actions.performing import Call, Done
 from dispatch.orders.answers import (
+    WITH_FILES,
     Called,
     CalledUnmatched,
     OrderAnswer,
@@ -89,7 +90,7 @@ from dispatch.orders.schemas import (
     OrderRef,
     PartyOut,
     ReasonIn,
-    TextIn,
+    ReportIn,
 )
 from dispatch.orders.whole import number
 from dispatch.web.deps import Caller, Match, Now, Reading, Writing
@@ -265,16 +266,18 @@ async def start_order(
     return await _served(db, caller, order_id, Move.START, body, call, response, now)
 
 
-@router.post("/progress", summary="报告进展", responses=moving(LeaseLost))
+@router.post("/progress", summary="报告进展", responses=moving(LeaseLost, *WITH_FILES))
 async def progress_order(
-    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: ReportIn
 ) -> OrderAnswer:
     """Say how it goes."""
     return await _served(db, caller, order_id, Move.PROGRESS, body, call, response, now)
 
 
 @router.post(
-    "/finish", summary="办理完成：填写结果，请居民评价", responses=moving(FinishNotAllowed, LeaseLost)
+    "/finish",
+    summary="办理完成：填写结果，请居民评价",
+    responses=moving(FinishNotAllowed, LeaseLost, *WITH_FILES),
 )
 async def finish_order(
     db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: FinishIn

@@ -10,6 +10,8 @@ from dispatch.domain.people import BODY_ROLES, STAFF_ROLES, Role
 
 CONTACT_DAYS = timedelta(days=180)
 """Phone and address go so long after an order has come to rest, unless it is disputed."""
+FILE_DAYS = timedelta(days=365)
+"""Photos and other files go so long after an order has come to rest (domain.md §4.2: attachments one year)."""
 CONTENT_DAYS = timedelta(days=3 * 365)
 """Then an order says what it was about and how it went, and no longer whom it concerned."""
 RECORD_DAYS = timedelta(days=3 * 365)

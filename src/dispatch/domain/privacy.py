@@ -52,6 +52,8 @@ class View:
         sight: of names, phones, addresses.
         filer, beneficiary, contact: False where that person, or every way to reach one, is kept from this viewer.
         words: whether texts are read as they were written; else without the numbers in them.
+        files: whether photos and other files are seen. Nothing in them can be masked: whoever sees no more than the
+            block sees none of them, and so does everybody whom the order's persons are kept from.
     """
 
     sight: Sight
@@ -59,13 +61,14 @@ class View:
     beneficiary: bool = True
     contact: bool = True
     words: bool = True
+    files: bool = True
 
 
 def view(life: Life, who: Standing, *, hide_name: bool, at: datetime) -> View:
     """Work out what an actor sees of an order."""
     seen = sight(life, who, at=at)
     if concerned(who) or who.scoped & KNOWS:
-        return View(seen, words=seen is Sight.FULL)
+        return View(seen, words=seen is Sight.FULL, files=seen is Sight.FULL)
     about = Flag.ABOUT_PERSON in life.flags
     unnamed = hide_name and not life.on_behalf
     return View(
@@ -74,6 +77,7 @@ def view(life: Life, who: Standing, *, hide_name: bool, at: datetime) -> View:
         beneficiary=not (about or unnamed),
         contact=not about,
         words=False,
+        files=seen is not Sight.NOTHING and not about,
     )
 
 

@@ -335,6 +335,13 @@ class DraftNotFound(Missing):
     message = "没有找到这份草稿。"
 
 
+class AttachmentNotFound(Missing):
+    """No such file, it is gone, or it hangs on an order that the asker does not see or not so far."""
+
+    code = "ATTACHMENT_NOT_FOUND"
+    message = "没有找到这个附件。"
+
+
 class RequestNotFound(Missing):
     """Unknown request (return, extension, …), or not visible to the caller."""
 
@@ -708,6 +715,29 @@ class RatingClosed(Conflict):
 # Requests
 
 
+class AttachmentUnusable(Conflict):
+    """Files that cannot be handed in: not one's own, not wholly sent, or used already. ``attachment_ids``: which."""
+
+    code = "ATTACHMENT_UNUSABLE"
+    message = "有附件不能使用：还没有传完、已经用过，或者不是您上传的，请重新选择。"
+    told = ("attachment_ids",)
+    defaults = MappingProxyType({"attachment_ids": ()})
+
+
+class UploadClosed(Conflict):
+    """The file has failed, or the time to send it is over: announce it anew, under another ``client_id``."""
+
+    code = "UPLOAD_CLOSED"
+    message = "这次上传已经失效，请重新选择文件。"
+
+
+class TooManyUnused(Conflict):
+    """Too many files that were handed in with nothing; they go by themselves after a while."""
+
+    code = "TOO_MANY_UNUSED"
+    message = "还没有使用的附件太多，请先提交或过几天再传。"
+
+
 class RequestPending(Conflict):
     """One pending request per order, kind and asker."""
 
@@ -724,6 +754,46 @@ class RequestDecided(Conflict):
 
 
 # What was sent makes no sense
+
+
+class AttachmentTypeUnknown(Invalid):
+    """A file of a type that is not taken, or not the one that was announced."""
+
+    code = "ATTACHMENT_TYPE_UNKNOWN"
+    message = "不支持这种文件：照片请用 JPG、PNG 或 WebP，文件用 PDF，录音用 MP3 或 M4A，视频用 MP4。"
+
+
+class HeicUnsupported(Invalid):
+    """A photo as newer iPhones keep it; there is no decoder of it here."""
+
+    code = "HEIC_UNSUPPORTED"
+    message = "暂不支持 HEIC 照片，请在手机“设置－相机－格式”里选“兼容性最佳”重新拍摄，或先转成 JPG。"
+
+
+class AttachmentBroken(Invalid):
+    """The file cannot be read as what it is said to be; it has failed and is announced anew. ``why``: unreadable,
+    too_many_pixels, not_alone."""
+
+    code = "ATTACHMENT_BROKEN"
+    message = "这个文件打不开，可能已损坏或尺寸过大，请换一个再试。"
+    told = ("why",)
+    defaults = MappingProxyType({"why": "unreadable"})
+
+
+class UploadIncomplete(Invalid):
+    """Fewer bytes than were announced, or others (``sha256``); nothing was kept, and it may be sent again."""
+
+    code = "UPLOAD_INCOMPLETE"
+    message = "文件没有传完，请重新上传。"
+
+
+class TooManyAttachments(Invalid):
+    """More files with one move than are taken; ``most``."""
+
+    code = "TOO_MANY_ATTACHMENTS"
+    message = "一次最多可以附{most}个文件。"
+    told = ("most",)
+    defaults = MappingProxyType({"most": 9})
 
 
 class ValidationFailed(Invalid):
@@ -838,6 +908,15 @@ class BodyTooLarge(TooLarge):
     code = "BODY_TOO_LARGE"
     message = "提交的内容太大，请精简后再试。"
     told = ("limit_bytes",)
+
+
+class AttachmentTooLarge(TooLarge):
+    """The file is larger than one of its kind may be; ``limit_bytes``."""
+
+    code = "ATTACHMENT_TOO_LARGE"
+    message = "文件太大，最多 {limit_mb} MB。"
+    told = ("limit_bytes",)
+    defaults = MappingProxyType({"limit_mb": 10})
 
 
 class RateLimited(TooMany):

@@ -131,7 +131,7 @@ def _still_possible(ask: Asked, life: Life, moved: Moved, ended: set[UUID]) -> b
 
 def _supplement(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     after = State.SUBMITTED if life.state is State.NEED_INFO else life.state
-    return Moved(Move.SUPPLEMENT, life.state, after, data["text"])
+    return Moved(Move.SUPPLEMENT, life.state, after, data["text"], detail=_pictures(data))
 
 
 def _fixed(data: Data) -> dict[str, Any]:
@@ -375,6 +375,7 @@ def _rate(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     voices = {who.account_id, life.verdict.by if life.verdict else None}
     wishes = [ask for ask in life.pending if ask.kind is Ask.REOPEN and ask.asked_by in voices]
     detail = {"score": data["score"], "solved": data["solved"], "contacted": data["contacted"]}
+    detail |= _pictures(data)
     if heard:
         detail["follow_up"] = heard["channel"]
     return Moved(

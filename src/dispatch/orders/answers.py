@@ -8,7 +8,7 @@ from fastapi import Depends, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.people import Actor
-from dispatch.domain.refusal import OrderMoved, Refusal
+from dispatch.domain.refusal import AttachmentUnusable, OrderMoved, Refusal, TooManyAttachments
 from dispatch.orders import alike, queries
 from dispatch.orders.actions.performing import Call, Done
 from dispatch.orders.rendering import shown
@@ -36,6 +36,10 @@ Called = Annotated[Call, Depends(_called)]
 
 CalledUnmatched = Annotated[Call, Depends(_called_unmatched)]
 """The same for take and rate, which ignore If-Match: whoever is first takes, whoever judges judges what is there."""
+
+
+WITH_FILES = (AttachmentUnusable, TooManyAttachments)
+"""What may be wrong with the files of a move."""
 
 
 def moving(*kinds: type[Refusal]) -> dict[int | str, dict[str, Any]]:

@@ -178,11 +178,19 @@ def _spoken_for(life: Life, after: View, move: Move, who: Author) -> set[Owner]:
 
 
 def first_step(
-    tenant_id: int, order_id: UUID, flags: Iterable[str], who: Author, *, at: datetime
+    tenant_id: int,
+    order_id: UUID,
+    flags: Iterable[str],
+    who: Author,
+    *,
+    files: Sequence[UUID] = (),
+    at: datetime,
 ) -> tuple[list[Dependent], str]:
     """The step and the fact that an order begins with, and the step's hash; its row is written by intake."""
     listed = sorted(flags)
-    detail = {"flags": listed} if listed else {}
+    detail: dict[str, Any] = {"flags": listed} if listed else {}
+    if files:
+        detail["attachment_ids"] = [str(id) for id in files]
     moved = Moved(Move.SUBMIT, None, State.SUBMITTED, detail=detail)
     step, fact, head = _step(tenant_id, order_id, moved, who, seq=1, head=None, at=at)
     return [step, fact], head

@@ -35,6 +35,7 @@ from dispatch.orders.schemas import (
     DeadlinesOut,
     DispatchOut,
     ExplainedOut,
+    FileOut,
     ItemRef,
     MatchOut,
     MoveOut,
@@ -94,6 +95,7 @@ def shown(whole: Whole, actor: Actor, *, at: datetime) -> OrderOut:
         else None,
         text=_words(row.text, seen),
         answers=_answers(row.answers, seen),
+        attachments=_files(whole, seen, zoned, actor),
         channel=row.channel,
         wanted_from=zoned(row.wanted_from),
         wanted_to=zoned(row.wanted_to),
@@ -243,6 +245,7 @@ def told(steps: list[Any], whole: Whole, actor: Actor, *, at: datetime) -> Timel
                 from_=step.state_from,
                 to=State(step.state_to),
                 who=WhoOut(role=step.role, name=_author(step, whole, actor, seen)),
+                attachment_ids=[line["id"] for line in whole.files if seen.files and line["seq"] == step.seq],
                 text=sentence(
                     Move(step.move), State(step.state_to), step.detail, step.text and _words(step.text, seen)
                 ),
@@ -313,6 +316,20 @@ def _answers(answers: Any, seen: View) -> Any:
     if seen.sight is Sight.NOTHING or not seen.contact:
         return None
     return answers if seen.words else screened_whole(answers)
+
+
+def _files(whole: Whole, seen: View, zoned: Zoned, actor: Actor) -> list[FileOut]:
+    """The newest files; older ones are named in the timeline."""
+    if not seen.files:
+        return []
+    return [
+        FileOut(
+            **{name: line[name] for name in FileOut.model_fields if name in line},
+            mine=line["uploader_id"] == actor.account_id,
+            added_at=zoned(line["used_at"]),
+        )
+        for line in whole.files[-NEWEST:]
+    ]
 
 
 def _place(row: Any, seen: Sight) -> PlaceOut:

@@ -30,6 +30,7 @@ from dispatch.orders import listing, queries
 from dispatch.orders.actions import asking, community, intake, merging, viewing
 from dispatch.orders.actions.performing import Call, Done
 from dispatch.orders.answers import (
+    WITH_FILES,
     Called,
     FiledAnswer,
     OrderAnswer,
@@ -55,6 +56,7 @@ from dispatch.orders.schemas import (
     OrderIn,
     OrderOut,
     RejectIn,
+    ReportIn,
     RequestIn,
     RequestOut,
     ResolveIn,
@@ -87,7 +89,9 @@ router = APIRouter(prefix="/v1")
     tags=["orders"],
     status_code=status.HTTP_201_CREATED,
     summary="点单：为自己，或代他人提交一张需求单",
-    responses=responses(ItemNotFound, PlaceNotFound, ItemRetired, PlaceRequired, IdempotencyKeyRequired),
+    responses=responses(
+        ItemNotFound, PlaceNotFound, ItemRetired, PlaceRequired, IdempotencyKeyRequired, *WITH_FILES
+    ),
 )
 async def create_order(
     db: Writing, caller: Caller, now: Now, key: KeyedAlways, response: Response, body: OrderIn
@@ -229,10 +233,13 @@ async def ask_order(
 
 
 @router.post(
-    "/orders/{order_id}/supplement", tags=["moves"], summary="补充说明：点单人补充内容", responses=moving()
+    "/orders/{order_id}/supplement",
+    tags=["moves"],
+    summary="补充说明：点单人补充内容",
+    responses=moving(*WITH_FILES),
 )
 async def supplement_order(
-    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: TextIn
+    db: Writing, caller: Caller, now: Now, call: Called, response: Response, order_id: OrderId, body: ReportIn
 ) -> OrderAnswer:
     """Add to one's order; answers a question if one was asked."""
     return await _simply(db, caller, order_id, Move.SUPPLEMENT, body, call, response, now)
@@ -430,7 +437,7 @@ async def supervise_order(
     tags=["requests"],
     status_code=status.HTTP_201_CREATED,
     summary="提出申请：退单、延期、挂账、提级、剔除、异议、重办",
-    responses=moving(ReasonUnknown, RequestPending, TooLate),
+    responses=moving(ReasonUnknown, RequestPending, TooLate, *WITH_FILES),
 )
 async def create_request(
     db: Writing,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, PlainSerializer
 
+from dispatch.domain.attachments import MOST_AT_ONCE, Kind, Use
 from dispatch.domain.catalog import Unit
 from dispatch.domain.order import Ask, AskState, Closing, Exit, Level, Move, State
 from dispatch.domain.sla import Clock, Outcome
@@ -31,9 +32,11 @@ from dispatch.web.wire import (
 
 Urgency = Literal["U1", "U2", "U3", "U4"]
 Attachments = Annotated[
-    list[IdIn], Field(max_length=20), PlainSerializer(lambda ids: [str(id) for id in ids], list[str])
+    list[IdIn],
+    Field(max_length=MOST_AT_ONCE),
+    PlainSerializer(lambda ids: [str(id) for id in ids], list[str]),
 ]
-"""Ids as they are kept, within a JSON column."""
+"""Ids of files that were sent before, as the log keeps them: each is handed in once."""
 
 
 Words = Annotated[str, TextRule(1, 50, lines=False)]
@@ -93,6 +96,13 @@ class TextIn(Body, json_schema_extra=example(text="请补充一下方便上门�
     """A move that needs words."""
 
     text: Text = Field(examples=["请补充一下方便上门的时间。"])
+
+
+class ReportIn(Body, json_schema_extra=example(text="已到现场查看，配件明天送到。")):
+    """A move that needs words and may come with files."""
+
+    text: Text = Field(examples=["已到现场查看，配件明天送到。"])
+    attachment_ids: Attachments | None = None
 
 
 class MaybeTextIn(Body, json_schema_extra=example(text="人已到齐，可以开始。")):
@@ -418,6 +428,22 @@ class DeadlinesOut(Wire):
     items: list[ExplainedOut]
 
 
+class FileOut(Wire):
+    """A file that hangs on an order."""
+
+    id: UUID
+    kind: Kind
+    mime: str
+    size: int = Field(description="Bytes.")
+    width: int | None = Field(description="Pixels, of a photo.")
+    height: int | None
+    used_for: Use = Field(description="What it came with: a move, or a request.")
+    seq: int | None = Field(description="The entry of the timeline that it came with.")
+    request_id: UUID | None
+    mine: bool = Field(description="Whether the viewer sent it.")
+    added_at: InstantOut
+
+
 class OrderOut(Wire):
     """An order as its viewer may see it. Lists hold the newest 20."""
 
@@ -437,6 +463,7 @@ class OrderOut(Wire):
     location: LocationOut | None
     text: str
     answers: dict[str, Any] | None
+    attachments: list[FileOut] = Field(description="Empty where the viewer sees no more than the block.")
     channel: str
     wanted_from: InstantOut | None
     wanted_to: InstantOut | None
@@ -536,6 +563,7 @@ class StepOut(Wire):
     to: State
     who: WhoOut
     text: str
+    attachment_ids: list[UUID]
 
 
 class TimelineOut(Wire):

@@ -14,6 +14,7 @@ from dispatch.db.base import (
 )
 from dispatch.db.sealed import Hashed, Made, Sealed, SealedJson
 from dispatch.db.types import Id, Instant, Json, sorted_by_code_point
+from dispatch.domain.attachments import FileState, Kind, Use
 from dispatch.domain.grams import LONGEST
 from dispatch.domain.household import address_key
 from dispatch.domain.order import (
@@ -65,6 +66,7 @@ orders = tenant_table(
     Column("location", SealedJson("orders.location")),
     Column("text", Text, nullable=False),
     Column("answers", Json),
+    # Written by the release before ``attachments``; a later one drops it.
     Column("attachment_ids", Json),
     code_column("channel", CHANNELS),
     Column("filer_id", Id, nullable=False),
@@ -309,6 +311,7 @@ requests = tenant_table(
     code_column("level", Level, nullable=True),
     # Who should have it instead, in the asker's view.
     Column("suggestion", Text),
+    # As of orders.
     Column("attachment_ids", Json),
     Column("asked_by", Id, nullable=False),
     Column("asked_grant_id", Id),
@@ -389,6 +392,44 @@ order_recusals = tenant_table(
     one_of("kind", RECUSED),
     tenant_fk("order_id", "orders"),
     key=("order_id", "party_id"),
+)
+
+attachments = tenant_table(
+    "attachments",
+    # A file as it was announced, as it lies on the disk (dispatch.files), and what it was handed in with.
+    Column("id", Id, nullable=False),
+    # Made by the client: announcing the same file again finds it.
+    Column("client_id", Id, nullable=False),
+    Column("uploader_id", Id, nullable=False),
+    code_column("kind", Kind),
+    code_column("state", FileState),
+    Column("said_mime", String(32), nullable=False),
+    Column("said_size", Integer, nullable=False),
+    Column("said_sha256", String(64)),
+    Column("mime", String(32)),
+    Column("size", Integer),
+    Column("sha256", String(64)),
+    Column("preview_sha256", String(64)),
+    Column("width", Integer),
+    Column("height", Integer),
+    # What it hangs on: an order, with which entry of its log or with which request; once.
+    Column("order_id", Id),
+    code_column("used_for", Use, nullable=True),
+    Column("seq", Integer),
+    Column("request_id", Id),
+    Column("position", SmallInteger),
+    # Kept for somebody whose take had ended (dispatching.drafts).
+    Column("draft_id", Id),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    one_of("state", FileState),
+    tenant_fk("uploader_id", "accounts"),
+    tenant_fk("order_id", "orders"),
+    tenant_unique("uploader_id", "client_id"),
+    tenant_index("ix_attachments_order", "order_id", "used_at"),
+    tenant_index("ix_attachments_state", "state", "expires_at"),
+    tenant_index("ix_attachments_used", "used_at"),
 )
 
 counters = tenant_table(

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, select, true
+from sqlalchemy import ColumnElement, Select, and_, func, select, true
 
 from dispatch.catalog.tables import items
 from dispatch.db.bound import TENANT
 from dispatch.db.dialect import folded, listed
+from dispatch.domain.attachments import FileState
 from dispatch.domain.life import Asked, Dispatch, Life, Take, Target, Verdict
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import (
@@ -28,6 +29,7 @@ from dispatch.domain.order import (
 )
 from dispatch.domain.running import Run
 from dispatch.orders.tables import (
+    attachments,
     dispatch_targets,
     dispatches,
     order_bodies,
@@ -46,6 +48,11 @@ from dispatch.sla.tables import clocks
 Line = Mapping[str, Any]
 NEWEST = 20
 """How many of each list an answer shows."""
+SHOWN_OF_FILES = (
+    *("id", "uploader_id", "kind", "mime", "size", "width", "height"),
+    *("used_for", "seq", "request_id", "used_at"),
+)
+"""What an order tells of the files that hang on it."""
 
 _street, _community, _grid = places.alias("street"), places.alias("community"), places.alias("grid")
 _parent = orders.alias("parent")
@@ -182,11 +189,23 @@ def _but_tenant(table: Any) -> list[ColumnElement[Any]]:
     return [column for column in table.c if column.key != "tenant_id"]
 
 
+_FILES = folded(
+    select(*(attachments.c[name] for name in SHOWN_OF_FILES))
+    .where(
+        attachments.c.tenant_id == orders.c.tenant_id,
+        attachments.c.order_id == orders.c.id,
+        attachments.c.state == FileState.READY,
+    )
+    .order_by(attachments.c.used_at, func.coalesce(attachments.c.seq, 0), attachments.c.position),
+    orders,
+)
+
 WHOLE: Select[Any] = select(
     *ROW,
     items.c.limits.label("item_limits"),
     items.c.urgency.label("item_urgency"),
     *hanging(lambda order_id: order_id == orders.c.id, orders.c.tenant_id),
+    _FILES.label("files"),
 ).select_from(SOURCE)
 """Orders with all that hangs on each. Built once: putting such a statement together costs more than running it."""
 
@@ -204,7 +223,7 @@ LISTS = ("dispatches", "targets", "takes", "people", "requests", "ratings", "cal
 
 @dataclass(slots=True)
 class Whole:
-    """An order's row and its lists, oldest first, and what they mean to the rulebook."""
+    """An order's row and its lists, oldest first, and what they mean to the rulebook. Lists of orders tell no files."""
 
     row: Any
     lists: Mapping[str, list[Line]]
@@ -222,6 +241,11 @@ class Whole:
     def number(self) -> str:
         """The number people say: D20261122-000123."""
         return number(self.row.day, self.row.serial)
+
+    @property
+    def files(self) -> list[Line]:
+        """What was handed in with its moves and requests, oldest first."""
+        return self.row.files  # type: ignore[no-any-return]
 
     @property
     def dispatches(self) -> list[Dispatch]:

@@ -10,6 +10,7 @@ from dispatch.domain.people import Role
 PREFIX = "sdz_"
 """What every key begins with, so that a scanner finds one that lies where it should not."""
 AREAS = (
+    "attachments",
     "catalog",
     "checkin",
     "clocks",

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, exists, false, or_, select, tuple_, union_all
+from sqlalchemy import Exists, Select, and_, exists, false, or_, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.keeping import DEFAULT_TEXT, DEFAULT_TITLE, Purpose
@@ -427,16 +427,36 @@ async def disclosures(db: AsyncConnection, actor: Actor, *, after: Place, limit:
     return list((await db.execute(rows)).all())
 
 
+def _disputed(tenant_id: int) -> Exists:
+    return exists().where(
+        requests.c.tenant_id == tenant_id,
+        requests.c.order_id == orders.c.id,
+        requests.c.status == "pending",
+    )
+
+
+def files_due(tenant_id: int, *, before: datetime) -> Select[tuple[UUID]]:
+    """The ids of orders at rest since before an instant, not in dispute, no child of one that is not: whose files go."""
+    parent = orders.alias("parent")
+    live = exists().where(
+        parent.c.tenant_id == tenant_id,
+        parent.c.id == orders.c.parent_id,
+        or_(parent.c.rested_at.is_(None), parent.c.rested_at > before),
+    )
+    return select(orders.c.id).where(
+        orders.c.tenant_id == tenant_id,
+        orders.c.rested_at <= before,
+        orders.c.state.in_(tuple(RESTING)),
+        ~_disputed(tenant_id),
+        or_(orders.c.state != State.MERGED, ~live),
+    )
+
+
 async def due_to_clear(
     db: AsyncConnection, tenant_id: int, *, level: int, before: datetime, limit: int
 ) -> list[UUID]:
     """Orders at rest since before an instant that still hold what must go; none in dispute, no child of a live one."""
     parent = orders.alias("parent")
-    disputed = select(requests.c.id).where(
-        requests.c.tenant_id == tenant_id,
-        requests.c.order_id == orders.c.id,
-        requests.c.status == "pending",
-    )
     live = select(parent.c.id).where(
         parent.c.tenant_id == tenant_id, parent.c.id == orders.c.parent_id, parent.c.cleared < level
     )
@@ -447,7 +467,7 @@ async def due_to_clear(
             orders.c.cleared < level,
             orders.c.rested_at <= before,
             orders.c.state.in_(tuple(RESTING)),
-            ~disputed.exists(),
+            ~_disputed(tenant_id),
             or_(orders.c.state != State.MERGED, ~live.exists()),
         )
         .order_by(orders.c.rested_at)

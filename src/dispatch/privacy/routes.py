@@ -1,12 +1,18 @@
 """Contact data for a purpose, consents, and what people ask of their own data, over HTTP."""
 
+import asyncio
 import base64
+from collections.abc import Iterator
 from datetime import datetime
+from typing import BinaryIO
 from uuid import UUID
 
 from fastapi import APIRouter, Response, status
+from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.attachments.answers import Desk
+from dispatch.attachments.queries import of_person
 from dispatch.domain.keeping import PURPOSES, Purpose
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import (
@@ -27,8 +33,9 @@ from dispatch.domain.refusal import (
     SecondPersonRequired,
     TooLate,
 )
+from dispatch.files.store import PIECE
 from dispatch.privacy import queries, rendering
-from dispatch.privacy.actions import asking, confirming, consenting, recusing, revealing
+from dispatch.privacy.actions import asking, confirming, consenting, exporting, recusing, revealing
 from dispatch.privacy.schemas import (
     ConsentIn,
     ConsentOut,
@@ -291,21 +298,32 @@ async def get_export(db: Reading, caller: Caller, export_id: IdIn) -> DataReques
         200: {"description": "压缩包", "content": {"application/zip": {}}},
     },
 )
-async def get_export_file(db: Reading, caller: Caller, now: Now, export_id: IdIn) -> Response:
-    """The file itself, a zip of JSON."""
+async def get_export_file(
+    db: Reading, desk: Desk, caller: Caller, now: Now, export_id: IdIn
+) -> StreamingResponse:
+    """The file itself, a zip of JSON, with one's photos and other files."""
     row = await queries.export_file(db, caller.tenant.id, caller.account_id, export_id)
     if row.status != "done":
         raise ExportNotReady()
     if row.content is None or row.expires_at <= now:
         raise ExportNotFound()
-    return Response(
-        base64.b64decode(row.content),
+    sent = await of_person(db, caller.tenant.id, caller.account_id)
+    packed = await asyncio.to_thread(exporting.with_files, base64.b64decode(row.content), sent, desk.store)
+    return StreamingResponse(
+        _pieces(packed),
         media_type="application/zip",
         headers={
             "Cache-Control": PERSONAL_CACHE_CONTROL,
             "Content-Disposition": f'attachment; filename="{export_id}.zip"',
         },
     )
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """Read by a thread, and closed when the client has it or has gone."""
+    with file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 @router.post("/me/corrections", summary="更正个人信息")

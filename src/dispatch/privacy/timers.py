@@ -9,8 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.checkin.tables import member_views
 from dispatch.db.engine import Database
 from dispatch.db.tenants import tenant_ids
-from dispatch.domain.keeping import ALL_GONE, CONTACT_DAYS, CONTACT_GONE, CONTENT_DAYS, RECORD_DAYS
-from dispatch.orders.tables import order_views
+from dispatch.domain.keeping import (
+    ALL_GONE,
+    CONTACT_DAYS,
+    CONTACT_GONE,
+    CONTENT_DAYS,
+    FILE_DAYS,
+    RECORD_DAYS,
+)
+from dispatch.orders.actions.attaching import forget
+from dispatch.orders.tables import attachments, order_views
 from dispatch.privacy import queries
 from dispatch.privacy.actions import asking, consenting, erasing, exporting
 from dispatch.privacy.tables import data_requests, reveal_requests, reveal_tallies
@@ -78,8 +86,10 @@ async def keep_no_longer(database: Database, at: datetime) -> None:
                 break
         async with database.writing() as db:
             await _records(db, tenant_id, at=at)
-        if contact or content:
-            log.info("privacy.cleared", tenant=tenant_id, contact=contact, content=content)
+            over = attachments.c.order_id.in_(queries.files_due(tenant_id, before=at - FILE_DAYS))
+            files = await forget(db, tenant_id, attachments.c.used_at <= at - FILE_DAYS, over)
+        if contact or content or files:
+            log.info("privacy.cleared", tenant=tenant_id, contact=contact, content=content, files=files)
 
 
 async def _records(db: AsyncConnection, tenant_id: int, *, at: datetime) -> None:

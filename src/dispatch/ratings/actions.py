@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.db.engine import start_over
 from dispatch.db.guarding import Dependent, Rows
 from dispatch.db.idempotency import claim
+from dispatch.domain.attachments import Use
 from dispatch.domain.life import THE_SYSTEM, standing
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import Ask, Exit, Move, State, TakerKind, TakeState
@@ -18,6 +19,7 @@ from dispatch.domain.people import STAFF_ROLES, Actor
 from dispatch.domain.rules import moved_away
 from dispatch.domain.step import closes_itself, step
 from dispatch.orders import log, queries
+from dispatch.orders.actions.attaching import Place, attach, wanted
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, looked, perform
 from dispatch.orders.tables import ratings
 from dispatch.orders.whole import Whole
@@ -29,12 +31,14 @@ async def rate(
 ) -> Done:
     """Judge the work. Happy and nothing pending: the order closes at once. Unhappy: the wish to reopen is filed.
 
-    ``data``: score 1..5, solved, contacted, tags, text, follow_up {channel, at, note}.
+    ``data``: score 1..5, solved, contacted, tags, text, attachment_ids, follow_up {channel, at, note}.
 
     Raises:
         NotYourRating: a taker, the resolver, or one who filed for another.
         RatingClosed: too late, or its review is over.
+        AttachmentUnusable, TooManyAttachments: what is wrong with the files.
     """
+    files = wanted(actor, data.get("attachment_ids"))
     for _ in range(ATTEMPTS):
         seen, _row, done = await looked(db, actor, order_id, call)
         if done:
@@ -52,6 +56,7 @@ async def rate(
         if await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at) and await _write(
             db, actor, seen, parent, moved, data, at=at
         ):
+            await attach(db, actor, files, Place(order_id, Use.RATE, seen.life.version + 1), at=at)
             return Done(order_id)
         await start_over(db)
     raise moved_away(seen.life)

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from dispatch.domain.refusal import NotYourRating, RatingClosed, ReasonUnknown, RequestPending, TooLate
 from dispatch.orders.answers import (
+    WITH_FILES,
     Called,
     CalledUnmatched,
     OrderAnswer,
@@ -22,7 +23,7 @@ router = APIRouter(prefix="/v1/orders/{order_id}", tags=["moves"])
 @router.post(
     "/rate",
     summary="评单：由本人评价，或回访后代为记录",
-    responses=moving(NotYourRating, RatingClosed, RequestPending),
+    responses=moving(NotYourRating, RatingClosed, RequestPending, *WITH_FILES),
 )
 async def rate_order(
     db: Writing,

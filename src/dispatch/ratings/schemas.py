@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from dispatch.orders.schemas import Attachments
 from dispatch.web.wire import Body, Code, InstantIn, ShortText, Text, example
 
 
@@ -28,6 +29,7 @@ class RateIn(
     contacted: bool
     tags: Annotated[list[ShortText], Field(max_length=10)] | None = None
     text: Text | None = Field(None, examples=["两位同志很耐心，药也帮我取好了。"])
+    attachment_ids: Attachments | None = None
     follow_up: FollowUpIn | None = None
 
 

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dispatch.domain.attachments import AROUND, LARGEST
 from dispatch.domain.refusal import BodyTooLarge, ClientTooOld
 from dispatch.meters import Meters
 from dispatch.settings import Settings
@@ -32,7 +33,11 @@ BODY_LIMITS = {
     "/v1/wechat/push/": 64 * 1024,
 }
 """Largest body by the path's longest known beginning, bytes; elsewhere the setting holds."""
-FILE_LIMITS = {"/v1/rosters/": 4 * 1024 * 1024}
+FILE_LIMITS = {
+    "/v1/attachments/": max(LARGEST.values())
+    + AROUND,  # and then by what was announced: attachments/actions.py
+    "/v1/rosters/": 4 * 1024 * 1024,
+}
 """The same where a body carries a file, whatever the setting says."""
 
 CORS: dict[str, Any] = {

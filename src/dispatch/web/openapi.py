@@ -57,6 +57,7 @@ class Tag(StrEnum):
     CATALOG = "catalog"
     PLACES = "places"
     ORDERS = "orders"
+    ATTACHMENTS = "attachments"
     MATCHING = "matching"
     MOVES = "moves"
     REQUESTS = "requests"
@@ -75,6 +76,7 @@ TAGS: dict[Tag, str] = {
     Tag.CATALOG: "服务事项目录",
     Tag.PLACES: "区域：街道、社区、网格",
     Tag.ORDERS: "需求单：点单、查询、时间线",
+    Tag.ATTACHMENTS: "附件：照片、PDF、录音、视频",
     Tag.MATCHING: "匹配：人选、批量匹配、自动派单规则",
     Tag.MOVES: "办理：派单、接单、办结、评价等每一步",
     Tag.REQUESTS: "申请：退单、延期、挂账、异议、重办等",
@@ -267,7 +269,9 @@ def _always(method: str, operation: dict[str, Any]) -> Iterator[str]:
     if parameters or "requestBody" in operation:
         yield refusals.ValidationFailed.code
     if "requestBody" in operation:
-        yield from (refusals.BodyTooLarge.code, "MEDIA_TYPE_UNSUPPORTED", "MALFORMED_JSON")
+        yield refusals.BodyTooLarge.code
+        if JSON in operation["requestBody"]["content"]:
+            yield from ("MEDIA_TYPE_UNSUPPORTED", "MALFORMED_JSON")
     if operation.get("security"):
         known = (refusals.AuthRequired, refusals.TokenExpired, refusals.TokenInvalid, refusals.TokenRevoked)
         theirs = (refusals.RoleForbidden, refusals.GrantUnknown, refusals.ScopeMissing)

@@ -106,6 +106,7 @@ ABSENT: dict[str, type[Refusal]] = {
     "order_id": refusals.OrderNotFound,
     "place_id": refusals.PlaceNotFound,
     "request_id": refusals.RequestNotFound,
+    "attachment_id": refusals.AttachmentNotFound,
     "draft_id": refusals.DraftNotFound,
     "handover_id": refusals.HandoverNotFound,
     "account_id": refusals.AccountNotFound,

@@ -19,9 +19,11 @@ from dispatch.settings import Settings
 from dispatch.web import problems
 
 PER_ROUTE = {
+    "create_attachment": 300,
     "create_order": 300,
     "give_phone": 10,
     "logout": 30,
+    "upload_attachment": 300,
 }
 """Requests a minute of one account, for routes that cost more than others."""
 AUTH_PATHS = "/v1/auth/"

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import yielding_insert
@@ -18,6 +18,7 @@ from dispatch.domain.moved import Moved
 from dispatch.domain.order import Move, TakeState
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import DraftNotFound, LeaseLost, OrderMoved, OrderNotFound, RoleForbidden
+from dispatch.orders.actions.attaching import hold
 from dispatch.orders.actions.performing import Call, Data, Done, perform
 from dispatch.orders.tables import orders, takes
 from dispatch.orders.whole import Whole
@@ -75,7 +76,13 @@ async def _keep(
     fresh = {"content": content, "kept_at": at, "attached_at": None}
     write = yielding_insert(db, drafts).values({**key, "id": new_id(), "order_id": order_id, **fresh})
     write = write.on_conflict_do_update(index_elements=list(drafts.primary_key.columns), set_=fresh)
-    return str((await db.execute(write.returning(drafts.c.id))).scalar_one())
+    draft_id = (await db.execute(write.returning(drafts.c.id))).scalar_one()
+    files = [UUID(str(id)) for id in content["attachment_ids"]]
+    held = await hold(db, actor, files, draft_id)
+    if held != files:  # what is not the sender's own, or not there, is not kept
+        content["attachment_ids"] = [str(id) for id in held]
+        await db.execute(update(drafts).where(*_own(actor), drafts.c.id == draft_id).values(content=content))
+    return str(draft_id)
 
 
 def _content(data: Data) -> dict[str, Any] | None:
@@ -117,9 +124,12 @@ async def drop(db: AsyncConnection, actor: Actor, draft_id: UUID) -> None:
     Raises:
         DraftNotFound: unknown, or another's.
     """
-    own = (drafts.c.tenant_id == actor.tenant.id, drafts.c.account_id == actor.account_id)
-    if (await db.execute(delete(drafts).where(*own, drafts.c.id == draft_id))).rowcount == 0:
+    if (await db.execute(delete(drafts).where(*_own(actor), drafts.c.id == draft_id))).rowcount == 0:
         raise DraftNotFound()
+
+
+def _own(actor: Actor) -> tuple[ColumnElement[bool], ...]:
+    return (drafts.c.tenant_id == actor.tenant.id, drafts.c.account_id == actor.account_id)
 
 
 async def attach(db: AsyncConnection, actor: Actor, draft_id: UUID, call: Call, *, at: datetime) -> Done:
@@ -134,8 +144,7 @@ async def attach(db: AsyncConnection, actor: Actor, draft_id: UUID, call: Call, 
         raise DraftNotFound()
 
     def mark(seen: Whole, moved: Moved, data: Data) -> list[Dependent]:
-        own = (drafts.c.tenant_id == actor.tenant.id, drafts.c.account_id == actor.account_id)
-        return [update(drafts).where(*own, drafts.c.id == draft_id).values(attached_at=at)]
+        return [update(drafts).where(*_own(actor), drafts.c.id == draft_id).values(attached_at=at)]
 
     content: Mapping[str, Any] = row.content
     data = {"text": content["text"] or "补交图片。", "attachment_ids": content["attachment_ids"]}

@@ -14,6 +14,7 @@ from dispatch.db.guarding import Rows, guarded
 from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
+from dispatch.domain.attachments import Use
 from dispatch.domain.catalog import LONGEST
 from dispatch.domain.facts import Fact
 from dispatch.domain.life import THE_SYSTEM, Life, Standing, Take, own_take, served, standing
@@ -33,6 +34,7 @@ from dispatch.domain.running import Run
 from dispatch.domain.sla import Clock
 from dispatch.domain.step import step
 from dispatch.orders import log, queries
+from dispatch.orders.actions.attaching import Place, attach, wanted
 from dispatch.orders.actions.performing import (
     ATTEMPTS,
     Call,
@@ -60,8 +62,10 @@ async def ask(
         RequestPending: this asker has the same kind pending here.
         TooLate: after the window, or too many.
         ValidationFailed: ``until`` or ``level`` is missing or senseless.
+        AttachmentUnusable, TooManyAttachments: what is wrong with its files.
     """
     kind = Ask(data["kind"])
+    files = wanted(actor, data.get("attachment_ids"))
     also = reason_column(kind.value, data["reason_code"])
     for _ in range(ATTEMPTS):
         seen, row, done = await looked(db, actor, order_id, call, also=also)
@@ -79,6 +83,8 @@ async def ask(
             body = {"order_id": str(order_id), "request_id": str(asked["id"]), "kind": kind.value}
             fact = announce(actor.tenant.id, Fact.REQUEST_ASKED, body, order_id=order_id, at=at)
             if await guarded(db, _as_seen(seen, at=at), [Rows(requests, [asked]), fact]):
+                place = Place(order_id, Use.REQUEST, request_id=asked["id"])
+                await attach(db, actor, files, place, at=at)
                 return Done(order_id, outcome)
         await start_over(db)
     raise moved_away(seen.life)
@@ -111,7 +117,6 @@ def _row(actor: Actor, seen: Whole, who: Standing, kind: Ask, data: Data, *, at:
         "clock": clock,
         "level": data.get("level"),
         "suggestion": data.get("suggestion"),
-        "attachment_ids": data.get("attachment_ids"),
         "asked_by": actor.account_id,
         "asked_grant_id": actor.acting.id if actor.acting else None,
         "taker_kind": party[0] if party else None,

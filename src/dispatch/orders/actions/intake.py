@@ -1,8 +1,9 @@
 """Filing an order, by whatever channel, for oneself or for another."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from jsonschema import Draft202012Validator
 from sqlalchemy import Select, and_, bindparam, func, select
@@ -17,6 +18,7 @@ from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
 from dispatch.db.sealed import private, private_json
 from dispatch.db.types import Id
+from dispatch.domain.attachments import Use
 from dispatch.domain.catalog import LONGEST
 from dispatch.domain.geo import in_both
 from dispatch.domain.household import address_key
@@ -35,6 +37,7 @@ from dispatch.domain.refusal import (
 from dispatch.domain.running import View
 from dispatch.domain.screening import holds_numbers
 from dispatch.orders import log
+from dispatch.orders.actions.attaching import Place, attach, wanted
 from dispatch.orders.actions.indexing import indexed
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Done
 from dispatch.orders.tables import counters, orders
@@ -67,9 +70,11 @@ async def submit(
     Raises:
         RoleForbidden: the actor's role files nothing.
         ItemNotFound, ItemRetired, PlaceNotFound, PlaceRequired, ValidationFailed: what is wrong with it.
+        AttachmentUnusable, TooManyAttachments: what is wrong with its files.
     """
     if actor.acting is None or actor.acting.role not in FILING_ROLES:
         raise RoleForbidden()
+    files = wanted(actor, data.get("attachment_ids"))
     for _ in range(ATTEMPTS):
         found = await _context(db, actor, data, call)
         proven(actor, found.proof)
@@ -77,7 +82,8 @@ async def submit(
             return Done.replay(kept)
         row = _row(actor, data, found, at=at)
         if await claim(db, call.key, status=201, order_id=row["id"], outcome=None, at=at):
-            await _file(db, actor, row, found, at=at)
+            await _file(db, actor, row, found, files, at=at)
+            await attach(db, actor, files, Place(row["id"], Use.SUBMIT, 1), at=at)
             return Done(row["id"])
         await start_over(db)
     raise IdempotencyInProgress()
@@ -177,7 +183,6 @@ def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> 
         "location": private_json(tenant_id, in_both(data.get("location"))),
         "text": data["text"],
         "answers": data.get("answers"),
-        "attachment_ids": data.get("attachment_ids"),
         "channel": data.get("channel") or USUAL_CHANNEL.get(grant.role, "miniprogram"),
         "filer_id": actor.account_id,
         "filer_grant_id": grant.id,
@@ -247,9 +252,19 @@ def _check_window(data: Mapping[str, Any], *, at: datetime) -> None:
             raise wrong(name, "请填写一年以内的时间")
 
 
-async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], found: Any, *, at: datetime) -> None:
+async def _file(
+    db: AsyncConnection,
+    actor: Actor,
+    row: dict[str, Any],
+    found: Any,
+    files: Sequence[UUID],
+    *,
+    at: datetime,
+) -> None:
     counter = Count(counters, {"tenant_id": actor.tenant.id, "day": row["day"]}, "value")
-    steps, row["head"] = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
+    steps, row["head"] = log.first_step(
+        actor.tenant.id, row["id"], row["flags"], log.author(actor), files=files, at=at
+    )
     words = indexed(actor.tenant.id, row["id"], row["text"])
     timed = await _timed(db, row, found, at=at)
     await guarded(db, counter, [Rows(orders, [row]), *steps, *words, *timed])

@@ -14,6 +14,7 @@ from dispatch.db.bound import TENANT, Brought, Columns
 from dispatch.db.engine import start_over
 from dispatch.db.guarding import Dependent
 from dispatch.db.idempotency import Kept, Key, brought, claim, looked_up
+from dispatch.domain.attachments import Use
 from dispatch.domain.life import standing
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import Move
@@ -22,6 +23,7 @@ from dispatch.domain.refusal import ChangedMeanwhile, OrderNotFound, ReasonUnkno
 from dispatch.domain.rules import judge, moved_away
 from dispatch.domain.step import step
 from dispatch.orders import log, queries
+from dispatch.orders.actions.attaching import Place, attach, wanted
 from dispatch.orders.whole import Whole
 
 Data = Mapping[str, Any]
@@ -129,7 +131,7 @@ async def perform(
     """Make one move. Takes effect iff the transaction commits; safe under any concurrency.
 
     Args:
-        data: the move's body.
+        data: the move's body; files of its ``attachment_ids`` come to hang on its step.
         also: columns that ``prepare`` wants from the first statement.
         prepare: resolves ids against the database, before the decision.
         besides: further writes that hang on the move.
@@ -138,11 +140,12 @@ async def perform(
     Raises:
         OrderNotFound: none, or none of the actor's business.
         ChangedMeanwhile: the caller's version is not the order's.
+        AttachmentUnusable, TooManyAttachments: what is wrong with the files.
         Refusal: what the rulebook has against it.
     """
-    wanted = [*also, *reason_column(move.value, data.get("reason_code"))]
+    columns = [*also, *reason_column(move.value, data.get("reason_code"))]
     for _ in range(ATTEMPTS):
-        seen, row, done = await looked(db, actor, order_id, call, also=wanted)
+        seen, row, done = await looked(db, actor, order_id, call, also=columns)
         if done:
             return done
         at = seen.not_before(at)
@@ -154,6 +157,7 @@ async def perform(
             judge(seen.life, move, who, at=at)  # first: nobody learns what exists by a move that is not his
             ready = {**data, **await prepare(db, actor, seen, row)}
         moved = step(seen.life, move, who, ready, at=at)
+        files = wanted(actor, data.get("attachment_ids"))
         follows = then(seen, moved, ready) if then else None
         if not await claim(db, call.key, status=200, order_id=order_id, outcome=None, at=at):
             await start_over(db)
@@ -163,6 +167,8 @@ async def perform(
             written.append((follows, log.system(actor.tenant.id)))
         extra = besides(seen, moved, ready) if besides else ()
         if await log.record(db, seen, written, at=at, besides=extra):
+            if files:
+                await attach(db, actor, files, Place(order_id, Use(move), seen.life.version + 1), at=at)
             return Done(order_id)
         await start_over(db)
     raise moved_away(seen.life) if call.match is None else ChangedMeanwhile(version=seen.life.version)

@@ -37,11 +37,24 @@ async def looked(database: Database, whole: Whole, actor: Actor, *, at: datetime
         return
     day = at.astimezone(actor.tenant.zone).date()
     id = uuid5(whole.life.id, f"{actor.account_id}/{day}")
-    if id in _noted:
+    await _note(database, _row(whole, actor, id, "open", None, fields, at=at))
+
+
+async def looked_at_file(database: Database, whole: Whole, actor: Actor, *, at: datetime) -> None:
+    """Record that somebody whose order it is not looked at a file of it, which may show anything: once a day."""
+    if concerned(standing(whole.life, actor)):
+        return
+    day = at.astimezone(actor.tenant.zone).date()
+    id = uuid5(whole.life.id, f"{actor.account_id}/{day}/files")
+    await _note(database, _row(whole, actor, id, "open", None, ["attachments"], at=at))
+
+
+async def _note(database: Database, row: dict[str, Any]) -> None:
+    if row["id"] in _noted:
         return
     async with database.writing() as db:
-        await insert_or_ignore(db, order_views, [_row(whole, actor, id, "open", None, fields, at=at)])
-    _noted[id] = None
+        await insert_or_ignore(db, order_views, [row])
+    _noted[row["id"]] = None
     if len(_noted) > MOST_REMEMBERED:
         _noted.popitem(last=False)
 

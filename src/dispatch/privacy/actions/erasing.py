@@ -20,8 +20,17 @@ from dispatch.dispatching.tables import drafts, handovers
 from dispatch.domain.keeping import ALL_GONE, CLEARED, CONTACT_GONE, GONE, gone_login
 from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
+from dispatch.orders.actions.attaching import forget
 from dispatch.orders.actions.indexing import forget_words, index_orders
-from dispatch.orders.tables import dispatch_targets, dispatches, order_steps, orders, ratings, requests
+from dispatch.orders.tables import (
+    attachments,
+    dispatch_targets,
+    dispatches,
+    order_steps,
+    orders,
+    ratings,
+    requests,
+)
 from dispatch.people import belonging
 from dispatch.people.actions import end_grants, forget_member
 from dispatch.people.tables import (
@@ -61,7 +70,7 @@ async def clear_contact(
 async def clear_content(
     db: AsyncConnection, tenant_id: int, order_ids: Sequence[UUID], *, at: datetime
 ) -> None:
-    """Forget whom the orders were about: words in the order, its history, requests, verdicts, notices and facts."""
+    """Forget whom the orders were about: words in the order, its history, requests, verdicts, notices and facts; files."""
     if not order_ids:
         return
     await forget_words(db, tenant_id, order_ids)
@@ -104,6 +113,7 @@ async def clear_content(
                 )
                 .values({column: kept})
             )
+    await forget(db, tenant_id, attachments.c.order_id.in_(order_ids))
     for table in (notices, drafts):
         await db.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.order_id.in_(order_ids)))
     # Facts hold ids and codes only; an error that was kept with one may hold more.
@@ -168,6 +178,7 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
         .values(match=null())
     )
     await _words_of(db, tenant_id, account_id)
+    await forget(db, tenant_id, attachments.c.uploader_id == account_id)
     await clear_content(db, tenant_id, await own_orders(db, tenant_id, account_id), at=at)
     return str(name)
 

@@ -3,19 +3,24 @@
 import base64
 import io
 import json
+import shutil
 import zipfile
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Select, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.checkin.queries import filed_by, form_of, history
 from dispatch.db.sealed import private
 from dispatch.dispatching.tables import drafts
+from dispatch.domain.attachments import ENDINGS
 from dispatch.domain.keeping import EXPORT_DAYS
 from dispatch.domain.people import Actor
+from dispatch.files.store import PIECE, Store
 from dispatch.notices.tables import notices
 from dispatch.orders import queries as order_queries
 from dispatch.orders.rendering import shown, told
@@ -26,11 +31,14 @@ from dispatch.people.tables import FOREVER, accounts, former_names, members
 from dispatch.privacy import queries
 from dispatch.privacy.tables import data_requests
 
+log = structlog.get_logger(__name__)
+
 MOST_LOOKS = 1000
 """Looks listed per order."""
 README = (
     "这是您在本服务中的全部个人信息：account.json 账号、报到与同意记录；orders/ 您提交的、或为您提交的每一条需求，"
-    "及其经过和查看记录；notices.json 收到的提醒。时间均带时区。文件在七天后失效。\n"
+    "及其经过和查看记录；notices.json 收到的提醒；files/ 您上传的、或附在您的需求上的照片和其他文件。"
+    "时间均带时区。文件在七天后失效。\n"
 )
 
 
@@ -59,6 +67,26 @@ async def _zipped(db: AsyncConnection, actor: Actor, person: people.Person, *, a
             order = await _order(db, actor, order_id, at=at)
             file.writestr(f"orders/{order['order']['number']}.json", _json(order))
     return packed.getvalue()
+
+
+def with_files(packed: bytes, files: Sequence[Any], store: Store) -> BinaryIO:
+    """The file as it is fetched, with what its person sent: read now, so that nothing is kept twice and nothing is in
+    it that was deleted since. Waits for a disk. ``files``: rows of attachments.
+    """
+    whole = store.receive(len(packed) + sum(row.size for row in files))
+    whole.write(packed)
+    with zipfile.ZipFile(whole, "a") as file:
+        for row in files:
+            name = f"files/{row.id}.{ENDINGS[row.mime]}"
+            try:
+                source = store.path(row.tenant_id, row.id, row.sha256).open("rb")
+            except FileNotFoundError:
+                log.error("files.missing", attachment=str(row.id))
+                continue
+            with source, file.open(name, "w") as target:
+                shutil.copyfileobj(source, target, PIECE)
+    whole.seek(0)
+    return whole
 
 
 def _json(value: Any) -> str:

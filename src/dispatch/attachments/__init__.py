@@ -1,0 +1,1 @@
+"""Files from people: announced, sent, looked through, handed in, read, forgotten."""
