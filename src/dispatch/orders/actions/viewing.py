@@ -22,7 +22,7 @@ CONTACT = ("contact_phone", "address", "location", "beneficiary_phone")
 MOST_REMEMBERED = 10_000
 """Looks remembered per process, so that the second one of a day costs nothing."""
 
-_noted: OrderedDict[UUID, None] = OrderedDict()
+_noted: OrderedDict[tuple[int, UUID], None] = OrderedDict()
 
 
 async def looked(database: Database, whole: Whole, actor: Actor, *, at: datetime) -> None:
@@ -37,11 +37,11 @@ async def looked(database: Database, whole: Whole, actor: Actor, *, at: datetime
         return
     day = at.astimezone(actor.tenant.zone).date()
     id = uuid5(whole.life.id, f"{actor.account_id}/{day}")
-    if id in _noted:
+    if (noted := (actor.tenant.id, id)) in _noted:
         return
     async with database.writing() as db:
         await insert_or_ignore(db, order_views, [_row(whole, actor, id, "open", None, fields, at=at)])
-    _noted[id] = None
+    _noted[noted] = None
     if len(_noted) > MOST_REMEMBERED:
         _noted.popitem(last=False)
 
