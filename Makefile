@@ -5,12 +5,13 @@ DEV := .venv-dev/bin
 # Parallel test processes: one per core.
 WORKERS ?= auto
 m ?=
+of ?=
 
 LOCK := $(DEV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --extra build pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run work check test fix locks lock openapi migration bench docs
+.PHONY: help setup run work check test fix locks lock openapi previous migration bench docs
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +47,11 @@ locks: ## Refuse addresses in the lock files
 lock: .venv-dev/.installed ## Write both lock files again from pyproject.toml (U=--upgrade for newer versions)
 	$(LOCK) $(U) --output-file requirements.lock
 	$(LOCK) $(U) --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+
+previous: ## When a release was made, keep its description, with which the next one is compared: make previous of=v1.2.0
+	@test -n "$(of)" || { echo 'say of which release: make previous of=v1.2.0' >&2; exit 2; }
+	git show "$(of):openapi/dispatch.json" > openapi/previous.json.new
+	mv openapi/previous.json.new openapi/previous.json
 
 openapi: .venv-dev/.installed ## Write openapi/dispatch.json
 	$(DEV)/dispatch openapi

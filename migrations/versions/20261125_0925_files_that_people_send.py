@@ -1,13 +1,13 @@
 """files that people send
 
-Follows 20261125_0402. What it locks and whether it can be taken back: NOTES.md.
+Follows 20261125_0911. What it locks and whether it can be taken back: NOTES.md.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "20261125_0925"
-down_revision = "20261125_0402"
+down_revision = "20261125_0911"
 branch_labels = None
 depends_on = None
 

@@ -21,6 +21,7 @@ from dispatch.auth.actions.hashing import Hasher
 from dispatch.catalog.actions import load_defaults
 from dispatch.db.engine import open_database
 from dispatch.db.tenants import tenants
+from dispatch.domain import publishing
 from dispatch.domain.granting import fitting_refusal
 from dispatch.domain.people import BODY_ROLES, Actor, Role, Tenant, the_service
 from dispatch.domain.refusal import AccountNotFound, BodyNotFound, PlaceNotFound, RosterInvalid
@@ -174,6 +175,36 @@ def require_second_factor(
         tenant_id = await desk.tenant(code)
         changed = update(tenants).where(tenants.c.id == tenant_id)
         await desk.db.execute(changed.values(totp_required=required))
+
+    _at_desk(act)
+
+
+@tenant.command("publish")
+def publish_numbers(
+    code: str,
+    because: Annotated[str, typer.Option(help="The written basis for it, such as a decision and its date.")],
+    least: Annotated[
+        int, typer.Option(min=publishing.LEAST_ALLOWED, max=1000, help="Households that a number needs.")
+    ] = publishing.LEAST,
+) -> None:
+    """Publish numbers of the work, month by month, for everybody to read. The months published stay as they are."""
+
+    async def act(desk: Desk) -> None:
+        if not 1 <= len(because.strip()) <= 200:
+            _stop("the basis has 1 to 200 characters")
+        changed = update(tenants).where(tenants.c.id == await desk.tenant(code))
+        await desk.db.execute(changed.values(publishes_from=least, publishes_because=because.strip()))
+
+    _at_desk(act)
+
+
+@tenant.command("unpublish")
+def publish_no_numbers(code: str) -> None:
+    """Publish numbers no longer: those that were are shown to nobody."""
+
+    async def act(desk: Desk) -> None:
+        changed = update(tenants).where(tenants.c.id == await desk.tenant(code))
+        await desk.db.execute(changed.values(publishes_from=None, publishes_because=None))
 
     _at_desk(act)
 

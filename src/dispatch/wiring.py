@@ -48,6 +48,8 @@ from dispatch.ratings import routes as ratings
 from dispatch.registering import reactions as registering_reactions
 from dispatch.registering import routes as registering
 from dispatch.registering import timers as registering_timers
+from dispatch.reports import routes as reports
+from dispatch.reports import timers as report_timers
 from dispatch.resources import reactions as resource_reactions
 from dispatch.resources import routes as resources
 from dispatch.rosters import routes as rosters
@@ -83,12 +85,13 @@ ROUTERS: Sequence[APIRouter] = (
     rosters.router,
     privacy.router,
     resources.router,
+    reports.router,
 )
 
 DEMO_ROUTERS: Sequence[APIRouter] = (demo.router,)
 """Served in demonstration mode only."""
 
-PUBLIC = home.PUBLIC | auth.PUBLIC | demo.PUBLIC
+PUBLIC = home.PUBLIC | auth.PUBLIC | reports.PUBLIC | demo.PUBLIC
 """Paths that ask for no credentials."""
 
 REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
@@ -134,6 +137,7 @@ JOBS: Sequence[Every] = (
     Every("database.statistics", 3600.0, housekeeping.refresh_statistics),
     Every("checkin.renewals", 3600.0, checkin_timers.renewals),
     Every("registering.agreements", 3600.0, registering_timers.agreements),
+    Every("reports.publish", 3600.0, report_timers.publish),
     Every("calendar.keep", 3600.0, sla_timers.keep_calendars),
 )
 

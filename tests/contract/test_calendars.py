@@ -184,6 +184,7 @@ async def test_a_year_is_not_skipped(town: Town, database: Database):
             await actions.take_in(db, town.tenant_id, later, at=T0)
 
 
+@pytest.mark.over_all_tenants
 async def test_what_the_library_learns_comes_by_itself(
     town: Town, database: Database, monkeypatch: pytest.MonkeyPatch
 ):

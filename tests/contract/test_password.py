@@ -325,6 +325,24 @@ async def test_an_operator_hands_out_a_role_and_a_key_and_takes_the_key_back(run
     assert (await run("user", "sign-out", "bi", "-t", code)) == (0, "0 ended")
 
 
+async def test_an_operator_lets_a_tenant_publish_with_its_basis_and_stops_it(run, database: Database):
+    code = f"t{uuid4().hex[:12]}"
+    await run("tenant", "add", code, "岳麓区")
+    columns = tenants.c.publishes_from, tenants.c.publishes_because
+    for arguments, status, stands in (
+        (("publish", code), 2, (None, None)),
+        (("publish", code, "--because", "x", "--least", "4"), 2, (None, None)),
+        (("publish", code, "--because", " "), 1, (None, None)),
+        (("publish", code, "--because", "会议纪要"), 0, (11, "会议纪要")),
+        (("publish", code, "--because", "会议纪要", "--least", "20"), 0, (20, "会议纪要")),
+        (("unpublish", code), 0, (None, None)),
+    ):
+        assert (await run("tenant", *arguments))[0] == status, arguments
+        async with database.reading() as db:
+            row = (await db.execute(select(*columns).where(tenants.c.code == code))).one()
+        assert tuple(row) == stands
+
+
 @pytest.mark.parametrize(
     ("arguments", "said", "complaint"),
     [

@@ -136,6 +136,7 @@ def test_orders_are_selected_where_visibility_is_applied():
         "privacy/actions/exporting.py": "what is the person's own, for the file",
         "privacy/queries.py": "what keeps a person from being forgotten, and whose time is over",
         "matching/automatic.py": "the queue of a scope, and which of it is settled",
+        "reports/queries.py": "where and of which household each was, to be counted; nobody sees a row",
         "census/queries.py": "how many stand where, over all tenants",
         "matching/queries.py": "how often who helped whom: counts, no order's content",
     }

@@ -155,6 +155,17 @@ async def test_an_address_that_asks_too_often_is_told_when_to_come_back():
         assert (await client.get("/v1/thing")).status_code == 200
 
 
+def test_signing_in_and_what_is_public_take_a_tenth_of_an_address():
+    rates = Rates(Settings(rate_per_address=20), Watch())
+    for path in ("/v1/auth/refresh", "/v1/public/statistics"):  # each its own tenth
+        for _ in range(2):
+            rates.address("203.0.113.7", path)
+        with pytest.raises(RateLimited):
+            rates.address("203.0.113.7", path)
+    rates.address("203.0.113.7", "/v1/thing")
+    rates.address("203.0.113.8", "/v1/public/statistics")
+
+
 def test_a_proxy_of_this_machine_is_not_counted_for_all_it_asks_for():
     rates = Rates(Settings(rate_per_address=1), Watch())
     for _ in range(3):

@@ -2,7 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Boolean, Column, Integer, String, select, text
+from sqlalchemy import Boolean, Column, Integer, SmallInteger, String, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.base import reference_table
@@ -18,6 +18,10 @@ tenants = reference_table(
     Column("labels", Json, nullable=False, default=dict, server_default="{}"),
     # Staff who sign in with a password need a second factor too.
     Column("totp_required", Boolean, nullable=False, default=False, server_default=text("false")),
+    # Publishes numbers of its work, of cells with at least so many households (domain.publishing); null: it does not.
+    Column("publishes_from", SmallInteger),
+    # The written basis on which it does; without one nothing is published.
+    Column("publishes_because", String(200)),
 )
 
 

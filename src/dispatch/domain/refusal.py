@@ -891,6 +891,31 @@ class IdempotencyInProgress(Conflict):
     message = "上一次提交还在处理，请稍候再看结果。"
 
 
+# Published numbers
+
+
+class NothingPublished(Missing):
+    """No such tenant, or it publishes no numbers, or none of this place."""
+
+    code = "NOTHING_PUBLISHED"
+    message = "这里没有公示的统计数字。"
+
+
+class MonthNotPublished(Invalid):
+    """The month is not over, or was over a few days ago; facts ``first`` and ``last``, the months there are."""
+
+    code = "MONTH_NOT_PUBLISHED"
+    message = "这个月的数字没有公示，公示的月份见答复。"
+    told = ("first", "last")
+
+
+class TooFine(Invalid):
+    """Numbers by category are published for the whole tenant only: below it they would tell of single households."""
+
+    code = "TOO_FINE"
+    message = "为保护隐私，街道和社区的数字不按类别公示。"
+
+
 # Client and service
 
 

@@ -25,7 +25,7 @@ from dispatch.sla.tables import calendars, policies
 MOST_KEPT = 512
 """Versions kept in memory: those that stand for 256 tenants. One with its years worked out takes some 200 kB."""
 
-_kept: OrderedDict[UUID, Any] = OrderedDict()
+_kept: OrderedDict[tuple[int, UUID], Any] = OrderedDict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ async def calendar_at(db: AsyncConnection, tenant_id: int, version: int) -> Cale
 
 async def _calendar(db: AsyncConnection, tenant_id: int, id: UUID | None) -> Calendar:
     """Version 0 is what ships: a tenant founded before there were calendars works by it until a job writes it down."""
-    if id is not None and id in _kept:
-        _kept.move_to_end(id)
-        return _kept[id]  # type: ignore[no-any-return]
+    if id is not None and (tenant_id, id) in _kept:
+        _kept.move_to_end((tenant_id, id))
+        return _kept[tenant_id, id]  # type: ignore[no-any-return]
     zone = ZoneInfo(await db.scalar(select(tenants.c.zone).where(tenants.c.id == tenant_id)) or "UTC")
     if id is None:
         return Calendar("shipped", 0, zone, shipped.WEEK, _days(shipped.official()), shipped.KNOWN_UNTIL)
@@ -85,7 +85,7 @@ async def _calendar(db: AsyncConnection, tenant_id: int, id: UUID | None) -> Cal
     ).one()
     days = _days(read_entry(day) for day in row.days)
     calendar = Calendar("main", row.version, zone, read_week(row.weekly), days, row.known_until)
-    _keep(id, calendar)
+    _keep((tenant_id, id), calendar)
     return calendar
 
 
@@ -96,20 +96,20 @@ def _days(entries: Any) -> dict[date, Any]:
 async def _policies(db: AsyncConnection, tenant_id: int, id: UUID | None) -> Policies:
     if id is None:
         return Policies(0)
-    if id in _kept:
-        _kept.move_to_end(id)
-        return _kept[id]  # type: ignore[no-any-return]
+    if (tenant_id, id) in _kept:
+        _kept.move_to_end((tenant_id, id))
+        return _kept[tenant_id, id]  # type: ignore[no-any-return]
     row = (
         await db.execute(select(policies).where(policies.c.tenant_id == tenant_id, policies.c.id == id))
     ).one()
     scale = {int(steps): factor for steps, factor in row.scale.items()}
     found = Policies(row.version, tuple(read_policy(rule) for rule in row.rules), scale)
-    _keep(id, found)
+    _keep((tenant_id, id), found)
     return found
 
 
-def _keep(id: UUID, value: Calendar | Policies) -> None:
-    _kept[id] = value
+def _keep(key: tuple[int, UUID], value: Calendar | Policies) -> None:
+    _kept[key] = value
     if len(_kept) > MOST_KEPT:
         _kept.popitem(last=False)
 

@@ -12,6 +12,8 @@ from starlette.responses import Response
 from dispatch.domain.refusal import ValidationFailed
 
 POLLED_CACHE_CONTROL = "private, no-cache"
+PUBLIC_CACHE_CONTROL = "public, max-age=3600"
+"""Of what everybody may read and nobody changes: anybody on the way may keep it for an hour."""
 PERSONAL_CACHE_CONTROL = "private, no-store"
 """Of every answer to somebody signed in, but for the polled ones, which are made whole here."""
 
@@ -50,7 +52,13 @@ def parse_if_match(header: str | None) -> frozenset[int] | None:
     return frozenset(versions)
 
 
-def polled(request: Request, payload: BaseModel, *, apart_from: AbstractSet[str] = frozenset()) -> Response:
+def polled(
+    request: Request,
+    payload: BaseModel,
+    *,
+    apart_from: AbstractSet[str] = frozenset(),
+    public: bool = False,
+) -> Response:
     """The answer to a polled GET: 304 when the client holds the same content, else 200 with its tag.
 
     The tag is weak, because gzip changes the bytes and not what they mean.
@@ -59,15 +67,16 @@ def polled(request: Request, payload: BaseModel, *, apart_from: AbstractSet[str]
         request: for its ``If-None-Match``.
         payload: the answer's content.
         apart_from: top-level fields that do not count, such as the time of the answer.
+        public: it is the same for everybody.
     """
     body = payload.model_dump_json(by_alias=True).encode()
     counted = payload.model_dump_json(by_alias=True, exclude=set(apart_from)).encode() if apart_from else body
     tag = f'"{blake2b(counted, digest_size=16).hexdigest()}"'
-    headers: dict[str, Any] = {
-        "ETag": f"W/{tag}",
-        "Cache-Control": POLLED_CACHE_CONTROL,
-        "Vary": "Authorization, X-Acting-Grant",
-    }
+    headers: dict[str, Any] = {"ETag": f"W/{tag}"}
+    if public:
+        headers |= {"Cache-Control": PUBLIC_CACHE_CONTROL}
+    else:
+        headers |= {"Cache-Control": POLLED_CACHE_CONTROL, "Vary": "Authorization, X-Acting-Grant"}
     held = request.headers.get("if-none-match", "")
     if held.strip() == "*" or tag in held:
         return Response(status_code=304, headers=headers)

@@ -185,6 +185,7 @@ LABELS: dict[str, str] = {
     "refresh_token": "续期凭证",
     "everywhere": "是否退出所有设备",
     "tenant": "所属地区",
+    "by": "统计方式",
     "account_id": "账号",
     "key_id": "接口密钥",
     "expires_at": "到期时间",

@@ -65,6 +65,7 @@ class Tag(StrEnum):
     CLOCKS = "clocks"
     RESOURCES = "resources"
     PRIVACY = "privacy"
+    PUBLIC = "public"
     SERVICE = "service"
     GRANTS = "grants"
     DEMO = "demo"
@@ -84,6 +85,7 @@ TAGS: dict[Tag, str] = {
     Tag.CLOCKS: "时限：工作日历与时限规则",
     Tag.RESOURCES: "资源清单、需求清单与双向认领、场地预订",
     Tag.PRIVACY: "个人信息：查看留痕、回避、授权同意、导出、更正、注销",
+    Tag.PUBLIC: "公示：无需登录的统计数字",
     Tag.SERVICE: "服务状态",
     Tag.GRANTS: "授权与代班",
     Tag.DEMO: "演示：有哪些人可以登录",

@@ -26,9 +26,10 @@ PER_ROUTE = {
     "upload_attachment": 300,
 }
 """Requests a minute of one account, for routes that cost more than others."""
-AUTH_PATHS = "/v1/auth/"
-AUTH_SHARE = 10
-"""Signing in is a tenth of what an address may ask."""
+NOBODYS = {"/v1/auth/": "sign-in", "/v1/public/": "public"}
+"""Chapters that are asked without a token, each counted by itself."""
+SHARE = 10
+"""Of each an address may ask a tenth of what it may ask at all."""
 QUIET = frozenset({"/v1/healthz", "/v1/readyz"})
 OURSELVES = frozenset({"127.0.0.1", "::1", "-"})
 """A proxy on this machine that does not tell for whom it asks: one bucket for everybody would stop them all."""
@@ -50,8 +51,9 @@ class Rates:
         if self._address and path not in QUIET and address not in OURSELVES:
             asker = network(address)
             self._hit(self._address, "address", asker)
-            if path.startswith(AUTH_PATHS):
-                self._hit(max(1, self._address // AUTH_SHARE), "sign-in", asker)
+            for chapter, name in NOBODYS.items():
+                if path.startswith(chapter):
+                    self._hit(max(1, self._address // SHARE), name, asker)
 
     def account(self, tenant_id: int, account_id: UUID, route: str) -> None:
         """Count a request of an account. Raises: RateLimited."""

@@ -22,7 +22,7 @@ CONTACT = ("contact_phone", "address", "location", "beneficiary_phone")
 MOST_REMEMBERED = 10_000
 """Looks remembered per process, so that the second one of a day costs nothing."""
 
-_noted: OrderedDict[UUID, None] = OrderedDict()
+_noted: OrderedDict[tuple[int, UUID], None] = OrderedDict()
 
 
 async def looked(database: Database, whole: Whole, actor: Actor, *, at: datetime) -> None:
@@ -50,11 +50,11 @@ async def looked_at_file(database: Database, whole: Whole, actor: Actor, *, at: 
 
 
 async def _note(database: Database, row: dict[str, Any]) -> None:
-    if row["id"] in _noted:
+    if (noted := (row["tenant_id"], row["id"])) in _noted:
         return
     async with database.writing() as db:
         await insert_or_ignore(db, order_views, [row])
-    _noted[row["id"]] = None
+    _noted[noted] = None
     if len(_noted) > MOST_REMEMBERED:
         _noted.popitem(last=False)
 
