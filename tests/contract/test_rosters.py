@@ -281,3 +281,9 @@ async def test_what_is_no_file_is_refused_and_nothing_breaks(hands: Hands):
         body = {"filename": filename, "content": content, "dry_run": False}
         answer = await call(hands, "dispatcher-1", "POST", "/rosters/import", body)
         assert (answer.status_code, answer.json()["code"]) == (422, code), (filename, content)
+
+
+async def test_who_registers_nobody_is_told_so_before_the_file_is_read(hands: Hands):
+    body = {"filename": "名册.xlsx", "content": base64.b64encode(b"no file").decode(), "dry_run": True}
+    answer = await call(hands, "resident-1", "POST", "/rosters/import", body)
+    assert (answer.status_code, answer.json()["code"]) == (403, "ROLE_FORBIDDEN")

@@ -2,13 +2,14 @@
 
 import contextlib
 import io
+import resource
 import zipfile
 from datetime import date
 from random import Random
 
 import pytest
 import xlsxwriter
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.domain.checkin import after_hours
@@ -130,6 +131,7 @@ def test_re_import_restores_the_original_text(text: str):
 cells = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 
 
+@settings(max_examples=25)  # each starts a process
 @given(
     st.lists(
         st.lists(cells | dangerous.map(str.strip).filter(bool), min_size=2, max_size=2),
@@ -179,10 +181,54 @@ def test_two_cells_far_apart_are_no_table():
             rows_of("a.xlsx", out.getvalue())
 
 
+CONTENT_TYPES = """<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
+<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>
+<Default Extension="xml" ContentType="application/xml"/><Override PartName="/xl/workbook.xml"
+ ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>"""
+RELATION = """<?xml version="1.0"?><Relationships
+ xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1"
+ Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/{}" Target="{}"/></Relationships>"""
+BOOK = """<?xml version="1.0"?><workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+ xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets>
+<sheet name="a" sheetId="1" r:id="rId1"/></sheets></workbook>"""
+SHEET = """<?xml version="1.0"?><worksheet
+ xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{}</sheetData></worksheet>"""
+FAR = '<row r="1"><c r="A1"><v>1</v></c></row><row r="600000"><c r="{}"><v>2</v></c></row>'
+NOWHERE = '<row r="1"><c><v>1</v></c></row><row r="1048576">' + "<c><v>2</v></c>" * 3000 + "</row>"
+
+
+@pytest.mark.parametrize(
+    ("rows", "part"),
+    [
+        (FAR.format("AZ600000"), "sheet1.xml"),
+        (FAR.format("A600000"), "sheet1.bin"),
+        (FAR.format("AZ600000"), "sheet1.XML"),
+        (FAR.format("AZ000600000"), "sheet1.xml"),
+        (FAR.format("&#65;600000"), "sheet1.xml"),
+        ('<row r="1"><c><v>1</v></c></row><row r="600000"><c><v>2</v></c></row>', "sheet1.xml"),
+        (NOWHERE, "sheet1.xml"),
+    ],
+    ids=["far", "named otherwise", "capitals", "zeros", "entity", "no places", "three thousand columns"],
+)
+def test_no_file_of_a_few_bytes_takes_the_service_down_however_it_is_written(rows: str, part: str):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("[Content_Types].xml", CONTENT_TYPES)
+        packed.writestr("_rels/.rels", RELATION.format("officeDocument", "xl/workbook.xml"))
+        packed.writestr("xl/workbook.xml", BOOK)
+        packed.writestr("xl/_rels/workbook.xml.rels", RELATION.format("worksheet", f"worksheets/{part}"))
+        packed.writestr(f"xl/worksheets/{part}", SHEET.format(rows))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CannotRead):
+        rows_of("a.xlsx", out.getvalue())
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 64 * 1024, "KiB of this process: another one pays for it"
+
+
 def test_a_damaged_file_is_refused_or_read_and_never_breaks():
     dice = Random(20261125)
     whole = as_xlsx([HEAD, *([f"张{n}", "13800001111", "春晓社区", "1"] for n in range(20))], "名册")
-    for _ in range(300):
+    for _ in range(40):
         damaged = bytearray(whole)
         for _ in range(dice.randint(1, 6)):
             damaged[dice.randrange(len(damaged))] = dice.randrange(256)

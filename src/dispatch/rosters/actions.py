@@ -51,8 +51,7 @@ async def take_in(
     tenant_id = actor.tenant.id
     if not actor.is_service:
         await prove(db, actor)
-        if actor.acting is None or actor.acting.role not in DISPATCHING_ROLES:
-            raise RoleForbidden()
+        check_registers(actor)
     if not dry:
         turn = {"tenant_id": tenant_id, "day": "rosters"}
         await db.execute(counting_up(db, receipt_counters, turn, "value"))
@@ -66,6 +65,12 @@ async def take_in(
         if entry.does in (Does.ENROLS, Does.UPDATES):
             await _change(db, actor, entry, at=at)
     return made
+
+
+def check_registers(actor: Actor) -> None:
+    """Raises: RoleForbidden: the actor registers nobody."""
+    if actor.acting is None or actor.acting.role not in DISPATCHING_ROLES:
+        raise RoleForbidden()
 
 
 def errors(problems: Sequence[Problem]) -> list[dict[str, Any]]:
