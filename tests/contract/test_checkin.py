@@ -258,6 +258,31 @@ async def test_who_leaves_sees_no_pool_and_the_record_stays(hands: Hands):
     assert all(row.valid_to is not None for row in await hands.town.rows(gone))
 
 
+async def test_who_left_and_holds_no_other_role_may_check_in_again(hands: Hands):
+    """Whether the member or the community ended it: what is one's own needs no grant."""
+    town = hands.town
+
+    async def asks(login: str, method: str, path: str, body: Any) -> httpx.Response:
+        mine = accounts.c.tenant_id == town.tenant_id, accounts.c.id == town[login].id
+        version = (await town.rows(select(accounts.c.grants_version).where(*mine)))[0].grants_version
+        token = {"Authorization": f"Bearer {town.token(town[login].id, version)}"}
+        return await hands.client.request(method, f"/v1{path}", json=body, headers=token)
+
+    await good(hands, "member-1", "POST", "/me/checkin/leave")
+    await good(hands, "dispatcher-1", "POST", f"/members/{town['member-2'].id}/end")
+    for login in ("member-1", "member-2"):
+        again = await asks(login, "PUT", "/me/checkin", form(hands))
+        assert again.status_code == 200, again.text
+        withdrawn = await asks(login, "POST", "/me/checkin/withdraw", {})
+        assert withdrawn.json()["checkin"]["state"] == "withdrawn"
+        refused = await asks(login, "POST", "/me/checkin/renew", {})
+        assert (refused.status_code, refused.json()["code"]) == (409, "NOT_CHECKED_IN")
+        again = await asks(login, "PUT", "/me/checkin", form(hands))
+        path = f"/checkins/{again.json()['checkin']['id']}/approve"
+        await good(hands, "dispatcher-1", "POST", path)
+        assert (await good(hands, login, "GET", "/me/checkin"))["member"]["state"] == "active"
+
+
 async def test_the_community_ends_a_membership_of_its_own_only(hands: Hands):
     path = f"/members/{hands.town['member-1'].id}/end"
     assert await problem(hands, "dispatcher-2", "POST", path) == (404, "ACCOUNT_NOT_FOUND")

@@ -43,7 +43,7 @@ from dispatch.domain.refusal import (
 )
 from dispatch.people.tables import FOREVER
 from dispatch.places.queries import below
-from dispatch.web.deps import Caller, Keyed, Match, Now, Reading, Writing
+from dispatch.web.deps import Caller, Keyed, Known, Match, Now, Reading, Writing, WritingOwn
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
 from dispatch.web.problems import responses
 from dispatch.web.wire import DateIn, IdIn
@@ -64,7 +64,7 @@ async def get_checkin(db: Reading, caller: Caller) -> MyCheckinOut:
 
 
 @router.put("/me/checkin", summary="填写报到单", responses=responses(PlaceNotFound, BodyNotFound))
-async def put_checkin(db: Writing, caller: Caller, now: Now, match: Match, body: CheckinIn) -> MyCheckinOut:
+async def put_checkin(db: WritingOwn, caller: Known, now: Now, match: Match, body: CheckinIn) -> MyCheckinOut:
     """《在职报到单》: file the form, over the one that waits; what stands holds until the community approves.
 
     With another community it is a transfer. ``If-Match`` holds against the version of the newest filing.
@@ -76,42 +76,42 @@ async def put_checkin(db: Writing, caller: Caller, now: Now, match: Match, body:
 @router.post(
     "/me/checkin/withdraw", summary="撤回报到单", responses=responses(CheckinNotFound, CheckinDecided)
 )
-async def withdraw_checkin(db: Writing, caller: Caller, now: Now) -> MyCheckinOut:
+async def withdraw_checkin(db: WritingOwn, caller: Known, now: Now) -> MyCheckinOut:
     """撤回: take the form back that waits; safe to repeat."""
     await filing.withdraw(db, caller, at=now)
     return await _mine(db, caller)
 
 
 @router.post("/me/checkin/renew", summary="续报", responses=responses(NotCheckedIn))
-async def renew_checkin(db: Writing, caller: Caller, now: Now) -> MyCheckinOut:
+async def renew_checkin(db: WritingOwn, caller: Known, now: Now) -> MyCheckinOut:
     """续报: all stands as it was told, for another half-year; lifts a lapse; safe to repeat."""
     await filing.renew(db, caller, at=now)
     return await _mine(db, caller)
 
 
 @router.put("/me/checkin/hours", summary="更新空闲时间和上限", responses=responses(NotCheckedIn))
-async def put_hours(db: Writing, caller: Caller, body: HoursIn) -> MyCheckinOut:
+async def put_hours(db: WritingOwn, caller: Known, body: HoursIn) -> MyCheckinOut:
     """When one is free, which languages one speaks, how much one wants at most; it holds at once."""
     await filing.change_hours(db, caller, body.told())
     return await _mine(db, caller)
 
 
 @router.post("/me/checkin/leave", summary="退出报到", responses=responses(NotCheckedIn, TakesInHand))
-async def leave_community(db: Writing, caller: Caller, now: Now) -> MyCheckinOut:
+async def leave_community(db: WritingOwn, caller: Known, now: Now) -> MyCheckinOut:
     """退出: belong nowhere any more; what was done stays."""
     await filing.leave(db, caller, at=now)
     return await _mine(db, caller)
 
 
 @router.post("/me/leaves", summary="请假", responses=responses(NotCheckedIn))
-async def take_leave(db: Writing, caller: Caller, now: Now, body: LeaveIn) -> MyCheckinOut:
+async def take_leave(db: WritingOwn, caller: Known, now: Now, body: LeaveIn) -> MyCheckinOut:
     """请假: neither offered nor matched on these days."""
     await filing.take_leave(db, caller, body.first_day, body.last_day, at=now)
     return await _mine(db, caller)
 
 
 @router.delete("/me/leaves/{first_day}", summary="销假", responses=responses(NotCheckedIn))
-async def end_leave(db: Writing, caller: Caller, now: Now, first_day: DateIn) -> MyCheckinOut:
+async def end_leave(db: WritingOwn, caller: Known, now: Now, first_day: DateIn) -> MyCheckinOut:
     """销假: give a leave up, from today on or altogether; safe to repeat."""
     await filing.end_leave(db, caller, first_day, at=now)
     return await _mine(db, caller)
