@@ -479,3 +479,23 @@ async def test_the_file_of_ones_own_data_holds_the_forms_and_the_periods(
         account = json.loads(packed.read("account.json"))
     assert account["checkins"][0]["form"]["address"] == "3栋2单元501"
     assert [line["of"] for line in account["belongings"]] == ["community-1"]
+
+
+async def test_a_day_beyond_the_calendar_is_refused_and_breaks_nothing(hands: Hands):
+    await enrolled(hands)
+    place = hands.town.places["community-1"]
+    liaison = {"name": "李敏", "phone": "13800001111"}
+    agreement = {"kind": "unit", "name": "医院", "place_id": str(place), "liaisons": [liaison]}
+    asked = [
+        ("GET", f"/belongings?place_id={place}&on={{}}", None),
+        ("POST", "/registrations", {**agreement, "from_on": "{}"}),
+        ("POST", "/me/leaves", {"first_day": "{}", "last_day": "{}"}),
+        ("PUT", "/me/checkin", form(hands, born_on="{}")),
+    ]
+    for day in ("0001-01-01", "1899-12-31", "2200-01-01", "9997-01-01", "9999-12-31"):
+        for method, path, body in asked:
+            told = json.loads(json.dumps(body).replace("{}", day))
+            answer = await call(hands, "resident-1", method, path.replace("{}", day), told)
+            assert (answer.status_code, answer.json()["code"]) == (422, "VALIDATION_FAILED"), (day, path)
+    there = f"/belongings?place_id={place}&on=2199-12-31"
+    assert (await call(hands, "dispatcher-1", "GET", there)).status_code == 200

@@ -12,11 +12,11 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch.domain.checkin import after_hours
-from dispatch.domain.roster import (
-    HEADINGS,
+from dispatch.domain.cells import (
+    as_told,
     neutral,
-    read,
+    plain,
+    read_date,
     read_free_times,
     read_id_number,
     read_skills,
@@ -24,6 +24,8 @@ from dispatch.domain.roster import (
     write_free_times,
     write_skills,
 )
+from dispatch.domain.checkin import after_hours
+from dispatch.domain.roster import HEADINGS, read
 from dispatch.rosters.spreadsheets import CannotRead, as_csv, as_xlsx, rows_of
 from dispatch.web.wire import normal_name, normal_phone
 
@@ -82,6 +84,75 @@ def test_the_same_person_twice_in_a_file_is_told_with_the_first_line(one: dict, 
     rows = [["张三", "春晓社区", *one.values()], ["张三", "春晓社区", *other.values()]]
     found = [(problem.line, problem.message) for problem in told(*rows, head=head)[1]]
     assert found == ([(3, "与第2行重复")] if double else [])
+
+
+def test_a_phone_is_shared_by_two_whom_their_id_numbers_tell_apart():
+    head = ["姓名", "报到社区", "手机号", "身份证号"]
+    phone, ids = "13800001111", ["11010519491231002X", "110105194912310011"]
+    rows = [["张三", "春晓社区", phone, ids[0]], ["李四", "春晓社区", phone, ids[1]]]
+    assert told(*rows, head=head)[1] == []
+    found = told(*rows, ["王五", "春晓社区", phone, ""], head=head)[1]
+    assert [(one.line, one.message) for one in found] == [(4, "与第2行重复")]
+
+
+def test_full_width_signs_are_read_as_plain_ones():
+    head = ["姓名", "报到社区", "手机号", "身份证号", "空闲时间", "资质", "报到日期", "每周上限"]
+    cells = [
+        *("张三", "春晓社区", "１３８００００１１１１", "１１０１０５１９４９１２３１００２Ｘ"),
+        *(
+            "周一18：30-21：00",
+            "nurse 护士；electrician 电工 Ｔ４３０ ２０２８-05-31",
+            "２０２６-12-01",
+            "３",
+        ),
+    ]
+    lines, problems = told(cells, head=head)
+    assert problems == []
+    line = lines[0]
+    assert (line.phone, line.id_number, line.since) == (
+        "13800001111",
+        "11010519491231002X",
+        date(2026, 12, 1),
+    )
+    assert line.told["free_times"] == [{"weekday": 1, "from": "18:30", "to": "21:00"}]
+    assert [skill["expires_on"] for skill in line.told["skills"]] == [None, "2028-05-31"]
+    assert line.told["most_a_week"] == 3
+
+
+def test_days_are_read_as_spreadsheets_and_people_write_them_within_two_centuries():
+    for text in ("2026-12-01", "2026/12/1", "2026年12月1日", "20261201", "46357"):
+        assert read_date(text) == date(2026, 12, 1), text
+    for wrong in ("0001-01-01", "9999-12-31", "2200-01-01", "20261301", "99999999", "46", "明天"):
+        with pytest.raises(ValueError, match="日期"):
+            read_date(wrong)
+
+
+@pytest.mark.parametrize(
+    ("skill", "text"),
+    [
+        ({"proof": "2023-0456", "expires_on": None}, "electrician 电工 2023-0456"),
+        ({"proof": "2023-04-05", "expires_on": None}, "electrician 电工 2023-04-05 -"),
+        ({"proof": None, "expires_on": "2028-05-31"}, "electrician 电工 2028-05-31"),
+        ({"proof": "2023-04-05", "expires_on": "2028-05-31"}, "electrician 电工 2023-04-05 2028-05-31"),
+    ],
+)
+def test_a_proof_that_looks_like_a_day_stays_a_proof(skill: dict, text: str):
+    skills = [{"code": "electrician", "name": "电工", **skill}]
+    assert write_skills(skills) == text
+    assert read_skills(text) == skills
+
+
+spoken = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12).filter(
+    lambda text: plain(text).strip(" ;,-")
+)
+
+
+@given(st.lists(st.builds(lambda name, proof: {"name": name, "proof": proof}, spoken, st.none() | spoken)))
+def test_skills_come_back_from_a_file_as_they_are_compared(found: list[dict]):
+    skills = [{"code": f"s{n}", **one, "expires_on": None} for n, one in enumerate(found)]
+    once = as_told("skills", skills)
+    assert [skill["code"] for skill in once] == [skill["code"] for skill in skills]
+    assert as_told("skills", once) == once
 
 
 def test_id_numbers_are_checked_by_their_last_sign():

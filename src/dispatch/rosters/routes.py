@@ -60,7 +60,7 @@ async def import_roster(
     return RosterOut(
         dry_run=table.dry_run,
         created=made.count(Does.CREATES),
-        enrolled=made.count(Does.ENROLS),
+        invited=made.count(Does.INVITES),
         updated=made.count(Does.UPDATES),
         unchanged=made.count(Does.UNCHANGED),
         problems=[

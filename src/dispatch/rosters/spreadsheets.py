@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 
 import xlsxwriter
 
+from dispatch.domain.cells import neutral, restored
 from dispatch.domain.refusal import ServiceBusy
-from dispatch.domain.roster import MOST_LINES, Problem, neutral, restored
+from dispatch.domain.roster import MOST_LINES, Problem
 from dispatch.rosters import sheet_process
 
 ENCODINGS = ("utf-8-sig", "gb18030")
