@@ -208,6 +208,45 @@ async def test_if_match_holds_against_a_form_filed_from_another_device(hands: Ha
     ] == 2
 
 
+@pytest.mark.parametrize("decision", ["approve", "return"])
+async def test_if_match_holds_against_deciding_on_a_form_that_was_not_seen(hands: Hands, decision: str):
+    checkin = await filed(hands)
+    await filed(hands, skills=[{"code": "doctor", "name": "医师", "proof": "X1"}])
+    path, body = f"/checkins/{checkin['id']}/{decision}", {"text": "缺证"} if decision == "return" else {}
+    answer = await call(hands, "dispatcher-1", "POST", path, body, If_Match='"1"')
+    assert (answer.status_code, answer.json()["version"]) == (412, 2)
+    told = await good(hands, "dispatcher-1", "POST", path, body, If_Match='"2"')
+    assert told["state"] == {"approve": "approved", "return": "returned"}[decision]
+
+
+async def test_an_approval_judges_what_stands_now_and_not_when_it_was_filed(hands: Hands):
+    town = hands.town
+    moving = await filed(hands, "resident-3", community="community-2")
+    assert moving["kind"] == "new"
+    async with town.database.writing() as db:
+        id, there = town["resident-3"].id, town.places["community-1"]
+        await people.add_member(db, town.tenant_id, id, there, at=town.made)
+    order = await hands.open_()
+    taken = await call(hands, "resident-3", "POST", f"/orders/{order['id']}/take")
+    assert taken.status_code == 200, taken.text
+    path = f"/checkins/{moving['id']}/approve"
+    assert await problem(hands, "dispatcher-2", "POST", path) == (409, "TAKES_IN_HAND")
+    finish = {"result": "已陪同复查并送回家。", "closing": "solved"}
+    done = await call(hands, "resident-3", "POST", f"/orders/{order['id']}/finish", finish)
+    assert done.status_code == 200, done.text
+    assert (await good(hands, "dispatcher-2", "POST", path))["kind"] == "transfer"
+
+
+async def test_a_unit_that_left_service_meanwhile_takes_nobody_in(hands: Hands):
+    town = hands.town
+    checkin = await filed(hands, unit_id=str(town.bodies["unit-1"]))
+    async with town.database.writing() as db:
+        await people.retire_body(db, town.tenant_id, town.bodies["unit-1"], at=town.made)
+    path = f"/checkins/{checkin['id']}/approve"
+    assert await problem(hands, "dispatcher-1", "POST", path) == (404, "BODY_NOT_FOUND")
+    assert (await good(hands, "resident-1", "GET", "/me/checkin"))["checkin"]["state"] == "filed"
+
+
 async def test_another_community_is_a_transfer_and_the_past_stays(hands: Hands, clock: Clock):
     await enrolled(hands)
     clock.pass_(days=40)

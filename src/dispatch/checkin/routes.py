@@ -32,6 +32,7 @@ from dispatch.domain.people import ROLE_LABELS, SCOPED_ROLES, Actor, Role
 from dispatch.domain.privacy import KNOWS, masked_name, masked_phone
 from dispatch.domain.refusal import (
     BodyNotFound,
+    ChangedMeanwhile,
     CheckinDecided,
     CheckinNotFound,
     NotCheckedIn,
@@ -164,28 +165,45 @@ async def get_one_checkin(db: Reading, caller: Caller, checkin_id: IdIn) -> Chec
     return _shown(await queries.checkin(db, caller, checkin_id), caller, whole=True)
 
 
-DECIDING = (OwnCheckin, CheckinDecided)
+DECIDING = (OwnCheckin, CheckinDecided, ChangedMeanwhile)
 
 
 @router.post(
     "/checkins/{checkin_id}/approve",
     summary="报到审核通过",
-    responses=responses(*DECIDING, PlaceNotFound, TakesInHand, PeriodsOverlap),
+    responses=responses(*DECIDING, PlaceNotFound, BodyNotFound, TakesInHand, PeriodsOverlap),
 )
 async def approve_checkin(
-    db: Writing, caller: Caller, now: Now, key: Keyed, response: Response, checkin_id: IdIn, body: ApproveIn
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    key: Keyed,
+    match: Match,
+    response: Response,
+    checkin_id: IdIn,
+    body: ApproveIn,
 ) -> CheckinOut:
-    """审核通过: the member is active there, with a receipt and a grant that reaches the pool of grid and community."""
-    done = await deciding.approve(db, caller, checkin_id, body.grid_place_id, key, at=now)
+    """审核通过: the member is active there, with a receipt and a grant that reaches the pool of grid and community.
+
+    ``If-Match`` holds against the version of the form: a member may file another over the one that was seen.
+    """
+    done = await deciding.approve(db, caller, checkin_id, body.grid_place_id, key, match, at=now)
     return await _answered(db, caller, done, response)
 
 
 @router.post("/checkins/{checkin_id}/return", summary="报到退回", responses=responses(*DECIDING))
 async def return_checkin(
-    db: Writing, caller: Caller, now: Now, key: Keyed, response: Response, checkin_id: IdIn, body: ReturnIn
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    key: Keyed,
+    match: Match,
+    response: Response,
+    checkin_id: IdIn,
+    body: ReturnIn,
 ) -> CheckinOut:
-    """退回: with a reason, and the member may file again."""
-    done = await deciding.return_(db, caller, checkin_id, body.text, key, at=now)
+    """退回: with a reason, and the member may file again. ``If-Match`` as for the approval."""
+    done = await deciding.return_(db, caller, checkin_id, body.text, key, match, at=now)
     return await _answered(db, caller, done, response)
 
 

@@ -82,11 +82,8 @@ async def file(
     version = last.version if last is not None else 0
     if match is not None and version not in match:
         raise ChangedMeanwhile(version=version)
-    kind = "new"
-    if standing is not None and standing.state != "ended":
-        kind = "change" if standing.community_id == form["community_id"] else "transfer"
     values = {
-        "kind": kind,
+        "kind": kind_of(standing, form["community_id"]),
         "community_id": form["community_id"],
         "form": private(tenant_id, json.dumps(form, default=str, ensure_ascii=False)),
         "version": version + 1,
@@ -102,6 +99,13 @@ async def file(
         write = _of(tenant_id, id).where(checkins.c.state == "filed").values(**values)
     await guarded(db, write.returning(checkins.c.id), [told])
     return id
+
+
+def kind_of(standing: Any, community_id: UUID) -> str:
+    """What checking in with a community is to who stands like this: ``new``, ``change`` or ``transfer``."""
+    if standing is None or standing.state == "ended":
+        return "new"
+    return "change" if standing.community_id == community_id else "transfer"
 
 
 def _of(tenant_id: int, id: UUID) -> Any:
