@@ -23,6 +23,7 @@ from dispatch.people import actions as people
 from dispatch.people.tables import accounts, grants, members
 from dispatch.privacy.timers import make_exports
 from dispatch.wiring import REACTIONS
+from tests.contract.test_candidates import checks_in
 from tests.town import T0, Clock, Hands
 
 
@@ -151,6 +152,35 @@ async def test_a_form_is_returned_with_a_reason_and_may_be_filed_again(hands: Ha
     again = await filed(hands)
     assert again["id"] != checkin["id"]
     assert (await filed(hands, items=["tutoring"]))["id"] == again["id"], "it replaces the one that waits"
+
+
+async def test_street_and_district_read_members_by_masked_name_wherever_they_stand(hands: Hands):
+    await checks_in(hands, "member-1", "elder_care")
+    checkin = await filed(hands)
+    order = await hands.accepted("resident-2")
+
+    async def names(login: str) -> list[set[str]]:
+        listed = (await good(hands, login, "GET", "/checkins?state=filed"))["items"]
+        one = await good(hands, login, "GET", f"/checkins/{checkin['id']}")
+        found = (await good(hands, login, "GET", f"/orders/{order['id']}/candidates?limit=50"))["items"]
+        ran = (await good(hands, login, "POST", "/matching/run", {"dry_run": True}))["items"]
+        people = [*found, *(who for line in ran for who in line["takers"])]
+        assert any(line["takers"] for line in ran)
+        return [
+            {line["name"] for line in listed} | {one["name"]},
+            {line["name"] for line in people if line["kind"] == "member"},
+            {line["name"] for line in found if line["kind"] == "unit"},
+        ]
+
+    filers, candidates, units = await names("dispatcher-1")
+    assert (filers, "member-1" in candidates, "unit-1" in units) == ({"resident-1"}, True, True)
+    for login in ("street-1", "district-1"):
+        filers, candidates, units = await names(login)
+        assert (filers, "unit-1" in units) == ({"r********1"}, True)
+        assert candidates
+        assert all("*" in name for name in candidates)
+    mine = await good(hands, "resident-1", "GET", "/me/checkin")
+    assert mine["checkin"]["name"] == "resident-1"
 
 
 async def test_only_those_who_look_after_the_community_decide_and_nobody_on_himself(hands: Hands):

@@ -196,9 +196,9 @@ def path_of(there: Spot) -> str:
 # Who belonged where
 
 
-def covers(actor: Actor, there: Spot, roles: frozenset[Role]) -> bool:
-    """Whether a grant of the actor's reaches down to a place."""
-    return any(grant.place_id in there.path for grant in looks_after(actor, roles))
+def covers(actor: Actor, path: Sequence[UUID], roles: frozenset[Role]) -> bool:
+    """Whether a grant of the actor's reaches down to the place with this path."""
+    return any(grant.place_id in path for grant in looks_after(actor, roles))
 
 
 async def belonged(

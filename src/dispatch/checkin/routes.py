@@ -43,7 +43,7 @@ from dispatch.domain.refusal import (
     TakesInHand,
 )
 from dispatch.people.tables import FOREVER
-from dispatch.places.queries import below
+from dispatch.places.queries import below, ids_of
 from dispatch.web.deps import Caller, Keyed, Known, Match, Now, Reading, Writing, WritingOwn
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
 from dispatch.web.problems import responses
@@ -235,7 +235,7 @@ async def list_belongings(
     query = fingerprint("belongings", place=place_id, on=on, kind=kind)
     after = read_cursor(cursor, query)
     there = await queries.spot(db, caller.tenant.id, place_id)
-    if not queries.covers(caller, there, SCOPED_ROLES):
+    if not queries.covers(caller, there.path, SCOPED_ROLES):
         raise RoleForbidden()
     found = await queries.belonged(
         db,
@@ -247,7 +247,7 @@ async def list_belongings(
         limit=limit,
     )
     rows, next_cursor = cut(found, limit, query, lambda row: Key(row.from_at, row.party_id))
-    named = queries.covers(caller, there, KNOWS)
+    named = queries.covers(caller, there.path, KNOWS)
     return Page(items=[_belonged(row, caller, named=named) for row in rows], next_cursor=next_cursor)
 
 
@@ -326,6 +326,8 @@ def _shown(row: Any, caller: Actor, *, whole: bool = False) -> CheckinOut:
     if form:
         form["free_times"] = _times(form["free_times"])
         form["address"] = form["address"] if row.account_id == caller.account_id else None
+    own = row.account_id == caller.account_id
+    named = own or queries.covers(caller, ids_of(row.path), KNOWS)
     return CheckinOut(
         id=row.id,
         kind=row.kind,
@@ -334,7 +336,7 @@ def _shown(row: Any, caller: Actor, *, whole: bool = False) -> CheckinOut:
         version=row.version,
         receipt=receipt(row.day, row.serial) if row.day else None,
         account_id=row.account_id,
-        name=row.name,
+        name=row.name if named else masked_name(row.name),
         phone=masked_phone(row.phone) if row.phone else None,
         community=NamedOut(id=row.community_id, name=row.community_name),
         filed_at=_zoned(row.filed_at, caller),
