@@ -453,6 +453,38 @@ async def test_renewal_is_reminded_once_lapses_after_ten_working_days_and_one_wo
     assert (told["member"]["state"], told["member"]["renew_by"]) == ("active", "2027-12-07")
 
 
+async def test_one_word_twice_is_one_renewal(hands: Hands, clock: Clock):
+    await enrolled(hands)
+    clock.pass_(days=170)
+    told = [await good(hands, "resident-1", "POST", "/me/checkin/renew") for _ in range(3)]
+    assert {one["member"]["renew_by"] for one in told} == {"2027-11-22"}
+
+
+async def test_a_leave_too_many_is_refused_and_none_is_dropped(hands: Hands):
+    await enrolled(hands)
+    for n in range(20):
+        day = (date(2026, 12, 10) + timedelta(days=2 * n)).isoformat()
+        await good(hands, "resident-1", "POST", "/me/leaves", {"first_day": day, "last_day": day})
+    one = {"first_day": "2026-11-22", "last_day": "2026-11-25"}
+    answer = await call(hands, "resident-1", "POST", "/me/leaves", one)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"][1]) == (422, "first_day")
+    assert len((await good(hands, "resident-1", "GET", "/me/checkin"))["member"]["leaves"]) == 20
+
+
+async def test_a_guardians_consent_of_a_day_to_come_is_none(hands: Hands):
+    town = hands.town
+    minor = form(hands, born_on="2012-01-01", guardian_consent_on="2099-01-01", skills=[])
+    answer = await call(hands, "resident-1", "PUT", "/me/checkin", minor)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"][1]) == (422, "guardian_consent_on")
+    await enrolled(hands, born_on="2012-01-01", guardian_consent_on="2026-11-22", skills=[])
+    order = await hands.accepted("resident-2")
+    assert "no_guardian_consent" not in (await candidate(hands, order, "resident-1"))["why_not"]
+    mine = members.c.tenant_id == town.tenant_id, members.c.account_id == town["resident-1"].id
+    async with town.database.writing() as db:
+        await db.execute(update(members).where(*mine).values(guardian_consent_on=date(2099, 1, 1)))
+    assert "no_guardian_consent" in (await candidate(hands, order, "resident-1"))["why_not"]
+
+
 async def test_who_was_suspended_otherwise_is_not_brought_back_by_renewing(hands: Hands):
     await enrolled(hands)
     mine = members.c.tenant_id == hands.town.tenant_id, members.c.account_id == hands.town["resident-1"].id

@@ -180,7 +180,26 @@ def test_free_times_and_skills_read_what_they_write():
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+cmd", "-2+3", "@x", "\tx", "\rx", "＝1", " =1", '"=1', "'=1", "　@a"]
+    "text",
+    [
+        "=1+1",
+        "+cmd",
+        "-2+3",
+        "@x",
+        "\tx",
+        "\rx",
+        "＝1",
+        " =1",
+        '"=1',
+        "'=1",
+        "　@a",
+        "\n=1",
+        "\u00a0=1",
+        "\u200b=1",
+        "\x00=1",
+        "\ufeff@a",
+        " \n\u2060'=1",
+    ],
 )
 def test_what_a_spreadsheet_would_compute_is_neutralised(text: str):
     assert neutral(text) == f"'{text}"
@@ -191,7 +210,7 @@ def test_numbers_and_plain_texts_stay_as_they_are(text: str):
     assert neutral(text) == text
 
 
-dangerous = st.text(st.sampled_from("=+-@\t\r'\" ＝　ab1中"), max_size=8)
+dangerous = st.text(st.sampled_from("=+-@\t\r\n\u00a0\u200b'\" ＝　ab1中"), max_size=8)
 
 
 @given(dangerous)

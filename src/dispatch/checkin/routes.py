@@ -43,7 +43,7 @@ from dispatch.domain.refusal import (
     TakesInHand,
 )
 from dispatch.people.tables import FOREVER
-from dispatch.places.queries import below, ids_of
+from dispatch.places.queries import below, ids_of, path_of
 from dispatch.web.deps import Caller, Keyed, Known, Match, Now, Reading, Writing, WritingOwn
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
 from dispatch.web.problems import responses
@@ -240,7 +240,7 @@ async def list_belongings(
     found = await queries.belonged(
         db,
         caller.tenant.id,
-        below(caller.tenant.id, queries.path_of(there)),
+        below(caller.tenant.id, path_of(there.path)),
         (kind,),
         day_ends=_day_ends(on or now.astimezone(caller.tenant.zone).date(), caller),
         after=(after.at, after.id) if after else None,

@@ -173,8 +173,11 @@ def read_id_number(text: str) -> str:
     return said
 
 
-# What spreadsheets take for a formula (OWASP, CSV injection), also full-width and behind a blank or a quote.
-_FORMULA = re.compile(r"[ '\"\u3000]*[=+\-@\t\r＝＋－＠]")
+# What spreadsheets take for a formula (OWASP, CSV injection), also full-width, behind a quote and behind what is not
+# seen: blanks of any kind, line ends, control signs, signs of no width.
+_FORMULA = re.compile(
+    r"[\t\r]|[\s\x00-\x1f\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff'\"]*[=+\-@＝＋－＠]"
+)
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 

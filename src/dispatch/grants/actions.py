@@ -15,6 +15,7 @@ from dispatch.domain.refusal import AccountNotFound, GrantImpossible, Idempotenc
 from dispatch.grants import queries
 from dispatch.people import actions as people
 from dispatch.people.queries import hold, prove
+from dispatch.places.queries import ids_of
 
 Data = Mapping[str, Any]
 Act = Any
@@ -97,7 +98,7 @@ async def revoke(
 
     async def act() -> UUID:
         row = await queries.grant(db, actor, grant_id)
-        refusal = revoking_refusal(actor, row.account_id, row.lender_id, queries.path_of(row.path))
+        refusal = revoking_refusal(actor, row.account_id, row.lender_id, ids_of(row.path or ""))
         if refusal:
             raise refusal
         if row.role == Role.MEMBER and (row.valid_to is None or row.valid_to > at):
@@ -131,7 +132,7 @@ async def delegate(
             lent,
             row.account_id,
             data["account_id"],
-            queries.path_of(row.path),
+            ids_of(row.path or ""),
             delegated=row.delegated_from is not None,
             start=start,
             end=end,

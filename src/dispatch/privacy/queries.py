@@ -22,6 +22,7 @@ from dispatch.orders.tables import order_views, orders, requests, take_people, t
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
 from dispatch.people.tables import accounts, bodies, grants, members
+from dispatch.places.queries import path_of
 from dispatch.places.tables import places
 from dispatch.privacy.tables import consents, data_requests, privacy_policies, reveal_requests
 
@@ -372,7 +373,7 @@ async def unwilling_members(db: AsyncConnection, tenant_id: int, *, limit: int) 
 async def known_there(db: AsyncConnection, actor: Actor, account_id: UUID) -> bool:
     """Whether an account lives where the actor serves, or is filer or beneficiary of an order there."""
     assert actor.acting is not None  # writes have one
-    above = "/" + "".join(f"{id.hex}/" for id in actor.acting.path)
+    above = path_of(actor.acting.path)
     home = (
         select(accounts.c.id)
         .join(

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.checkin import queries as checkin
 from dispatch.checkin.actions.deciding import number
 from dispatch.checkin.actions.filing import today_of
-from dispatch.checkin.actions.once import once
 from dispatch.db.dialect import guarded
 from dispatch.db.idempotency import Key
 from dispatch.db.ids import new_id
@@ -32,6 +31,7 @@ from dispatch.domain.refusal import (
 )
 from dispatch.people import actions as people
 from dispatch.people import belonging
+from dispatch.people.once import once
 from dispatch.people.queries import grants_of, prove
 from dispatch.people.tables import bodies
 from dispatch.places.queries import ids_of

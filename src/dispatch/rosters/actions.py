@@ -19,6 +19,7 @@ from dispatch.domain.refusal import RoleForbidden, RosterInvalid
 from dispatch.domain.roster import HEADINGS, Line, Problem
 from dispatch.people.many import batches, hold_all
 from dispatch.people.queries import prove
+from dispatch.places.queries import path_of
 from dispatch.rosters import queries
 from dispatch.rosters.planning import Does, Plan, plan
 from dispatch.rosters.writing import write
@@ -109,7 +110,7 @@ async def give_out(
         raise RoleForbidden()
     if whole and acting.role not in KNOWS:
         raise RoleForbidden()
-    rows = await queries.roster(db, actor.tenant.id, checkin.path_of(there))
+    rows = await queries.roster(db, actor.tenant.id, path_of(there.path))
     offers = await checkin.offered(db, actor.tenant.id)
     ground = await queries.ground(db, actor)
     if whole:

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.checkin import queries
 from dispatch.checkin.actions.filing import go, kind_of, today_of
-from dispatch.checkin.actions.once import once
 from dispatch.checkin.tables import checkins, receipt_counters
 from dispatch.db.dialect import counting_up, guarded
 from dispatch.db.idempotency import Key
@@ -31,6 +30,7 @@ from dispatch.domain.refusal import (
     wrong,
 )
 from dispatch.people import actions as people
+from dispatch.people.once import once
 from dispatch.people.queries import hold
 from dispatch.people.tables import accounts
 from dispatch.places.queries import ids_of, locate
