@@ -221,7 +221,7 @@ def test_re_import_restores_the_original_text(text: str):
 cells = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 
 
-@settings(max_examples=25)  # each starts a process
+@settings(max_examples=25, deadline=None)  # each starts a process
 @given(
     st.lists(
         st.lists(cells | dangerous.map(str.strip).filter(bool), min_size=2, max_size=2),
