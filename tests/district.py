@@ -69,7 +69,7 @@ def a_member(dice: Random, ground: Ground, **fixed: Any) -> Candidate:
         household_id=UUID(int=dice.randint(1, 30)) if dice.random() < 0.5 else None,
         address_key=str(dice.randint(1, 30)) if dice.random() < 0.5 else None,
         born_on=dice.choice((None, None, date(2010, 1, 1), date(1980, 1, 1))),
-        guardian_consent=dice.random() < 0.5,
+        guardian_consent_on=date(2020, 1, 1) if dice.random() < 0.5 else None,
         active=dice.randint(0, 3),
         asked=dice.randint(0, 1),
         served=dice.randint(0, 5),

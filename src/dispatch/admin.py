@@ -421,4 +421,4 @@ def import_roster(
         raise typer.Exit(1)
 
 
-ROSTER_WORDS = {Does.CREATES: "新建", Does.ENROLS: "报到", Does.UPDATES: "更新", Does.UNCHANGED: "不变"}
+ROSTER_WORDS = {Does.CREATES: "新建", Does.INVITES: "邀请", Does.UPDATES: "更新", Does.UNCHANGED: "不变"}

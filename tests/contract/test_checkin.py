@@ -23,6 +23,7 @@ from dispatch.people import actions as people
 from dispatch.people.tables import accounts, grants, members
 from dispatch.privacy.timers import make_exports
 from dispatch.wiring import REACTIONS
+from tests.contract.test_candidates import checks_in
 from tests.town import T0, Clock, Hands
 
 
@@ -153,6 +154,35 @@ async def test_a_form_is_returned_with_a_reason_and_may_be_filed_again(hands: Ha
     assert (await filed(hands, items=["tutoring"]))["id"] == again["id"], "it replaces the one that waits"
 
 
+async def test_street_and_district_read_members_by_masked_name_wherever_they_stand(hands: Hands):
+    await checks_in(hands, "member-1", "elder_care")
+    checkin = await filed(hands)
+    order = await hands.accepted("resident-2")
+
+    async def names(login: str) -> list[set[str]]:
+        listed = (await good(hands, login, "GET", "/checkins?state=filed"))["items"]
+        one = await good(hands, login, "GET", f"/checkins/{checkin['id']}")
+        found = (await good(hands, login, "GET", f"/orders/{order['id']}/candidates?limit=50"))["items"]
+        ran = (await good(hands, login, "POST", "/matching/run", {"dry_run": True}))["items"]
+        people = [*found, *(who for line in ran for who in line["takers"])]
+        assert any(line["takers"] for line in ran)
+        return [
+            {line["name"] for line in listed} | {one["name"]},
+            {line["name"] for line in people if line["kind"] == "member"},
+            {line["name"] for line in found if line["kind"] == "unit"},
+        ]
+
+    filers, candidates, units = await names("dispatcher-1")
+    assert (filers, "member-1" in candidates, "unit-1" in units) == ({"resident-1"}, True, True)
+    for login in ("street-1", "district-1"):
+        filers, candidates, units = await names(login)
+        assert (filers, "unit-1" in units) == ({"r********1"}, True)
+        assert candidates
+        assert all("*" in name for name in candidates)
+    mine = await good(hands, "resident-1", "GET", "/me/checkin")
+    assert mine["checkin"]["name"] == "resident-1"
+
+
 async def test_only_those_who_look_after_the_community_decide_and_nobody_on_himself(hands: Hands):
     checkin = await filed(hands)
     path = f"/checkins/{checkin['id']}/approve"
@@ -208,6 +238,45 @@ async def test_if_match_holds_against_a_form_filed_from_another_device(hands: Ha
     ] == 2
 
 
+@pytest.mark.parametrize("decision", ["approve", "return"])
+async def test_if_match_holds_against_deciding_on_a_form_that_was_not_seen(hands: Hands, decision: str):
+    checkin = await filed(hands)
+    await filed(hands, skills=[{"code": "doctor", "name": "医师", "proof": "X1"}])
+    path, body = f"/checkins/{checkin['id']}/{decision}", {"text": "缺证"} if decision == "return" else {}
+    answer = await call(hands, "dispatcher-1", "POST", path, body, If_Match='"1"')
+    assert (answer.status_code, answer.json()["version"]) == (412, 2)
+    told = await good(hands, "dispatcher-1", "POST", path, body, If_Match='"2"')
+    assert told["state"] == {"approve": "approved", "return": "returned"}[decision]
+
+
+async def test_an_approval_judges_what_stands_now_and_not_when_it_was_filed(hands: Hands):
+    town = hands.town
+    moving = await filed(hands, "resident-3", community="community-2")
+    assert moving["kind"] == "new"
+    async with town.database.writing() as db:
+        id, there = town["resident-3"].id, town.places["community-1"]
+        await people.add_member(db, town.tenant_id, id, there, at=town.made)
+    order = await hands.open_()
+    taken = await call(hands, "resident-3", "POST", f"/orders/{order['id']}/take")
+    assert taken.status_code == 200, taken.text
+    path = f"/checkins/{moving['id']}/approve"
+    assert await problem(hands, "dispatcher-2", "POST", path) == (409, "TAKES_IN_HAND")
+    finish = {"result": "已陪同复查并送回家。", "closing": "solved"}
+    done = await call(hands, "resident-3", "POST", f"/orders/{order['id']}/finish", finish)
+    assert done.status_code == 200, done.text
+    assert (await good(hands, "dispatcher-2", "POST", path))["kind"] == "transfer"
+
+
+async def test_a_unit_that_left_service_meanwhile_takes_nobody_in(hands: Hands):
+    town = hands.town
+    checkin = await filed(hands, unit_id=str(town.bodies["unit-1"]))
+    async with town.database.writing() as db:
+        await people.retire_body(db, town.tenant_id, town.bodies["unit-1"], at=town.made)
+    path = f"/checkins/{checkin['id']}/approve"
+    assert await problem(hands, "dispatcher-1", "POST", path) == (404, "BODY_NOT_FOUND")
+    assert (await good(hands, "resident-1", "GET", "/me/checkin"))["checkin"]["state"] == "filed"
+
+
 async def test_another_community_is_a_transfer_and_the_past_stays(hands: Hands, clock: Clock):
     await enrolled(hands)
     clock.pass_(days=40)
@@ -256,6 +325,31 @@ async def test_who_leaves_sees_no_pool_and_the_record_stays(hands: Hands):
         grants.c.role == Role.MEMBER,
     )
     assert all(row.valid_to is not None for row in await hands.town.rows(gone))
+
+
+async def test_who_left_and_holds_no_other_role_may_check_in_again(hands: Hands):
+    """Whether the member or the community ended it: what is one's own needs no grant."""
+    town = hands.town
+
+    async def asks(login: str, method: str, path: str, body: Any) -> httpx.Response:
+        mine = accounts.c.tenant_id == town.tenant_id, accounts.c.id == town[login].id
+        version = (await town.rows(select(accounts.c.grants_version).where(*mine)))[0].grants_version
+        token = {"Authorization": f"Bearer {town.token(town[login].id, version)}"}
+        return await hands.client.request(method, f"/v1{path}", json=body, headers=token)
+
+    await good(hands, "member-1", "POST", "/me/checkin/leave")
+    await good(hands, "dispatcher-1", "POST", f"/members/{town['member-2'].id}/end")
+    for login in ("member-1", "member-2"):
+        again = await asks(login, "PUT", "/me/checkin", form(hands))
+        assert again.status_code == 200, again.text
+        withdrawn = await asks(login, "POST", "/me/checkin/withdraw", {})
+        assert withdrawn.json()["checkin"]["state"] == "withdrawn"
+        refused = await asks(login, "POST", "/me/checkin/renew", {})
+        assert (refused.status_code, refused.json()["code"]) == (409, "NOT_CHECKED_IN")
+        again = await asks(login, "PUT", "/me/checkin", form(hands))
+        path = f"/checkins/{again.json()['checkin']['id']}/approve"
+        await good(hands, "dispatcher-1", "POST", path)
+        assert (await good(hands, login, "GET", "/me/checkin"))["member"]["state"] == "active"
 
 
 async def test_the_community_ends_a_membership_of_its_own_only(hands: Hands):
@@ -359,6 +453,38 @@ async def test_renewal_is_reminded_once_lapses_after_ten_working_days_and_one_wo
     assert (told["member"]["state"], told["member"]["renew_by"]) == ("active", "2027-12-07")
 
 
+async def test_one_word_twice_is_one_renewal(hands: Hands, clock: Clock):
+    await enrolled(hands)
+    clock.pass_(days=170)
+    told = [await good(hands, "resident-1", "POST", "/me/checkin/renew") for _ in range(3)]
+    assert {one["member"]["renew_by"] for one in told} == {"2027-11-22"}
+
+
+async def test_a_leave_too_many_is_refused_and_none_is_dropped(hands: Hands):
+    await enrolled(hands)
+    for n in range(20):
+        day = (date(2026, 12, 10) + timedelta(days=2 * n)).isoformat()
+        await good(hands, "resident-1", "POST", "/me/leaves", {"first_day": day, "last_day": day})
+    one = {"first_day": "2026-11-22", "last_day": "2026-11-25"}
+    answer = await call(hands, "resident-1", "POST", "/me/leaves", one)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"][1]) == (422, "first_day")
+    assert len((await good(hands, "resident-1", "GET", "/me/checkin"))["member"]["leaves"]) == 20
+
+
+async def test_a_guardians_consent_of_a_day_to_come_is_none(hands: Hands):
+    town = hands.town
+    minor = form(hands, born_on="2012-01-01", guardian_consent_on="2099-01-01", skills=[])
+    answer = await call(hands, "resident-1", "PUT", "/me/checkin", minor)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"][1]) == (422, "guardian_consent_on")
+    await enrolled(hands, born_on="2012-01-01", guardian_consent_on="2026-11-22", skills=[])
+    order = await hands.accepted("resident-2")
+    assert "no_guardian_consent" not in (await candidate(hands, order, "resident-1"))["why_not"]
+    mine = members.c.tenant_id == town.tenant_id, members.c.account_id == town["resident-1"].id
+    async with town.database.writing() as db:
+        await db.execute(update(members).where(*mine).values(guardian_consent_on=date(2099, 1, 1)))
+    assert "no_guardian_consent" in (await candidate(hands, order, "resident-1"))["why_not"]
+
+
 async def test_who_was_suspended_otherwise_is_not_brought_back_by_renewing(hands: Hands):
     await enrolled(hands)
     mine = members.c.tenant_id == hands.town.tenant_id, members.c.account_id == hands.town["resident-1"].id
@@ -454,3 +580,23 @@ async def test_the_file_of_ones_own_data_holds_the_forms_and_the_periods(
         account = json.loads(packed.read("account.json"))
     assert account["checkins"][0]["form"]["address"] == "3栋2单元501"
     assert [line["of"] for line in account["belongings"]] == ["community-1"]
+
+
+async def test_a_day_beyond_the_calendar_is_refused_and_breaks_nothing(hands: Hands):
+    await enrolled(hands)
+    place = hands.town.places["community-1"]
+    liaison = {"name": "李敏", "phone": "13800001111"}
+    agreement = {"kind": "unit", "name": "医院", "place_id": str(place), "liaisons": [liaison]}
+    asked = [
+        ("GET", f"/belongings?place_id={place}&on={{}}", None),
+        ("POST", "/registrations", {**agreement, "from_on": "{}"}),
+        ("POST", "/me/leaves", {"first_day": "{}", "last_day": "{}"}),
+        ("PUT", "/me/checkin", form(hands, born_on="{}")),
+    ]
+    for day in ("0001-01-01", "1899-12-31", "2200-01-01", "9997-01-01", "9999-12-31"):
+        for method, path, body in asked:
+            told = json.loads(json.dumps(body).replace("{}", day))
+            answer = await call(hands, "resident-1", method, path.replace("{}", day), told)
+            assert (answer.status_code, answer.json()["code"]) == (422, "VALIDATION_FAILED"), (day, path)
+    there = f"/belongings?place_id={place}&on=2199-12-31"
+    assert (await call(hands, "dispatcher-1", "GET", there)).status_code == 200

@@ -27,6 +27,20 @@ async def _listed(hands: Hands, login: str, **params: Any) -> set[str]:
     return {item["title"] for item in answer.json()["items"]}
 
 
+async def test_who_left_service_lists_nothing_that_can_be_claimed(hands: Hands):
+    """Its venue stays readable to who has its id, and is back with the body."""
+    town = hands.town
+    hall = await publish(hands, **HALL)
+    mine = bodies.c.tenant_id == town.tenant_id, bodies.c.id == town.bodies["unit-1"]
+    for retired_at, listed in ((town.made, False), (None, True)):
+        async with town.database.writing() as db:
+            await db.execute(update(bodies).where(*mine).values(retired_at=retired_at))
+        assert (hall["title"] in await _listed(hands, "dispatcher-1")) == listed
+        answer = await try_claim(hands, "dispatcher-1", hall, **hours(9, 11))
+        assert _code(answer) == (409, "LISTING_CLOSED") if not listed else answer.status_code == 201
+        assert (await hands.get("dispatcher-1", f"/v1/listings/{hall['id']}")).status_code == 200
+
+
 async def test_a_unit_offers_and_the_community_claims_and_both_know_how_it_ended(hands: Hands, clock: Clock):
     hall = await publish(hands, **HALL, seats=80, spot="柳溪路12号", terms="用后打扫。")
     assert (hall["publisher"]["name"], hall["kind_label"], hall["own"]) == ("unit-1", "场地", True)

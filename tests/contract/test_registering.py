@@ -6,10 +6,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import pytest
 from sqlalchemy import select
 
 from dispatch.db.engine import Database
+from dispatch.domain.people import Role
 from dispatch.jobs.relay import relay
+from dispatch.people import actions as people
 from dispatch.people.tables import bodies, grants
 from dispatch.registering import timers
 from dispatch.wiring import REACTIONS
@@ -159,7 +162,7 @@ async def test_a_body_leaves_by_its_own_word_once_its_hands_are_empty(hands: Han
 
 async def passed(hands: Hands, database: Database, day: date) -> None:
     at, zone = datetime.combine(day, T0.timetz()), ZoneInfo("Asia/Shanghai")
-    for step in (timers.remind, timers.lapse):
+    for step in (timers.remind, timers.start, timers.lapse):
         async with database.writing() as db:
             await step(db, hands.town.tenant_id, zone, at=at)
 
@@ -190,3 +193,104 @@ async def test_a_renewed_body_stays_when_its_first_agreement_ends(hands: Hands, 
     )
     assert (await hands.town.rows(retired))[0].retired_at is None
     assert (await good(hands, "secretary-1", "GET", f"/registrations/{told['id']}"))["state"] == "ended"
+
+
+async def body_of(hands: Hands, told: dict) -> Any:
+    columns = (bodies.c.place_id, bodies.c.name, bodies.c.retired_at)
+    mine = bodies.c.tenant_id == hands.town.tenant_id, bodies.c.id == UUID(told["body_id"])
+    return (await hands.town.rows(select(*columns).where(*mine)))[0]
+
+
+async def renewal(hands: Hands, told: dict, place: str = "community-1", **more: Any) -> dict[str, Any]:
+    days = {"from_on": "2027-05-23", "until_on": "2028-05-23"}
+    again = agreement(hands, place, **{"body_id": told["body_id"], **days, **more})
+    filed: dict[str, Any] = await good(hands, "resident-1", "POST", "/registrations", again)
+    return filed
+
+
+async def test_staff_file_for_no_body_that_serves_elsewhere(hands: Hands):
+    told = await registered(hands, until_on="2027-05-23")
+    await hands.town.person("dispatcher-3", Role.DISPATCHER, "community-3")
+    days = {"from_on": "2027-05-23", "until_on": "2028-05-23"}
+    taken_over = agreement(hands, "community-3", body_id=told["body_id"], name="被改名", **days)
+    asked = ("POST", "/registrations", taken_over)
+    assert await problem(hands, "dispatcher-3", *asked) == (403, "ROLE_FORBIDDEN")
+    moved = agreement(hands, "community-2", body_id=told["body_id"], **days)
+    for neighbour in ("dispatcher-1", "dispatcher-2"):
+        assert await problem(hands, neighbour, "POST", "/registrations", moved) == (403, "ROLE_FORBIDDEN")
+    await good(hands, "street-1", "POST", "/registrations", moved)
+
+
+async def test_a_move_holds_from_its_first_day_and_not_from_its_approval(hands: Hands, database: Database):
+    told = await registered(hands, until_on="2027-05-23")
+    moving = await renewal(hands, told, "community-2", name="新名医院")
+    await good(hands, "street-1", "POST", f"/registrations/{moving['id']}/approve")
+    here, there = hands.town.places["community-1"], hands.town.places["community-2"]
+
+    async def seen() -> tuple[Any, ...]:
+        body = await body_of(hands, told)
+        listed = []
+        for login, place in (("dispatcher-1", here), ("dispatcher-2", there)):
+            path = f"/belongings?place_id={place}&kind=registration&on=2027-05-23"
+            listed += [line["party"]["name"] for line in (await good(hands, login, "GET", path))["items"]]
+        return body.place_id, body.name, body.retired_at, listed
+
+    before = (here, "市第二人民医院", None, ["市第二人民医院"])
+    assert await seen() == before
+    await passed(hands, database, date(2027, 5, 22))
+    assert await seen() == before
+    for _ in range(2):
+        await passed(hands, database, date(2027, 5, 23))
+        assert await seen() == (there, "新名医院", None, ["新名医院"])
+    assert (await good(hands, "secretary-1", "GET", f"/registrations/{told['id']}"))["state"] == "ended"
+
+
+async def test_a_new_body_serves_from_the_first_day_of_its_agreement(hands: Hands, database: Database):
+    told = await registered(hands, from_on="2026-12-01", until_on="2027-12-01")
+    assert (await body_of(hands, told)).retired_at is not None
+    await passed(hands, database, date(2026, 11, 30))
+    assert (await body_of(hands, told)).retired_at is not None
+    await passed(hands, database, date(2026, 12, 1))
+    assert (await body_of(hands, told)).retired_at is None
+
+
+@pytest.mark.parametrize("answer", ["return", "withdraw"])
+async def test_a_renewal_that_only_waits_keeps_no_body_in_service(
+    hands: Hands, database: Database, answer: str
+):
+    told = await registered(hands, until_on="2027-05-23")
+    waiting = await renewal(hands, told)
+    await passed(hands, database, date(2027, 5, 24))
+    assert (await good(hands, "secretary-1", "GET", f"/registrations/{told['id']}"))["state"] == "approved"
+    by, text = ("secretary-1", {"text": "缺协议"}) if answer == "return" else ("resident-1", None)
+    await good(hands, by, "POST", f"/registrations/{waiting['id']}/{answer}", text)
+    await passed(hands, database, date(2027, 6, 30))
+    assert (await body_of(hands, told)).retired_at is not None
+    assert (await good(hands, "secretary-1", "GET", f"/registrations/{told['id']}"))["state"] == "ended"
+
+
+async def test_what_waits_or_begins_later_brings_a_body_back_after_a_gap(
+    hands: Hands, database: Database, clock: Clock
+):
+    told = await registered(hands, until_on="2027-05-23")
+    waiting = await renewal(hands, told, from_on="2027-09-01", until_on="2028-09-01")
+    await passed(hands, database, date(2027, 6, 30))
+    assert (await body_of(hands, told)).retired_at is not None
+    await good(hands, "secretary-1", "POST", f"/registrations/{waiting['id']}/approve")
+    await passed(hands, database, date(2027, 8, 31))
+    assert (await body_of(hands, told)).retired_at is not None
+    await passed(hands, database, date(2027, 9, 1))
+    assert (await body_of(hands, told)).retired_at is None
+
+
+async def test_approving_a_renewal_gives_nobody_back_a_role_that_was_taken(hands: Hands, database: Database):
+    told = await registered(hands, until_on="2027-05-23")
+    waiting = await renewal(hands, told)
+    mine = grants.c.tenant_id == hands.town.tenant_id, grants.c.body_id == UUID(told["body_id"])
+    held = await hands.town.rows(select(grants.c.id).where(*mine))
+    async with database.writing() as db:
+        await people.revoke_grant(db, hands.town.tenant_id, held[0].id, at=hands.town.made)
+    await good(hands, "secretary-1", "POST", f"/registrations/{waiting['id']}/approve")
+    after = await hands.town.rows(select(grants.c.id, grants.c.valid_to).where(*mine))
+    assert [row.id for row in after] == [held[0].id]
+    assert after[0].valid_to is not None

@@ -34,10 +34,10 @@ async def test_a_roster_is_tried_taken_in_once_and_a_wrong_one_not_at_all(backen
     wrong.write_bytes("姓名,手机号,报到社区\n王五,12,community-1\n".encode("gb18030"))
     try:
         told = dispatch(url, "roster", "import", good, "-t", code, "--dry-run")
-        assert told[:2] == (0, "试算：新建2，报到0，更新0，不变0\n"), told
+        assert told[:2] == (0, "试算：新建2，邀请0，更新0，不变0\n"), told
         assert (await town.rows(many))[0][0] == before
-        assert dispatch(url, "roster", "import", good, "-t", code)[:2] == (0, "新建2，报到0，更新0，不变0\n")
-        assert dispatch(url, "roster", "import", good, "-t", code)[:2] == (0, "新建0，报到0，更新0，不变2\n")
+        assert dispatch(url, "roster", "import", good, "-t", code)[:2] == (0, "新建2，邀请0，更新0，不变0\n")
+        assert dispatch(url, "roster", "import", good, "-t", code)[:2] == (0, "新建0，邀请0，更新0，不变2\n")
         said = "第2行 手机号：请填写正确的手机号码或座机号码"
         status, lines, _ = dispatch(url, "roster", "import", wrong, "-t", code, "--dry-run")
         assert (status, lines.splitlines()[0]) == (1, said)

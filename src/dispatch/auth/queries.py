@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.domain.people import Actor, Role
 from dispatch.domain.refusal import KeyNotFound, RoleForbidden
 from dispatch.people.tables import accounts, api_keys, bodies, grants
+from dispatch.places.queries import path_of
 from dispatch.places.tables import places
 
 _place, _seat, _maker, _ender = (
@@ -27,9 +28,7 @@ def _beside(table: Any, id: ColumnElement[Any]) -> ColumnElement[bool]:
 def _keys(actor: Actor) -> Select[Any]:
     """Keys of grants at or below a place that the actor administers. Raises: RoleForbidden: of none."""
     path = func.coalesce(_place.c.path, _seat.c.path)
-    above = [
-        "/" + "".join(f"{id.hex}/" for id in g.path) for g in actor.grants if g.role is Role.ADMIN and g.path
-    ]
+    above = [path_of(g.path) for g in actor.grants if g.role is Role.ADMIN and g.path]
     if not above:
         raise RoleForbidden()
     kept = [column for column in api_keys.c if column.name != "secret_hash"]

@@ -16,7 +16,7 @@ from dispatch.domain.people import DISPATCHING_ROLES, Actor, Grant, Role
 from dispatch.domain.refusal import BodyNotFound, CheckinNotFound, PlaceNotFound, RoleForbidden
 from dispatch.orders.tables import take_people, takes
 from dispatch.people.tables import accounts, belongings, bodies, members
-from dispatch.places.queries import below, ids_of
+from dispatch.places.queries import below, ids_of, path_of
 from dispatch.places.tables import places
 
 Place = tuple[datetime, UUID] | None
@@ -158,12 +158,8 @@ def looks_after(actor: Actor, roles: frozenset[Role] = DISPATCHING_ROLES) -> lis
 
 def in_scope(actor: Actor) -> ColumnElement[bool]:
     """Check-ins with communities that the actor registers for."""
-    ways = [_community.c.path.startswith(_path(grant)) for grant in looks_after(actor)]
+    ways = [_community.c.path.startswith(path_of(grant.path)) for grant in looks_after(actor)]
     return or_(false(), *ways)
-
-
-def _path(grant: Grant) -> str:
-    return "/" + "".join(f"{id.hex}/" for id in grant.path)
 
 
 async def page(
@@ -182,23 +178,18 @@ async def page(
         rows = rows.where(checkins.c.state == state)
     if place_id is not None:
         there = await spot(db, actor.tenant.id, place_id)
-        rows = rows.where(checkins.c.community_id.in_(below(actor.tenant.id, path_of(there))))
+        rows = rows.where(checkins.c.community_id.in_(below(actor.tenant.id, path_of(there.path))))
     if after is not None:
         rows = rows.where(tuple_(*by) > tuple_(*after))
     return list((await db.execute(rows)).all())
 
 
-def path_of(there: Spot) -> str:
-    """A place's path as it is stored."""
-    return "/" + "".join(f"{id.hex}/" for id in there.path)
-
-
 # Who belonged where
 
 
-def covers(actor: Actor, there: Spot, roles: frozenset[Role]) -> bool:
-    """Whether a grant of the actor's reaches down to a place."""
-    return any(grant.place_id in there.path for grant in looks_after(actor, roles))
+def covers(actor: Actor, path: Sequence[UUID], roles: frozenset[Role]) -> bool:
+    """Whether a grant of the actor's reaches down to the place with this path."""
+    return any(grant.place_id in path for grant in looks_after(actor, roles))
 
 
 async def belonged(

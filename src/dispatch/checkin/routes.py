@@ -32,6 +32,7 @@ from dispatch.domain.people import ROLE_LABELS, SCOPED_ROLES, Actor, Role
 from dispatch.domain.privacy import KNOWS, masked_name, masked_phone
 from dispatch.domain.refusal import (
     BodyNotFound,
+    ChangedMeanwhile,
     CheckinDecided,
     CheckinNotFound,
     NotCheckedIn,
@@ -42,8 +43,8 @@ from dispatch.domain.refusal import (
     TakesInHand,
 )
 from dispatch.people.tables import FOREVER
-from dispatch.places.queries import below
-from dispatch.web.deps import Caller, Keyed, Match, Now, Reading, Writing
+from dispatch.places.queries import below, ids_of, path_of
+from dispatch.web.deps import Caller, Keyed, Known, Match, Now, Reading, Writing, WritingOwn
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor
 from dispatch.web.problems import responses
 from dispatch.web.wire import DateIn, IdIn
@@ -64,7 +65,7 @@ async def get_checkin(db: Reading, caller: Caller) -> MyCheckinOut:
 
 
 @router.put("/me/checkin", summary="填写报到单", responses=responses(PlaceNotFound, BodyNotFound))
-async def put_checkin(db: Writing, caller: Caller, now: Now, match: Match, body: CheckinIn) -> MyCheckinOut:
+async def put_checkin(db: WritingOwn, caller: Known, now: Now, match: Match, body: CheckinIn) -> MyCheckinOut:
     """《在职报到单》: file the form, over the one that waits; what stands holds until the community approves.
 
     With another community it is a transfer. ``If-Match`` holds against the version of the newest filing.
@@ -76,42 +77,42 @@ async def put_checkin(db: Writing, caller: Caller, now: Now, match: Match, body:
 @router.post(
     "/me/checkin/withdraw", summary="撤回报到单", responses=responses(CheckinNotFound, CheckinDecided)
 )
-async def withdraw_checkin(db: Writing, caller: Caller, now: Now) -> MyCheckinOut:
+async def withdraw_checkin(db: WritingOwn, caller: Known, now: Now) -> MyCheckinOut:
     """撤回: take the form back that waits; safe to repeat."""
     await filing.withdraw(db, caller, at=now)
     return await _mine(db, caller)
 
 
 @router.post("/me/checkin/renew", summary="续报", responses=responses(NotCheckedIn))
-async def renew_checkin(db: Writing, caller: Caller, now: Now) -> MyCheckinOut:
+async def renew_checkin(db: WritingOwn, caller: Known, now: Now) -> MyCheckinOut:
     """续报: all stands as it was told, for another half-year; lifts a lapse; safe to repeat."""
     await filing.renew(db, caller, at=now)
     return await _mine(db, caller)
 
 
 @router.put("/me/checkin/hours", summary="更新空闲时间和上限", responses=responses(NotCheckedIn))
-async def put_hours(db: Writing, caller: Caller, body: HoursIn) -> MyCheckinOut:
+async def put_hours(db: WritingOwn, caller: Known, body: HoursIn) -> MyCheckinOut:
     """When one is free, which languages one speaks, how much one wants at most; it holds at once."""
     await filing.change_hours(db, caller, body.told())
     return await _mine(db, caller)
 
 
 @router.post("/me/checkin/leave", summary="退出报到", responses=responses(NotCheckedIn, TakesInHand))
-async def leave_community(db: Writing, caller: Caller, now: Now) -> MyCheckinOut:
+async def leave_community(db: WritingOwn, caller: Known, now: Now) -> MyCheckinOut:
     """退出: belong nowhere any more; what was done stays."""
     await filing.leave(db, caller, at=now)
     return await _mine(db, caller)
 
 
 @router.post("/me/leaves", summary="请假", responses=responses(NotCheckedIn))
-async def take_leave(db: Writing, caller: Caller, now: Now, body: LeaveIn) -> MyCheckinOut:
+async def take_leave(db: WritingOwn, caller: Known, now: Now, body: LeaveIn) -> MyCheckinOut:
     """请假: neither offered nor matched on these days."""
     await filing.take_leave(db, caller, body.first_day, body.last_day, at=now)
     return await _mine(db, caller)
 
 
 @router.delete("/me/leaves/{first_day}", summary="销假", responses=responses(NotCheckedIn))
-async def end_leave(db: Writing, caller: Caller, now: Now, first_day: DateIn) -> MyCheckinOut:
+async def end_leave(db: WritingOwn, caller: Known, now: Now, first_day: DateIn) -> MyCheckinOut:
     """销假: give a leave up, from today on or altogether; safe to repeat."""
     await filing.end_leave(db, caller, first_day, at=now)
     return await _mine(db, caller)
@@ -164,28 +165,45 @@ async def get_one_checkin(db: Reading, caller: Caller, checkin_id: IdIn) -> Chec
     return _shown(await queries.checkin(db, caller, checkin_id), caller, whole=True)
 
 
-DECIDING = (OwnCheckin, CheckinDecided)
+DECIDING = (OwnCheckin, CheckinDecided, ChangedMeanwhile)
 
 
 @router.post(
     "/checkins/{checkin_id}/approve",
     summary="报到审核通过",
-    responses=responses(*DECIDING, PlaceNotFound, TakesInHand, PeriodsOverlap),
+    responses=responses(*DECIDING, PlaceNotFound, BodyNotFound, TakesInHand, PeriodsOverlap),
 )
 async def approve_checkin(
-    db: Writing, caller: Caller, now: Now, key: Keyed, response: Response, checkin_id: IdIn, body: ApproveIn
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    key: Keyed,
+    match: Match,
+    response: Response,
+    checkin_id: IdIn,
+    body: ApproveIn,
 ) -> CheckinOut:
-    """审核通过: the member is active there, with a receipt and a grant that reaches the pool of grid and community."""
-    done = await deciding.approve(db, caller, checkin_id, body.grid_place_id, key, at=now)
+    """审核通过: the member is active there, with a receipt and a grant that reaches the pool of grid and community.
+
+    ``If-Match`` holds against the version of the form: a member may file another over the one that was seen.
+    """
+    done = await deciding.approve(db, caller, checkin_id, body.grid_place_id, key, match, at=now)
     return await _answered(db, caller, done, response)
 
 
 @router.post("/checkins/{checkin_id}/return", summary="报到退回", responses=responses(*DECIDING))
 async def return_checkin(
-    db: Writing, caller: Caller, now: Now, key: Keyed, response: Response, checkin_id: IdIn, body: ReturnIn
+    db: Writing,
+    caller: Caller,
+    now: Now,
+    key: Keyed,
+    match: Match,
+    response: Response,
+    checkin_id: IdIn,
+    body: ReturnIn,
 ) -> CheckinOut:
-    """退回: with a reason, and the member may file again."""
-    done = await deciding.return_(db, caller, checkin_id, body.text, key, at=now)
+    """退回: with a reason, and the member may file again. ``If-Match`` as for the approval."""
+    done = await deciding.return_(db, caller, checkin_id, body.text, key, match, at=now)
     return await _answered(db, caller, done, response)
 
 
@@ -217,19 +235,19 @@ async def list_belongings(
     query = fingerprint("belongings", place=place_id, on=on, kind=kind)
     after = read_cursor(cursor, query)
     there = await queries.spot(db, caller.tenant.id, place_id)
-    if not queries.covers(caller, there, SCOPED_ROLES):
+    if not queries.covers(caller, there.path, SCOPED_ROLES):
         raise RoleForbidden()
     found = await queries.belonged(
         db,
         caller.tenant.id,
-        below(caller.tenant.id, queries.path_of(there)),
+        below(caller.tenant.id, path_of(there.path)),
         (kind,),
         day_ends=_day_ends(on or now.astimezone(caller.tenant.zone).date(), caller),
         after=(after.at, after.id) if after else None,
         limit=limit,
     )
     rows, next_cursor = cut(found, limit, query, lambda row: Key(row.from_at, row.party_id))
-    named = queries.covers(caller, there, KNOWS)
+    named = queries.covers(caller, there.path, KNOWS)
     return Page(items=[_belonged(row, caller, named=named) for row in rows], next_cursor=next_cursor)
 
 
@@ -308,6 +326,8 @@ def _shown(row: Any, caller: Actor, *, whole: bool = False) -> CheckinOut:
     if form:
         form["free_times"] = _times(form["free_times"])
         form["address"] = form["address"] if row.account_id == caller.account_id else None
+    own = row.account_id == caller.account_id
+    named = own or queries.covers(caller, ids_of(row.path), KNOWS)
     return CheckinOut(
         id=row.id,
         kind=row.kind,
@@ -316,7 +336,7 @@ def _shown(row: Any, caller: Actor, *, whole: bool = False) -> CheckinOut:
         version=row.version,
         receipt=receipt(row.day, row.serial) if row.day else None,
         account_id=row.account_id,
-        name=row.name,
+        name=row.name if named else masked_name(row.name),
         phone=masked_phone(row.phone) if row.phone else None,
         community=NamedOut(id=row.community_id, name=row.community_name),
         filed_at=_zoned(row.filed_at, caller),

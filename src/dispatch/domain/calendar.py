@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 from dispatch.domain.catalog import Limit, Unit
 from dispatch.domain.timeline import DAY, Minutes, Timeline, to_instant, to_micros
 
+EARLIEST_YEAR, LATEST_YEAR = 1900, 2200
+"""From when to before when days and instants are taken: room for every zone's offset and for years to be added."""
 MINUTES_OF_A_DAY = 1440
 HOUR = 60 * 60 * 1_000_000
 TOLERANCE = timedelta(hours=2)

@@ -33,7 +33,7 @@ GRACE_WORKING_DAYS = 10
 LONGEST_AGREEMENT_YEARS = 5
 LONGEST_LEAVE_DAYS = 366
 MOST_LEAVES = 20
-"""Kept of one member, the newest."""
+"""Kept of one member: those that lie ahead, and of the others the newest."""
 
 PARTY_ROLES = frozenset({Role.COMMUNITY_SECRETARY}) | STREET_ROLES
 """Who approves units and teams: the community's or the street's party organisation (domain.md §1.2, 19)."""
@@ -68,10 +68,12 @@ def later(day: date, months: int) -> date:
 def renewed(renew_by: date | None, today: date) -> date:
     """Until when a check-in holds that is renewed today: half a year on, from its end where that is still ahead.
 
-    A renewal ahead of its time gains nothing beyond a year, so one cannot stack them.
+    One that holds for half a year and more stays: the same word twice is one renewal, and nobody stacks them.
     """
-    start = max(renew_by or today, today)
-    return min(later(start, RENEWAL_MONTHS), later(today, 2 * RENEWAL_MONTHS))
+    half = later(today, RENEWAL_MONTHS)
+    if renew_by is not None and renew_by >= half:
+        return renew_by
+    return later(max(renew_by or today, today), RENEWAL_MONTHS)
 
 
 def grace_ends(last_day: date, calendar: Calendar) -> datetime:
@@ -117,12 +119,24 @@ def after_hours(weekdays: Iterable[int] = range(1, 6)) -> list[dict[str, Any]]:
     return evenings + [{"weekday": day, "from": "09:00", "to": "21:00"} for day in (6, 7)]
 
 
-def with_leave(leaves: Sequence[Mapping[str, str]], start: date, until: date) -> list[dict[str, str]] | None:
-    """The leaves with another one; None if it overlaps one that is there. ``until`` is excluded."""
+def with_leave(
+    leaves: Sequence[Mapping[str, str]], start: date, until: date, today: date
+) -> list[dict[str, str]] | None:
+    """The leaves with another one; None if it overlaps one that is there. ``until`` is excluded.
+
+    Those that are over make room for it.
+
+    Raises:
+        ValueError: too many lie ahead.
+    """
     spans = [(date.fromisoformat(line["from"]), date.fromisoformat(line["until"])) for line in leaves]
     if any(start < end and begin < until for begin, end in spans):
         return None
-    return _written([*spans, (start, until)])
+    ahead = [span for span in spans if span[1] > today]
+    if len(ahead) >= MOST_LEAVES:
+        raise ValueError(f"最多登记{MOST_LEAVES}次请假")
+    over = sorted(span for span in spans if span[1] <= today)
+    return _written([*over, *ahead, (start, until)][-MOST_LEAVES:])
 
 
 def without_leave(leaves: Sequence[Mapping[str, str]], start: date, today: date) -> list[dict[str, str]]:
@@ -133,8 +147,7 @@ def without_leave(leaves: Sequence[Mapping[str, str]], start: date, today: date)
 
 
 def _written(spans: Iterable[tuple[date, date]]) -> list[dict[str, str]]:
-    told = [{"from": begin.isoformat(), "until": end.isoformat()} for begin, end in sorted(spans)]
-    return told[-MOST_LEAVES:]
+    return [{"from": begin.isoformat(), "until": end.isoformat()} for begin, end in sorted(spans)]
 
 
 def receipt(day: str, serial: int) -> str:

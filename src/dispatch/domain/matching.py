@@ -173,7 +173,7 @@ class Candidate:
     most_a_day: int | None = None
     most_a_week: int | None = None
     born_on: date | None = None
-    guardian_consent: bool = False
+    guardian_consent_on: date | None = None
     active: int = 0
     asked: int = 0
     capacity: int = 3
@@ -205,6 +205,10 @@ class Candidate:
         if self.most_a_week is not None:
             left.append(self.most_a_week - self.this_week)
         return min(left)
+
+    def consented(self, on: date) -> bool:
+        """Whether the guardian of a minor has agreed by a day."""
+        return self.guardian_consent_on is not None and self.guardian_consent_on <= on
 
     def away(self, on: date) -> bool:
         """Whether a leave covers a day."""
@@ -278,7 +282,7 @@ def _person(need: Need, who: Candidate) -> Iterable[str]:
     if years is not None and years < ADULT_YEARS:
         if need.minors:
             yield "under_age"
-        if not who.guardian_consent:
+        if not who.consented(on):
             yield "no_guardian_consent"
     if need.wanted and who.free is not None and not freetime.fits(who.free, need.wanted):
         yield "not_free"

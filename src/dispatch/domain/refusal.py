@@ -552,10 +552,10 @@ class ClaimNotFound(Missing):
 
 
 class ListingClosed(Conflict):
-    """Withdrawn, or its last day is over."""
+    """Withdrawn, its last day is over, or its publisher is out of service."""
 
     code = "LISTING_CLOSED"
-    message = "这条资源或需求已经撤下或到期，不能再认领。"
+    message = "这条资源或需求已经撤下或到期，或发布单位已退出，不能再认领。"
 
 
 class OwnListing(Conflict):

@@ -16,6 +16,7 @@ from dispatch.domain.refusal import AccountNotFound, GrantImpossible, Idempotenc
 from dispatch.grants import queries
 from dispatch.people import actions as people
 from dispatch.people.queries import hold, prove
+from dispatch.places.queries import ids_of
 
 Data = Mapping[str, Any]
 Act = Any
@@ -100,7 +101,7 @@ async def revoke(
 
     async def act() -> UUID:
         row = await queries.grant(db, actor, grant_id)
-        refusal = revoking_refusal(actor, row.account_id, row.lender_id, queries.path_of(row.path))
+        refusal = revoking_refusal(actor, row.account_id, row.lender_id, ids_of(row.path or ""))
         if refusal:
             raise refusal
         stood = await people.revoke_grant(db, actor.tenant.id, grant_id, at=at)
@@ -134,7 +135,7 @@ async def delegate(
             lent,
             row.account_id,
             data["account_id"],
-            queries.path_of(row.path),
+            ids_of(row.path or ""),
             delegated=row.delegated_from is not None,
             start=start,
             end=end,

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.domain.people import Actor, Role
 from dispatch.domain.refusal import BodyNotFound, GrantNotFound, PlaceNotFound
 from dispatch.people.tables import accounts, bodies, grants
+from dispatch.places.queries import ids_of, path_of
 from dispatch.places.tables import places
 
 _place, _seat, _lent = places.alias("place"), places.alias("seat"), grants.alias("lent")
@@ -56,7 +57,7 @@ def _known_to(actor: Actor) -> ColumnElement[bool]:
     ]
     for grant in actor.grants:
         if grant.role is Role.ADMIN and grant.path:
-            above = "/" + "".join(f"{id.hex}/" for id in grant.path)
+            above = path_of(grant.path)
             ways.append(and_(_path >= above, _path < above + "~"))
     return or_(*ways)
 
@@ -119,12 +120,7 @@ async def where(
     row = place.one_or_none()
     if row is None:
         raise PlaceNotFound()
-    return path_of(row.path), row.kind, kind
-
-
-def path_of(path: str | None) -> tuple[UUID, ...]:
-    """The ids in a stored path, the root first."""
-    return tuple(UUID(part) for part in (path or "").strip("/").split("/") if part)
+    return ids_of(row.path), row.kind, kind
 
 
 async def same(

@@ -136,7 +136,7 @@ class Pool:
             one = self.members[at]
             years = matching.age(one.born_on, on)
             minor = years is not None and years < matching.ADULT_YEARS
-            if minor and (need.minors or not one.guardian_consent):
+            if minor and (need.minors or not one.consented(on)):
                 found.append(at)
         return found
 

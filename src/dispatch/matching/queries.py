@@ -244,7 +244,7 @@ def _member(row: Any, beside: Context) -> Candidate:
         most_a_day=row.most_a_day,
         most_a_week=row.most_a_week,
         born_on=row.born_on,
-        guardian_consent=row.guardian_consent_on is not None,
+        guardian_consent_on=row.guardian_consent_on,
     )
 
 

@@ -14,6 +14,7 @@ from dispatch.domain.matching import Candidate, Need, Scored, place_in_line, ran
 from dispatch.domain.matchrule import Rule
 from dispatch.domain.order import TakerKind
 from dispatch.domain.people import DISPATCHING_ROLES, Actor
+from dispatch.domain.privacy import KNOWS
 from dispatch.domain.refusal import RoleForbidden, wrong
 from dispatch.matching import needs, queries
 from dispatch.orders.queries import whole
@@ -43,8 +44,10 @@ async def candidates(
     limit: int,
     ring_id: UUID | None = None,
     at: datetime,
-) -> list[Ranked]:
-    """Who could take an order, for its dispatcher. Seven statements, however many there are.
+) -> tuple[list[Ranked], bool]:
+    """Who could take an order, for its dispatcher, and whether that one knows people there by name.
+
+    Seven statements, however many there are.
 
     Args:
         ring_id: within which of the places around the order; by default where it is open to, or its community.
@@ -55,14 +58,17 @@ async def candidates(
         ValidationFailed: the ring does not contain the order's place.
     """
     seen, _ = await whole(db, actor, order_id)
-    if not standing(seen.life, actor).scoped & DISPATCHING_ROLES:
+    scoped = standing(seen.life, actor).scoped
+    if not scoped & DISPATCHING_ROLES:
         raise RoleForbidden()
     if ring_id is not None and ring_id not in seen.life.place:
         raise wrong("ring_place_id", "不包含需求单所在的地点")
     need, rule, found = await around(db, actor.tenant.id, seen, ring_id=ring_id, at=at)
     if len(found) < THREADED:
-        return ranked(need, found, rule, limit)
-    return await asyncio.to_thread(ranked, need, found, rule, limit)
+        lines = ranked(need, found, rule, limit)
+    else:
+        lines = await asyncio.to_thread(ranked, need, found, rule, limit)
+    return lines, bool(scoped & KNOWS)
 
 
 async def around(

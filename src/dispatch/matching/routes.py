@@ -7,7 +7,10 @@ from fastapi import APIRouter, Query
 
 from dispatch.dispatching.actions import ruling
 from dispatch.dispatching.schemas import RuleCode
+from dispatch.domain.life import standing
+from dispatch.domain.order import TakerKind
 from dispatch.domain.people import DISPATCHING_ROLES, SETTING_ROLES, Actor
+from dispatch.domain.privacy import KNOWS, masked_name
 from dispatch.domain.refusal import ChangedMeanwhile, ItemNotFound, OrderNotFound, RoleForbidden
 from dispatch.matching import ranking
 from dispatch.matching.actions import Ran, match
@@ -52,8 +55,8 @@ async def get_candidates(
     ] = None,
 ) -> CandidatesOut:
     """Members, teams and units who could take the order, best first, with reasons; then the others, with why not."""
-    found = await ranking.candidates(db, caller, order_id, limit=limit, ring_id=ring_place_id, at=now)
-    return CandidatesOut(items=[_shown(line) for line in found])
+    found, knows = await ranking.candidates(db, caller, order_id, limit=limit, ring_id=ring_place_id, at=now)
+    return CandidatesOut(items=[_shown(line, knows=knows) for line in found])
 
 
 @router.post("/matching/run", summary="批量匹配待派的需求单，可先试算", responses=responses(RoleForbidden))
@@ -62,7 +65,7 @@ async def run_matching(database: Store, caller: Caller, now: Now, body: RunIn) -
     if not caller.roles & DISPATCHING_ROLES:
         raise RoleForbidden()
     ran = await match(database, caller, place_id=body.place_id, dry_run=body.dry_run, at=now)
-    return shown_run(ran, dry_run=body.dry_run)
+    return shown_run(ran, caller, dry_run=body.dry_run)
 
 
 @router.get("/matching/waiting", summary="无人可派的需求单", responses=responses(RoleForbidden))
@@ -110,11 +113,11 @@ def _rule(row: Any, caller: Actor) -> RuleOut:
     return RuleOut(**{**row._mapping, "updated_at": row.updated_at.astimezone(caller.tenant.zone)})
 
 
-def shown_run(ran: Ran, *, dry_run: bool) -> RunOut:
+def shown_run(ran: Ran, caller: Actor, *, dry_run: bool) -> RunOut:
     """A run on the wire."""
     return RunOut(
         dry_run=dry_run,
-        items=[_placed(one, ran) for one in ran.plan.placed],
+        items=[_placed(one, ran, caller) for one in ran.plan.placed],
         left=[
             LeftOut(
                 order_id=one.waiting.need.order_id,
@@ -127,7 +130,8 @@ def shown_run(ran: Ran, *, dry_run: bool) -> RunOut:
     )
 
 
-def _placed(one: Placed, ran: Ran) -> PlacedOut:
+def _placed(one: Placed, ran: Ran, caller: Actor) -> PlacedOut:
+    knows = bool(standing(one.waiting.whole.life, caller).scoped & KNOWS)
     order_id = one.waiting.need.order_id
     refused = ran.refused.get(order_id)
     return PlacedOut(
@@ -135,18 +139,20 @@ def _placed(one: Placed, ran: Ran) -> PlacedOut:
         number=one.waiting.whole.number,
         item_code=one.waiting.need.item_code,
         slots=one.waiting.need.slots,
-        takers=[_shown(Ranked(who, (), told)) for who, told in one.takers],
+        takers=[_shown(Ranked(who, (), told), knows=knows) for who, told in one.takers],
         dispatched=order_id in ran.refused and refused is None,
         refused=refused,
     )
 
 
-def _shown(line: Ranked) -> CandidateOut:
+def _shown(line: Ranked, *, knows: bool) -> CandidateOut:
+    """A candidate; members by masked name for those who do not know them, as street and district."""
     told = line.scored
+    masked = line.who.kind is TakerKind.MEMBER and not knows
     return CandidateOut(
         kind=line.who.kind,
         id=line.who.id,
-        name=line.who.name,
+        name=masked_name(line.who.name) if masked else line.who.name,
         eligible=not line.why_not,
         why_not=list(line.why_not),
         score=told.value if told else 0.0,

@@ -272,7 +272,6 @@ async def add_member(
     skills: Sequence[Mapping[str, Any]] = (),
     free_times: Sequence[Mapping[str, Any]] = (),
     more: Mapping[str, Any] | None = None,
-    since: datetime | None = None,
     at: datetime,
 ) -> UUID:
     """报到: a member checks in with a community, for the first time, again, or coming from another one.
@@ -283,13 +282,12 @@ async def add_member(
         skills: ``{code, name, proof?, expires_on?}``.
         free_times: ``{weekday 1..7, from "HH:MM", to "HH:MM"}`` in the tenant's zone; ``to`` may be ``24:00``.
         more: other columns of the member's row.
-        since: from when on the member belongs there; ``at`` when absent.
 
     Returns:
         The grant that makes the account a member there.
 
     Raises:
-        PeriodsOverlap: the member belonged elsewhere after ``since``.
+        PeriodsOverlap: the member belonged elsewhere after ``at``.
     """
     values = {
         "community_id": community_id,
@@ -314,14 +312,14 @@ async def add_member(
         await db.execute(members.insert().values(row))
     else:
         if before.state == "suspended" and before.lapsed_at is None:
-            values["state"] = "suspended"  # by somebody's decision: a form or a roster does not lift it
+            values["state"] = "suspended"  # by somebody's decision: a form does not lift it
         await _change_member(db, tenant_id, account_id, values)
     where = {"checkin": community_id, "work": work_community_id, "unit": unit_id}
     for kind, of_id in where.items():
         if of_id is None:
-            await belonging.leave(db, tenant_id, "member", account_id, (kind,), at=since or at)
+            await belonging.leave(db, tenant_id, "member", account_id, (kind,), at=at)
         else:
-            await belonging.enter(db, tenant_id, "member", account_id, kind, of_id, at=since or at)
+            await belonging.enter(db, tenant_id, "member", account_id, kind, of_id, at=at)
     standing = await _member_grants(db, tenant_id, account_id, at=at)
     if [row.place_id for row in standing] == [grid_id or community_id]:
         held: UUID = standing[0].id

@@ -1,6 +1,6 @@
 """Reads of the tree of places."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,11 @@ from dispatch.places.tables import place_links, places
 def ids_of(path: str) -> tuple[UUID, ...]:
     """The places that a path runs through, the root first."""
     return tuple(UUID(part) for part in path.strip("/").split("/") if part)
+
+
+def path_of(ids: Iterable[UUID]) -> str:
+    """The path as it is stored, of the places that it runs through, the root first."""
+    return "/" + "".join(f"{id.hex}/" for id in ids)
 
 
 def under(column: ColumnElement[UUID], tenant_id: int, path: str) -> ColumnElement[bool]:

@@ -23,6 +23,7 @@ from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
 from dispatch.people.shapes import shape_of, values
 from dispatch.people.tables import accounts, bodies, grants, members
+from dispatch.places.queries import path_of
 from dispatch.places.tables import places
 from dispatch.privacy.tables import consents, data_requests, privacy_policies, reveal_requests
 
@@ -373,7 +374,7 @@ async def unwilling_members(db: AsyncConnection, tenant_id: int, *, limit: int) 
 async def known_there(db: AsyncConnection, actor: Actor, account_id: UUID) -> bool:
     """Whether an account lives where the actor serves, or is filer or beneficiary of an order there."""
     assert actor.acting is not None  # writes have one
-    above = "/" + "".join(f"{id.hex}/" for id in actor.acting.path)
+    above = path_of(actor.acting.path)
     home = (
         select(accounts.c.id)
         .join(

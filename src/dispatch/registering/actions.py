@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.checkin import queries as checkin
 from dispatch.checkin.actions.deciding import number
 from dispatch.checkin.actions.filing import today_of
-from dispatch.checkin.actions.once import once
 from dispatch.db.guarding import guarded
 from dispatch.db.idempotency import Key
 from dispatch.db.ids import new_id
@@ -32,6 +31,7 @@ from dispatch.domain.refusal import (
 )
 from dispatch.people import actions as people
 from dispatch.people import belonging
+from dispatch.people.once import once
 from dispatch.people.queries import grants_of, prove
 from dispatch.people.tables import bodies
 from dispatch.places.queries import ids_of
@@ -81,8 +81,11 @@ async def _check_body(
     acting = actor.acting
     assert acting is not None  # writes have one
     for_it = acting.role in BODY_ROLES and acting.body_id == row.id
-    if not for_it and not (acting.role in DISPATCHING_ROLES and acting.place_id in path):
-        raise RoleForbidden()
+    if not for_it:
+        # At the counter: of the place that the body comes from as well as of the one that it goes to.
+        stands = await checkin.spot(db, actor.tenant.id, row.place_id)
+        if acting.role not in DISPATCHING_ROLES or not {*path} & {*stands.path} & {acting.place_id}:
+            raise RoleForbidden()
     if row.kind != data["kind"]:
         raise wrong("kind", "与原登记不一致")
     await _free(db, actor.tenant.id, row.id, start, until)
@@ -123,7 +126,9 @@ async def _write(
 async def approve(
     db: AsyncConnection, actor: Actor, id: UUID, key: Key | None, *, at: datetime
 ) -> tuple[UUID, bool]:
-    """审核通过: the body serves the place, with a receipt; who filed for it acts for it from now on.
+    """审核通过: the body serves the place from the agreement's first day, with a receipt.
+
+    On the first approval the body is made, and who filed acts for it from now on; later ones give nobody a role.
 
     Raises:
         RegistrationNotFound: none of the actor's business.
@@ -137,29 +142,35 @@ async def approve(
         tenant_id = actor.tenant.id
         body_id = row.body_id
         if body_id is None:
-            body_id = await people.add_body(
-                db, tenant_id, row.kind, f"{row.kind[0]}-{row.id.hex[-24:]}", row.name, place_id=row.place_id
-            )
+            code = f"{row.kind[0]}-{row.id.hex[-24:]}"
+            body_id = await people.add_body(db, tenant_id, row.kind, code, row.name, place_id=row.place_id)
+            await people.retire_body(db, tenant_id, body_id, at=at)  # until it begins
+            await _let_act(db, tenant_id, row, body_id, at=at)
         else:
             await queries.body(db, tenant_id, body_id, lock=True)
             await _free(db, tenant_id, body_id, row.from_on, row.until_on)
         await _decide(db, actor, row, "approved", {"body_id": body_id}, at=at)
-        await db.execute(
-            update(bodies)
-            .where(bodies.c.tenant_id == tenant_id, bodies.c.id == body_id)
-            .values(name=row.name, place_id=row.place_id, retired_at=None)
-        )
-        await belonging.enter(db, tenant_id, row.kind, body_id, "registration", row.place_id, at=at)
-        await _let_act(db, tenant_id, row, body_id, at=at)
+        if row.from_on <= today_of(actor, at):
+            await begin(db, tenant_id, body_id, row, at=at)
         return id
 
     return await once(db, actor, key, act, at=at)
 
 
+async def begin(db: AsyncConnection, tenant_id: int, body_id: UUID, row: Any, *, at: datetime) -> None:
+    """From an agreement's first day on the body is called and serves as it says. Safe to repeat."""
+    await db.execute(
+        update(bodies)
+        .where(bodies.c.tenant_id == tenant_id, bodies.c.id == body_id)
+        .values(name=row.name, place_id=row.place_id, retired_at=None)
+    )
+    await belonging.enter(db, tenant_id, row.kind, body_id, "registration", row.place_id, at=at)
+
+
 async def _let_act(db: AsyncConnection, tenant_id: int, row: Any, body_id: UUID, *, at: datetime) -> None:
     """Who filed for a new body becomes its admin or lead, unless it was filed at the counter by staff."""
     held = [grant for grant in await grants_of(db, tenant_id, row.filed_by) if grant.stands(at)]
-    if any(grant.role in STAFF_ROLES or grant.body_id == body_id for grant in held):
+    if any(grant.role in STAFF_ROLES for grant in held):
         return
     role = Role.UNIT_ADMIN if row.kind == "unit" else Role.TEAM_LEAD
     await people.grant(db, tenant_id, row.filed_by, role, body_id=body_id, at=at)
@@ -264,12 +275,17 @@ async def leave(
 
 
 async def retire(db: AsyncConnection, tenant_id: int, kind: str, body_id: UUID, *, at: datetime) -> None:
-    """Take a body out of service, with its agreements and where it belongs. Safe to repeat."""
-    await people.retire_body(db, tenant_id, body_id, at=at)
-    await belonging.leave(db, tenant_id, kind, body_id, at=at)
+    """Take a body out of service, with all its agreements. Safe to repeat."""
+    await rest(db, tenant_id, kind, body_id, at=at)
     theirs = registrations.c.tenant_id == tenant_id, registrations.c.body_id == body_id
     await db.execute(
         update(registrations)
         .where(*theirs, registrations.c.state.in_(("approved", "filed")))
         .values(state="ended", ended_at=at)
     )
+
+
+async def rest(db: AsyncConnection, tenant_id: int, kind: str, body_id: UUID, *, at: datetime) -> None:
+    """Take a body out of service until another agreement of its begins. Safe to repeat."""
+    await people.retire_body(db, tenant_id, body_id, at=at)
+    await belonging.leave(db, tenant_id, kind, body_id, at=at)

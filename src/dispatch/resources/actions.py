@@ -5,7 +5,7 @@ makes every other claim on the same listing wait, and only then looks at what is
 both rows takes the listing's first.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,8 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.engine import start_over
 from dispatch.db.guarding import Dependent, Rows, guarded
-from dispatch.db.idempotency import Key, kept
-from dispatch.db.idempotency import claim as keep
+from dispatch.db.idempotency import Key
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.domain.facts import Fact
@@ -41,7 +39,6 @@ from dispatch.domain.listings import (
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import (
     AlreadyClaimed,
-    IdempotencyInProgress,
     ListingClosed,
     NotEnoughLeft,
     Refusal,
@@ -49,29 +46,13 @@ from dispatch.domain.refusal import (
     VenueTaken,
 )
 from dispatch.orders import queries as orders
-from dispatch.people.queries import prove
+from dispatch.people.once import once
 from dispatch.people.serving import not_serving, serving
 from dispatch.people.shapes import values
 from dispatch.resources import queries
 from dispatch.resources.tables import claims, listings
 
 Data = Mapping[str, Any]
-ATTEMPTS = 2
-
-
-async def _once(
-    db: AsyncConnection, actor: Actor, key: Key | None, act: Callable[[], Awaitable[UUID]], *, at: datetime
-) -> tuple[UUID, bool]:
-    """Do it under the key, or answer with what it led to. Returns an id and whether it is a replay."""
-    for _ in range(ATTEMPTS):
-        await prove(db, actor)
-        if done := await kept(db, key):
-            return UUID(done.outcome["id"]), True
-        id = await act()
-        if await keep(db, key, status=200, order_id=None, outcome={"id": str(id)}, at=at):
-            return id, False
-        await start_over(db)
-    raise IdempotencyInProgress()
 
 
 async def publish(
@@ -106,7 +87,7 @@ async def publish(
         await db.execute(insert(listings).values(**row, published_by=actor.account_id, published_at=at))
         return id
 
-    return await _once(db, actor, key, act, at=at)
+    return await once(db, actor, key, act, at=at)
 
 
 async def _in_use(db: AsyncConnection, actor: Actor) -> None:
@@ -146,7 +127,7 @@ async def withdraw(
             await _decline_all(db, actor, listing_id, at=at)
         return listing_id
 
-    return await _once(db, actor, key, act, at=at)
+    return await once(db, actor, key, act, at=at)
 
 
 WITHDRAWN = "发布方已撤下。"
@@ -208,6 +189,8 @@ async def claim(
         row = await queries.listing(db, actor, listing_id)
         claimant, zone = acts_as(actor), actor.tenant.zone
         seen = queries.as_listing(row)
+        if row.publisher_retired_at is not None:
+            raise ListingClosed()
         refusal = claiming_refusal(seen, claimant, at.astimezone(zone).date())
         if refusal or claimant is None:
             raise refusal or RoleForbidden()
@@ -217,7 +200,7 @@ async def claim(
         check_time(seen, begins, ends, zone, at=at)
         return await _win(db, actor, row, claimant, wanted, data, at=at)
 
-    return await _once(db, actor, key, act, at=at)
+    return await once(db, actor, key, act, at=at)
 
 
 async def _win(
@@ -304,7 +287,7 @@ async def move(
             await db.execute(_held(actor.tenant.id, row.listing_id, -row.quantity))
         return claim_id
 
-    return await _once(db, actor, key, act, at=at)
+    return await once(db, actor, key, act, at=at)
 
 
 def hands_of(actor: Actor, row: Any) -> frozenset[Hand]:

@@ -12,7 +12,7 @@ from dispatch.domain.listings import HOLDS, LIVE, ClaimState, Kind, Listing, Lis
 from dispatch.domain.people import BODY_ROLES, DISPATCHING_ROLES, Actor
 from dispatch.domain.refusal import ClaimNotFound, ListingNotFound
 from dispatch.people.tables import bodies
-from dispatch.places.queries import below, ids_of
+from dispatch.places.queries import below, ids_of, path_of
 from dispatch.places.tables import places
 from dispatch.resources.tables import claims, listings
 
@@ -31,6 +31,7 @@ def _listed(tenant_id: int) -> Select[Any]:
         select(
             listings,
             bodies.c.name.label("body_name"),
+            bodies.c.retired_at.label("publisher_retired_at"),
             _seat.c.name.label("place_name"),
             _seat.c.path.label("path"),
         )
@@ -52,8 +53,7 @@ def _acting(actor: Actor, table: Any) -> list[ColumnElement[bool]]:
         if grant.body_id and grant.role in BODY_ROLES:
             ways.append(table.c.body_id == grant.body_id)
         elif grant.role in DISPATCHING_ROLES and grant.path:
-            path = "/" + "".join(f"{id.hex}/" for id in grant.path)
-            ways.append(table.c.place_id.in_(below(actor.tenant.id, path)))
+            ways.append(table.c.place_id.in_(below(actor.tenant.id, path_of(grant.path))))
     return ways
 
 
@@ -107,7 +107,8 @@ async def listing_page(
         rows = rows.where(or_(false(), *_acting(actor, listings)))
     else:
         runs = or_(listings.c.ends_on.is_(None), listings.c.ends_on >= today)
-        rows = rows.where(_meant_for(actor), listings.c.state == ListingState.PUBLISHED, runs)
+        in_service = bodies.c.retired_at.is_(None)  # true of what a place published
+        rows = rows.where(_meant_for(actor), listings.c.state == ListingState.PUBLISHED, runs, in_service)
     if wanted.kind:
         rows = rows.where(listings.c.kind == wanted.kind)
     if wanted.body_id:

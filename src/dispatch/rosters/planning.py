@@ -1,7 +1,7 @@
 """What a roster would do, line by line: whom each line means, and what stands in its way. Writes nothing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.sealed import keys_of
+from dispatch.domain.cells import as_told
+from dispatch.domain.checkin import limit_problems
 from dispatch.domain.household import address_key
 from dispatch.domain.people import Actor
 from dispatch.domain.roster import HEADINGS, TOLD, Line, Problem
@@ -21,14 +23,18 @@ class Does(StrEnum):
     """What becomes of a line."""
 
     CREATES = "creates"
-    ENROLS = "enrols"
+    INVITES = "invites"
     UPDATES = "updates"
     UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line with what it means here. ``form`` is as a check-in keeps it."""
+    """A line with what it means here.
+
+    ``form`` is as a check-in keeps it; ``changes`` are those of its fields that a known member's row has otherwise,
+    with ``grid_id``, ``phone``, ``id_number`` and ``address``.
+    """
 
     line: Line
     does: Does
@@ -36,6 +42,7 @@ class Entry:
     grid_id: UUID | None
     form: dict[str, Any]
     since: datetime | None
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +52,13 @@ class Plan:
     entries: Sequence[Entry]
     problems: Sequence[Problem]
 
+    def of(self, does: Does) -> list[Entry]:
+        """The lines that do this."""
+        return [entry for entry in self.entries if entry.does is does]
+
     def count(self, does: Does) -> int:
-        """How many lines do this."""
-        return sum(entry.does is does for entry in self.entries)
+        """How many they are."""
+        return len(self.of(does))
 
 
 class _Wrong(Exception):
@@ -116,7 +127,9 @@ class _Planner:
         return self._against(line, known, grid_id, form, since)
 
     def _community(self, name: str, column: str) -> UUID:
-        return self._one(self.ground.communities.get(name, []), column)
+        ids = self.ground.communities.get(name, [])
+        ours = [id for id in ids if id in self.ground.within]
+        return self._one(ours if len(ours) == 1 else ids, column)
 
     def _one(self, ids: Sequence[UUID], column: str) -> UUID:
         if len(ids) != 1:
@@ -181,10 +194,11 @@ class _Planner:
     ) -> Entry:
         """What the line changes of what stands."""
         empty: dict[str, Any] = {"items": [], "skills": [], "free_times": [], "languages": []}
-        if known is None or known.member is None or known.member.state == "ended":
-            does = Does.CREATES if known is None else Does.ENROLS
-            return Entry(line, does, known.id if known else None, grid_id, {**empty, **form}, since)
+        if known is None:
+            return Entry(line, Does.CREATES, None, grid_id, {**empty, **form}, since)
         row = known.member
+        if row is None or row.state == "ended":
+            return Entry(line, Does.INVITES, known.id, grid_id, {**empty, **form}, None)
         if str(row.community_id) != form["community_id"]:
             raise _Wrong("community", "已在其他社区报到，请本人办理转移")
         stands = {name: row._mapping[name] for name in TOLD}
@@ -196,19 +210,29 @@ class _Planner:
             "born_on": row.born_on,
             "guardian_consent_on": row.guardian_consent_on,
         }
-        told = {name: value for name, value in form.items() if value is not None}
-        entry = Entry(line, Does.UPDATES, known.id, grid_id or row.grid_id, {**stands, **told}, None)
-        same = all(stands.get(name) == value for name, value in told.items() if name != "address")
-        same = same and grid_id in (None, row.grid_id) and self._same_account(line, known)
-        return replace(entry, does=Does.UNCHANGED) if same else entry
+        changes = {
+            name: value
+            for name, value in form.items()
+            if name != "address" and value is not None and value != as_told(name, stands[name])
+        }
+        changes |= self._of_account(line, known)
+        if grid_id not in (None, row.grid_id):
+            changes["grid_id"] = grid_id
+        if problems := limit_problems({**stands, **changes}):
+            raise _Wrong(*problems[0])
+        does = Does.UPDATES if changes else Does.UNCHANGED
+        whole = {**stands, **{name: value for name, value in form.items() if value is not None}}
+        return Entry(line, does, known.id, grid_id or row.grid_id, whole, None, changes)
 
-    def _same_account(self, line: Line, known: Known) -> bool:
-        """Whether phone, id number and door are as the line tells."""
+    def _of_account(self, line: Line, known: Known) -> dict[str, Any]:
+        """What the line tells otherwise of phone, id number and door."""
+        changes = {}
         if line.phone and known.phone != line.phone:
-            return False
+            changes["phone"] = line.phone
         if line.id_number and known.id_number_hash is None:
-            return False
-        if not line.address or known.member is None:
-            return True
-        key = address_key(known.member.community_id, line.address)
-        return key is None or known.address_key == self.hashed("address_key", key)
+            changes["id_number"] = line.id_number
+        if line.address:
+            key = address_key(known.member.community_id, line.address)
+            if key is not None and known.address_key != self.hashed("address_key", key):
+                changes["address"] = line.address
+        return changes

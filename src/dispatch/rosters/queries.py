@@ -1,7 +1,7 @@
 """What a roster is compared with, and what goes into one."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -11,25 +11,35 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.checkin.queries import offered
 from dispatch.db.sealed import private
+from dispatch.domain.cells import plain
 from dispatch.domain.people import DISPATCHING_ROLES, Actor
 from dispatch.domain.roster import Line
+from dispatch.people.many import batches
 from dispatch.people.tables import accounts, bodies, members
 from dispatch.places.queries import below, ids_of
 from dispatch.places.tables import places
 
-CHUNK = 500
-"""Values looked up in one statement: SQLite takes 32,766 parameters, planners like fewer."""
-
 
 @dataclass(slots=True)
 class Ground:
-    """Places and units by what people call them, and the check-in list."""
+    """Places and units by what people call them in compatibility form, and the check-in list."""
 
     communities: dict[str, list[UUID]] = field(default_factory=lambda: defaultdict(list))
     within: set[UUID] = field(default_factory=set)
     grids: dict[tuple[UUID, str], list[UUID]] = field(default_factory=lambda: defaultdict(list))
     units: dict[str, list[UUID]] = field(default_factory=lambda: defaultdict(list))
     offers: dict[str, str] = field(default_factory=dict)
+
+    def written(self, row: Any, what: str) -> str:
+        """The name of a row's community, grid, work or unit, its code where another has the name."""
+        name, code = row._mapping[f"{what}_name"], row._mapping[f"{what}_code"]
+        if name is None:
+            return ""
+        if what == "grid":
+            same = self.grids.get((row.community_id, plain(name)), [])
+        else:
+            same = (self.units if what == "unit" else self.communities).get(plain(name), [])
+        return str(code if len(same) > 1 else name)
 
 
 async def ground(db: AsyncConnection, actor: Actor) -> Ground:
@@ -44,7 +54,7 @@ async def ground(db: AsyncConnection, actor: Actor) -> Ground:
         places.c.retired_at.is_(None),
     )
     for row in await db.execute(rows):
-        for name in {row.code, row.name}:
+        for name in {plain(row.code), plain(row.name)}:
             if row.kind == "community":
                 found.communities[name].append(row.id)
             elif row.community_id is not None:
@@ -55,10 +65,10 @@ async def ground(db: AsyncConnection, actor: Actor) -> Ground:
         bodies.c.tenant_id == actor.tenant.id, bodies.c.kind == "unit", bodies.c.retired_at.is_(None)
     )
     for unit in await db.execute(units):
-        for name in {unit.code, unit.name}:
+        for name in {plain(unit.code), plain(unit.name)}:
             found.units[name].append(unit.id)
     for code, name in (await offered(db, actor.tenant.id)).items():
-        found.offers |= {code: code, name: code}
+        found.offers |= {code: code, plain(name): code}
     return found
 
 
@@ -97,14 +107,16 @@ async def people(
     """Everybody with a phone or id number of the roster, and everybody of its units."""
     phones = [private(tenant_id, line.phone) for line in lines if line.phone]
     numbers = [private(tenant_id, line.id_number) for line in lines if line.id_number]
-    ways: list[ColumnElement[bool]] = [accounts.c.phone_hash.in_(chunk) for chunk in _chunks(phones)]
-    ways += [accounts.c.id_number_hash.in_(chunk) for chunk in _chunks(numbers)]
-    ways += [members.c.unit_id.in_(chunk) for chunk in _chunks(sorted(set(unit_ids)))]
+    ways: list[ColumnElement[bool]] = [accounts.c.phone_hash.in_(chunk) for chunk in batches(phones)]
+    ways += [accounts.c.id_number_hash.in_(chunk) for chunk in batches(numbers)]
+    ways += [members.c.unit_id.in_(chunk) for chunk in batches(sorted(set(unit_ids)))]
     seen: dict[UUID, Known] = {}
     for way in ways:
         for row in await db.execute(_known(tenant_id).where(way)):
             member = row if row.state is not None else None
-            seen[row.id] = Known(row.id, row.name, row.phone, row.id_number_hash, row.address_key, member)
+            seen[row.id] = Known(
+                row.id, plain(row.name), row.phone, row.id_number_hash, row.address_key, member
+            )
     found = People()
     for one in seen.values():
         if one.phone:
@@ -114,10 +126,6 @@ async def people(
         if one.member is not None and one.member.unit_id and one.member.state != "ended":
             found.by_unit[(one.member.unit_id, one.name)].append(one)
     return found
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[at : at + CHUNK] for at in range(0, len(values), CHUNK))
 
 
 def _known(tenant_id: int) -> Select[Any]:
@@ -157,10 +165,16 @@ async def roster(db: AsyncConnection, tenant_id: int, path: str | None) -> list[
             members,
             accounts.c.name,
             accounts.c.phone,
-            community.c.name.label("community_name"),
-            grid.c.name.label("grid_name"),
-            work.c.name.label("work_name"),
-            unit.c.name.label("unit_name"),
+            *(
+                column.label(f"{called}_{column.key}")
+                for called, table in (
+                    ("community", community),
+                    ("grid", grid),
+                    ("work", work),
+                    ("unit", unit),
+                )
+                for column in (table.c.name, table.c.code)
+            ),
         )
         .join(accounts, beside(accounts, members.c.account_id))
         .join(community, beside(community, members.c.community_id))

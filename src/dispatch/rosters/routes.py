@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from dispatch.domain.refusal import PlaceNotFound, RosterInvalid, wrong
 from dispatch.domain.roster import Line, Problem, read
@@ -26,9 +28,18 @@ TYPES = {
 }
 
 
-@router.post("/import", summary="导入名册", responses=responses(RosterInvalid))
-async def import_roster(db: Writing, caller: Caller, now: Now, body: RosterIn) -> RosterOut:
-    """导入名册: all lines or none. The same file again changes nothing; who is there already is found, not doubled."""
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A file that was read, and how it is to be taken."""
+
+    dry_run: bool
+    lines: list[Line]
+    problems: list[Problem]
+
+
+async def _table(caller: Caller, body: RosterIn) -> Table:
+    """The file, read for who registers only, and before a connection is held."""
+    actions.check_registers(caller)
     try:
         data = base64.b64decode(body.content, validate=True)
     except ValueError:
@@ -37,11 +48,19 @@ async def import_roster(db: Writing, caller: Caller, now: Now, body: RosterIn) -
         lines, problems = await asyncio.to_thread(_read, body.filename, data)
     except CannotRead as error:
         raise RosterInvalid(errors=actions.errors([error.problem])) from None
-    made = await actions.take_in(db, caller, lines, problems, dry=body.dry_run, at=now)
+    return Table(body.dry_run, lines, problems)
+
+
+@router.post("/import", summary="导入名册", responses=responses(RosterInvalid))
+async def import_roster(
+    caller: Caller, table: Annotated[Table, Depends(_table)], db: Writing, now: Now
+) -> RosterOut:
+    """导入名册: all lines or none. The same file again changes nothing; who is there already is found, not doubled."""
+    made = await actions.take_in(db, caller, table.lines, table.problems, dry=table.dry_run, at=now)
     return RosterOut(
-        dry_run=body.dry_run,
+        dry_run=table.dry_run,
         created=made.count(Does.CREATES),
-        enrolled=made.count(Does.ENROLS),
+        invited=made.count(Does.INVITES),
         updated=made.count(Does.UPDATES),
         unchanged=made.count(Does.UNCHANGED),
         problems=[

@@ -36,8 +36,10 @@ class RosterOut(Wire):
 
     dry_run: bool
     created: int = Field(description="People who were not known.")
-    enrolled: int = Field(description="Known, and not members till now.")
-    updated: int = Field(description="Members of whom something changed.")
+    invited: int = Field(
+        description="Known, and no members: told that they may check in, which is theirs to do."
+    )
+    updated: int = Field(description="Members of whom a line told something else.")
     unchanged: int
     problems: list[RosterProblemOut] = Field(
         description="Of a dry run; at most 500. None: it can be taken in."

@@ -2,30 +2,30 @@
 
 import csv
 import io
-import re
-import zipfile
-import zlib
+import json
+import subprocess
+import sys
+import threading
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
 
 import xlsxwriter
-from python_calamine import CalamineError, CalamineWorkbook
 
-from dispatch.domain.roster import MOST_LINES, Problem, neutral, restored
+from dispatch.domain.cells import neutral, restored
+from dispatch.domain.refusal import ServiceBusy
+from dispatch.domain.roster import MOST_LINES, Problem
+from dispatch.rosters import sheet_process
 
 ENCODINGS = ("utf-8-sig", "gb18030")
 """What spreadsheets write here."""
-MOST_UNPACKED = 64 * 1024 * 1024
-"""Bytes that an Excel file may unpack to: a small file can hold a very large one."""
-WIDEST = b"BZ"
-"""The last column that is read: 78, of which a roster has 15."""
+MOST_COLUMNS = 78
+"""Of which a roster has 15."""
 SLACK = 1000
 """Empty rows that are looked past."""
-
-DAMAGED = (
-    *(CalamineError, zipfile.BadZipFile, zlib.error),
-    *(RuntimeError, EOFError, ValueError, IndexError),  # of zipfile, for what it does not know or expect
-)
+SECONDS = 30
+"""How long one Excel file may be read; one of 10,000 lines takes about one."""
+READERS = threading.BoundedSemaphore(2)
+"""Excel files read at once, each by a process that may take ``sheet_process.MEMORY``."""
+TOO_LARGE = {"rows": f"一次最多导入{MOST_LINES}行", "columns": "列数过多", "size": "文件过大"}
 
 Rows = list[tuple[int, list[str]]]
 
@@ -43,6 +43,7 @@ def rows_of(filename: str, data: bytes) -> Rows:
 
     Raises:
         CannotRead: another kind, damaged, or too large.
+        ServiceBusy: others are being read.
     """
     kind = filename.rpartition(".")[2].lower()
     if kind == "csv":
@@ -76,60 +77,30 @@ def _text(data: bytes) -> str:
 
 
 def _xlsx(data: bytes) -> Rows:
+    """Read by a process of its own, which a file made to break its reader breaks (``sheet_process``)."""
+    asked = [sys.executable, "-I", sheet_process.__file__, str(MOST_LINES + SLACK), str(MOST_COLUMNS)]
+    if not READERS.acquire(timeout=SECONDS):
+        raise ServiceBusy(retry_after=SECONDS)
     try:
-        _bounded(data)
-        book = CalamineWorkbook.from_filelike(io.BytesIO(data))
-        sheet = book.get_sheet_by_index(0)
-        start = sheet.start[0] if sheet.start else 0
-        return [
-            (start + number, [_cell(value) for value in cells])
-            for number, cells in enumerate(sheet.to_python(skip_empty_area=True), start=1)
-        ]
-    except DAMAGED:
-        raise CannotRead("这个Excel文件无法读取") from None
-
-
-_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})([0-9]{1,7})["']""")
-
-
-def _bounded(data: bytes) -> None:
-    """Look before unpacking: a few bytes can stand for gigabytes, and two cells far apart for a table of all between.
-
-    Raises:
-        CannotRead: too large.
-        BadZipFile: no Excel file.
-    """
-    with zipfile.ZipFile(io.BytesIO(data)) as packed:
-        parts = packed.infolist()
-        if sum(part.file_size for part in parts) > MOST_UNPACKED:
-            raise CannotRead("文件过大")
-        for part in parts:
-            if part.filename.endswith(".xml"):
-                _not_too_wide(packed.read(part))
-
-
-def _not_too_wide(sheet: bytes) -> None:
-    for place in _PLACE.finditer(sheet):
-        if int(place[2]) > MOST_LINES + SLACK:
-            raise CannotRead(f"一次最多导入{MOST_LINES}行")
-        if len(place[1]) > 2 or (place[1].upper() > WIDEST and len(place[1]) == len(WIDEST)):
-            raise CannotRead("列数过多")
-
-
-def _cell(value: object) -> str:
-    """A cell as its reader sees it: numbers without ``.0``, days as days."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, datetime):
-        return value.date().isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value)
+        done = subprocess.run(  # noqa: S603 - our own file, numbers of ours
+            asked, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotRead(TOO_LARGE["size"]) from None
+    finally:
+        READERS.release()
+    if done.returncode:
+        ran_out = done.returncode < 0  # a signal: of memory, or of time
+        raise CannotRead(TOO_LARGE["size"] if ran_out else "这个Excel文件无法读取")
+    answer = json.loads(done.stdout)
+    if "refused" in answer:
+        raise CannotRead(TOO_LARGE[answer["refused"]])
+    return [(number, cells) for number, cells in answer["rows"]]
 
 
 def _not_too_many(rows: Rows) -> None:
     if len(rows) > MOST_LINES + SLACK:
-        raise CannotRead(f"一次最多导入{MOST_LINES}行")
+        raise CannotRead(TOO_LARGE["rows"])
 
 
 def as_csv(table: Iterable[Sequence[str]]) -> bytes:

@@ -100,6 +100,7 @@ MESSAGES: dict[str, str] = {
     "name_invalid": "请填写正确的姓名",
     "instant_invalid": "应为带时区的时间，如 2026-11-22T09:30:00+08:00",
     "instant_out_of_range": "时间超出范围",
+    "date_out_of_range": "日期超出范围，应在1900年至2199年之间",
     "date_invalid": "应为日期，如 2026-11-22",
     "nothing_to_correct": "请填写要更正的内容",
     "answers_too_many": "答案太多或层次太深",

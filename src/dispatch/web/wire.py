@@ -23,9 +23,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from dispatch.domain.calendar import EARLIEST_YEAR, LATEST_YEAR
+
 STRICT_TYPES = frozenset({"bool", "int", "float", "str"})
 FROM_TEXT_ONLY = frozenset({"datetime", "date", "time", "timedelta"})
-EARLIEST_YEAR, LATEST_YEAR = 1900, 2200  # room for every zone's offset
 
 
 def _make_strict(node: Any) -> None:
@@ -307,8 +308,11 @@ def _to_utc_millis(value: datetime) -> datetime:
 
 
 def _read_date(value: object) -> object:
-    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
-        return value.strip()
+    text = value.strip() if isinstance(value, str) else ""
+    if _DATE.fullmatch(text):
+        if not EARLIEST_YEAR <= int(text[:4]) < LATEST_YEAR:
+            raise PydanticCustomError("date_out_of_range", "日期超出范围，应在1900年至2199年之间")
+        return text
     raise PydanticCustomError("date_invalid", "应为日期，如 2026-11-22")
 
 
@@ -333,7 +337,7 @@ DateIn = Annotated[
     BeforeValidator(_read_date),
     WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-22"]}),
 ]
-"""A date as clients send it, ``YYYY-MM-DD``."""
+"""A date as clients send it, ``YYYY-MM-DD``, from 1900 to 2199."""
 
 
 # Ids

@@ -9,8 +9,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.checkin import queries
-from dispatch.checkin.actions.filing import go, today_of
-from dispatch.checkin.actions.once import once
+from dispatch.checkin.actions.filing import go, kind_of, today_of
 from dispatch.checkin.tables import checkins, receipt_counters
 from dispatch.db.guarding import Count, counted, guarded
 from dispatch.db.idempotency import Key
@@ -23,6 +22,7 @@ from dispatch.domain.household import address_key
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import (
     AccountNotFound,
+    ChangedMeanwhile,
     CheckinDecided,
     OwnCheckin,
     RoleForbidden,
@@ -30,6 +30,7 @@ from dispatch.domain.refusal import (
     wrong,
 )
 from dispatch.people import actions as people
+from dispatch.people.once import once
 from dispatch.people.queries import hold
 from dispatch.people.tables import accounts
 from dispatch.places.queries import ids_of, locate
@@ -43,6 +44,7 @@ async def approve(
     checkin_id: UUID,
     grid_place_id: UUID | None,
     key: Key | None,
+    match: frozenset[int] | None = None,
     *,
     at: datetime,
 ) -> tuple[UUID, bool]:
@@ -50,21 +52,28 @@ async def approve(
 
     Args:
         grid_place_id: the grid, where the home does not tell it.
+        match: versions of the form that the community has seen; None for any.
 
     Raises:
         CheckinNotFound: none of the actor's business.
         RoleForbidden, OwnCheckin: not the actor's to decide.
         CheckinDecided: somebody was quicker.
+        ChangedMeanwhile: the member has filed another form over the one that was seen.
+        BodyNotFound: the unit has left service meanwhile.
         TakesInHand: the member still holds orders where he comes from.
     """
 
     async def act() -> UUID:
-        row = await _to_decide(db, actor, checkin_id)
+        row = await _to_decide(db, actor, checkin_id, match)
         form = queries.form_of(row)
-        if row.kind == "transfer" and await queries.in_hand(db, actor.tenant.id, row.account_id):
+        # As it is now: between filing and approval a roster, another form or an exit may have come.
+        kind = kind_of(await queries.member(db, actor.tenant.id, row.account_id), row.community_id)
+        if kind == "transfer" and await queries.in_hand(db, actor.tenant.id, row.account_id):
             raise TakesInHand()
+        if unit_id := _id(form.get("unit_id")):
+            await queries.check_unit(db, actor.tenant.id, unit_id)
         grid_id = await _grid(db, actor.tenant.id, row.community_id, form, grid_place_id)
-        await _decide(db, actor, row, "approved", at=at)
+        await _decide(db, actor, row, "approved", {"kind": kind}, at=at)
         await enrol(db, actor.tenant.id, row.account_id, form, grid_id, today=today_of(actor, at), at=at)
         return checkin_id
 
@@ -72,23 +81,32 @@ async def approve(
 
 
 async def return_(
-    db: AsyncConnection, actor: Actor, checkin_id: UUID, text: str, key: Key | None, *, at: datetime
+    db: AsyncConnection,
+    actor: Actor,
+    checkin_id: UUID,
+    text: str,
+    key: Key | None,
+    match: frozenset[int] | None = None,
+    *,
+    at: datetime,
 ) -> tuple[UUID, bool]:
     """退回: the member reads why and may file again.
 
     Raises:
-        CheckinNotFound, RoleForbidden, OwnCheckin, CheckinDecided: as for ``approve``.
+        CheckinNotFound, RoleForbidden, OwnCheckin, CheckinDecided, ChangedMeanwhile: as for ``approve``.
     """
 
     async def act() -> UUID:
-        row = await _to_decide(db, actor, checkin_id)
-        await _decide(db, actor, row, "returned", text=text, at=at)
+        row = await _to_decide(db, actor, checkin_id, match)
+        await _decide(db, actor, row, "returned", {"text": text}, at=at)
         return checkin_id
 
     return await once(db, actor, key, act, at=at)
 
 
-async def _to_decide(db: AsyncConnection, actor: Actor, checkin_id: UUID) -> Any:
+async def _to_decide(
+    db: AsyncConnection, actor: Actor, checkin_id: UUID, match: frozenset[int] | None
+) -> Any:
     """The check-in, with the member's account locked: two decisions on it take turns."""
     seen = await queries.checkin(db, actor, checkin_id)
     await hold(db, actor.tenant.id, seen.account_id)
@@ -99,13 +117,15 @@ async def _to_decide(db: AsyncConnection, actor: Actor, checkin_id: UUID) -> Any
         raise RoleForbidden()
     if row.state != "filed":
         raise CheckinDecided(state=row.state)
+    if match is not None and row.version not in match:
+        raise ChangedMeanwhile(version=row.version)
     return row
 
 
 async def _decide(
-    db: AsyncConnection, actor: Actor, row: Any, state: str, *, text: str | None = None, at: datetime
+    db: AsyncConnection, actor: Actor, row: Any, state: str, more: Mapping[str, Any], *, at: datetime
 ) -> None:
-    values: dict[str, Any] = {"state": state, "text": text, "decided_at": at, "decided_by": actor.account_id}
+    values: dict[str, Any] = {"state": state, "decided_at": at, "decided_by": actor.account_id, **more}
     if state == "approved":
         values |= await number(db, actor.tenant.id, today_of(actor, at))
     body = {"kind": "member", "id": str(row.id), "state": state}
@@ -155,15 +175,10 @@ async def enrol(
     form: Form,
     grid_id: UUID | None,
     *,
-    since: datetime | None = None,
     today: date,
     at: datetime,
 ) -> UUID:
-    """Make a form, as it was stored, what stands of a member. Returns the grant.
-
-    Raises:
-        PeriodsOverlap: the member belonged elsewhere after ``since``.
-    """
+    """Make a form, as it was stored, what stands of a member. Returns the grant."""
     unit_id = _id(form.get("unit_id"))
     granted = await people.add_member(
         db,
@@ -185,7 +200,6 @@ async def enrol(
             "guardian_consent_on": _day(form.get("guardian_consent_on")),
             "renew_by": later(today, RENEWAL_MONTHS),
         },
-        since=since,
         at=at,
     )
     await people.leave_bodies(db, tenant_id, account_id, kind="unit")

@@ -75,18 +75,16 @@ async def file(
     await hold(db, tenant_id, actor.account_id)
     refuse(form_problems(form, await queries.offered(db, tenant_id)))
     await _check_places(db, tenant_id, form)
-    if (born := form.get("born_on")) is not None and born > today_of(actor, at):
-        raise wrong("born_on", "应为过去的日期")
+    for field in ("born_on", "guardian_consent_on"):
+        if form.get(field) is not None and form[field] > today_of(actor, at):
+            raise wrong(field, "不能晚于今天")
     standing = await queries.member(db, tenant_id, actor.account_id)
     last = await queries.latest(db, tenant_id, actor.account_id)
     version = last.version if last is not None else 0
     if match is not None and version not in match:
         raise ChangedMeanwhile(version=version)
-    kind = "new"
-    if standing is not None and standing.state != "ended":
-        kind = "change" if standing.community_id == form["community_id"] else "transfer"
     values = {
-        "kind": kind,
+        "kind": kind_of(standing, form["community_id"]),
         "community_id": form["community_id"],
         "form": private(tenant_id, json.dumps(form, default=str, ensure_ascii=False)),
         "version": version + 1,
@@ -102,6 +100,13 @@ async def file(
         write = _of(tenant_id, id).where(checkins.c.state == "filed").values(**values)
     await guarded(db, write.returning(checkins.c.id), [told])
     return id
+
+
+def kind_of(standing: Any, community_id: UUID) -> str:
+    """What checking in with a community is to who stands like this: ``new``, ``change`` or ``transfer``."""
+    if standing is None or standing.state == "ended":
+        return "new"
+    return "change" if standing.community_id == community_id else "transfer"
 
 
 def _of(tenant_id: int, id: UUID) -> Any:
@@ -189,7 +194,7 @@ async def take_leave(db: AsyncConnection, actor: Actor, first: date, last: date,
 
     Raises:
         NotCheckedIn: not a member, or no more.
-        ValidationFailed: over already, reversed, too long, or within another leave.
+        ValidationFailed: over already, reversed, too long, within another leave, or one too many.
     """
     row = await _standing(db, actor)
     until = last + timedelta(days=1)
@@ -199,7 +204,10 @@ async def take_leave(db: AsyncConnection, actor: Actor, first: date, last: date,
         raise wrong("last_day", "已经过去")
     if (until - first).days > LONGEST_LEAVE_DAYS:
         raise wrong("last_day", f"一次请假最多{LONGEST_LEAVE_DAYS}天")
-    leaves = with_leave(row.leaves, first, until)
+    try:
+        leaves = with_leave(row.leaves, first, until, today_of(actor, at))
+    except ValueError as error:
+        raise wrong("first_day", str(error)) from None
     if leaves is None:
         raise wrong("first_day", "与已有的请假重叠")
     await _write(db, actor, {"leaves": leaves})
