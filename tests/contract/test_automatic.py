@@ -250,6 +250,45 @@ async def test_what_found_nobody_is_tried_again_every_minute_until_somebody_is_t
     assert await queue(hands) == []
 
 
+async def test_an_item_for_two_is_open_to_two_and_one_does_not_make_it_taken(
+    hands: Hands, database: Database, service: Actor, clock: Clock
+):
+    await without_bodies(hands)
+    await switch_on(hands, "0101")
+    order = await hands.accepted(item_code="0101")
+    assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.OPEN}
+    by_hand = await hands.accepted(item_code="0101")
+    await hands.move("dispatcher-1", by_hand, "dispatch", mode="open")
+    for one in (order, by_hand):
+        told = (await seen(hands, one))["dispatches"][0]
+        assert (told["slots_min"], told["slots_max"]) == (2, 2)
+        await hands.move("member-1", one, "take")
+        assert (await seen(hands, one))["state"] == "open"
+        await hands.move("member-2", one, "take")
+        assert (await seen(hands, one))["state"] == "taken"
+    await assert_books(hands.town)
+
+
+async def test_staff_go_by_two_to_an_item_for_two(
+    hands: Hands, database: Database, service: Actor, clock: Clock
+):
+    await without_bodies(hands)
+    await switch_on(hands, "0101", open_seconds=60, unit_seconds=60, staff_seconds=60)
+    order = await hands.accepted(item_code="0101")
+
+    async def looks() -> list[Step]:
+        await time_works(hands.town, clock.pass_(minutes=5))
+        return list((await dispatch_by_itself(database, service, at=clock.now)).values())
+
+    tried = [await looks() for _ in range(5)]
+    assert tried[0] == [Step.OPEN]
+    assert tried[-1] == [Step.WAIT], "one alone is not sent"
+    await hands.town.person("grid-2", Role.GRID_WORKER, "grid-12")
+    assert await looks() == [Step.STAFF]
+    assert sorted(await named(hands, order)) == ["grid-1", "grid-2"]
+    assert (await seen(hands, order))["dispatches"][-1]["slots_min"] == 2
+
+
 async def test_an_emergency_without_a_grid_goes_at_once_to_a_grid_worker_of_its_community(
     hands: Hands, database: Database, service: Actor, clock: Clock
 ):

@@ -234,7 +234,9 @@ def _handing(step: Step, rule: Rule, named: list[dict[str, Any]]) -> dict[str, A
         return {"mode": Mode.OPEN, "expires_in_seconds": rule.open_seconds}
     if step in (Step.OFFER, Step.UNIT):
         return {"mode": Mode.OFFER, "targets": named, "expires_in_seconds": rule.offer_seconds}
-    return {"mode": Mode.ASSIGN, "targets": named} if step is Step.STAFF else None
+    if step is Step.STAFF:
+        return {"mode": Mode.ASSIGN, "targets": named, "slots_min": len(named)}
+    return None
 
 
 async def _note(db: AsyncConnection, tenant_id: int, left: Left, *, opened: bool, at: datetime) -> None:

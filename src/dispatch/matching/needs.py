@@ -17,6 +17,7 @@ from dispatch.dispatching.queries import read_rules, rules_column
 from dispatch.domain import freetime
 from dispatch.domain.catalog import ItemFlag
 from dispatch.domain.geo import Point
+from dispatch.domain.handing import PAIR
 from dispatch.domain.matching import Need
 from dispatch.domain.matchrule import Rule, rule_for
 from dispatch.domain.order import TargetState
@@ -126,7 +127,7 @@ def need(whole: Whole, beside: Context, *, ring_id: UUID | None = None, at: date
         qualifications=rule.qualifications if ItemFlag.QUALIFICATION in flags else None,
         staff_only=ItemFlag.STAFF_ONLY in flags,
         minors=ItemFlag.MINORS in flags,
-        slots=2 if ItemFlag.TWO_PEOPLE in flags else 1,
+        slots=PAIR if ItemFlag.TWO_PEOPLE in flags else 1,
         point=point_of(row.location),
         wanted=_window(row, beside.zone),
         wanted_on=_wanted_on(row, beside.zone),
