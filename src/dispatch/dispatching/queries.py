@@ -2,19 +2,21 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.catalog.tables import checkin_items
+from dispatch.catalog.tables import checkin_items, items
 from dispatch.db.dialect import folded
 from dispatch.db.idempotency import Key, looked_up
-from dispatch.dispatching.tables import taking_rules
+from dispatch.dispatching.tables import matching_rules, taking_rules
+from dispatch.domain.ability import Skill, unable
+from dispatch.domain.catalog import ItemFlag
 from dispatch.domain.life import Party
-from dispatch.domain.matchrule import EVERY_ITEM
+from dispatch.domain.matchrule import EVERY_ITEM, qualifications
 from dispatch.domain.order import DispatchState, Mode, TakerKind, TakeState
 from dispatch.domain.people import BODY_ROLES, Actor
 from dispatch.domain.refusal import BodyNotFound
@@ -172,7 +174,39 @@ def load_columns(tenant_id: int, party: Party, *, at: datetime) -> dict[str, Col
     }
     if kind in PEOPLE:
         columns["load_staffed"] = folded(_staffed(tenant_id, party))
+    if kind == TakerKind.MEMBER:
+        columns |= _ability_columns(tenant_id, taker_id)
     return columns
+
+
+def _ability_columns(tenant_id: int, account_id: UUID) -> dict[str, ColumnElement[Any]]:
+    """What a member told on checking in, and which qualifications the tenant demands."""
+    told = select(members.c.skills, members.c.born_on, members.c.guardian_consent_on).where(
+        members.c.tenant_id == tenant_id, members.c.account_id == account_id
+    )
+    demanded = select(matching_rules.c.item_code, matching_rules.c.qualifications).where(
+        matching_rules.c.tenant_id == tenant_id
+    )
+    return {"told": folded(told), "demanded": folded(demanded)}
+
+
+def unable_for(row: Any, item_code: str, flags: Collection[str], on: date) -> str | None:
+    """The gravest reason why a member may not do an item with these flags on a day; reads ``load_columns``.
+
+    Whoever never checked in told nothing: that stands against no item that demands nothing.
+    """
+    demanded = {line["item_code"]: line["qualifications"] for line in row.demanded}
+    told: dict[str, Any] = row.told[0] if row.told else {}
+    skills = [
+        Skill(line["code"], line["name"], _day(line.get("expires_on"))) for line in told.get("skills", ())
+    ]
+    wanted = qualifications(item_code, demanded) if ItemFlag.QUALIFICATION in flags else None
+    minors, consents = ItemFlag.MINORS in flags, told.get("guardian_consent_on") is not None
+    return next(iter(unable(wanted, minors, skills, _day(told.get("born_on")), consents, on)), None)
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
 
 
 _theirs = orders.alias("theirs")
@@ -237,6 +271,7 @@ async def before_next(
         **load_columns(tenant_id, party, at=at),
         "offers": offers.scalar_subquery(),
         "answered": folded(answered),
+        "demanding": folded(_demanding(tenant_id)),
         "proof": proof(actor),
     }
     if key:
@@ -244,6 +279,15 @@ async def before_next(
     row = (await db.execute(select(*(column.label(name) for name, column in columns.items())))).one()
     proven(actor, row.proof)
     return row
+
+
+def _demanding(tenant_id: int) -> Select[Any]:
+    """Items that not everybody may do."""
+    flags = cast(items.c.flags, Text)
+    return select(items.c.code, items.c.flags).where(
+        items.c.tenant_id == tenant_id,
+        or_(*(flags.contains(f'"{flag}"') for flag in (ItemFlag.QUALIFICATION, ItemFlag.MINORS))),
+    )
 
 
 def offered_items(row: Any) -> set[str]:
@@ -290,6 +334,7 @@ async def next_open(
             or_(*visibility.pool(actor, at=at)),
             *_not_theirs_yet(rules, load, at),
             *_not_full(rules, load, party),
+            *_not_beyond(known, party, at.astimezone(actor.tenant.zone).date()),
         )
         .order_by(fit, orders.c.urgency, _running.c.created_at, orders.c.id)
         .limit(1)
@@ -320,3 +365,11 @@ def _not_full(rules: RuleRows, load: Load, party: Party) -> list[ColumnElement[b
     """Not of an item of which this taker holds as many as may be held."""
     full = [code for code in rules if code != EVERY_ITEM and limit_reached(party[0], code, rules, load.held)]
     return [orders.c.item_code.notin_(full)] if full else []
+
+
+def _not_beyond(known: Any, party: Party, on: date) -> list[ColumnElement[bool]]:
+    """Not of an item that demands what this member has not."""
+    if party[0] is not TakerKind.MEMBER:
+        return []
+    beyond = [line["code"] for line in known.demanding if unable_for(known, line["code"], line["flags"], on)]
+    return [orders.c.item_code.notin_(beyond)] if beyond else []

@@ -1,4 +1,4 @@
-"""What tenants set about taking, what was sent too late for a take, and takes that are to pass to another."""
+"""What tenants set about taking and matching, what was sent too late for a take, and takes that are to pass to another."""
 
 from typing import Literal, get_args
 
@@ -21,6 +21,24 @@ taking_rules = tenant_table(
     Column("fair_takes", SmallInteger),
     Column("overlaps", Boolean),
     Column("wait_seconds", Integer),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    key=("item_code",),
+)
+
+matching_rules = tenant_table(
+    "matching_rules",
+    # An item's code, or "*" for all; what is null is left to the tenant's "*" and then to domain.matchrule.
+    Column("item_code", String(16), nullable=False),
+    Column("weights", Json),
+    Column("qualifications", Json),
+    Column("auto", Boolean),
+    Column("capacity", SmallInteger),
+    Column("offers", SmallInteger),
+    Column("offer_seconds", Integer),
+    Column("open_seconds", Integer),
+    Column("unit_seconds", Integer),
+    Column("staff_seconds", Integer),
     Column("version", Integer, nullable=False),
     Column("updated_at", Instant, nullable=False),
     key=("item_code",),

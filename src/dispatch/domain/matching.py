@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from dispatch.domain import freetime
+from dispatch.domain.ability import Skill, answering, unable
 from dispatch.domain.conflict import UNTOLD, Concerned, conflicts
 from dispatch.domain.freetime import Window
 from dispatch.domain.geo import Point
@@ -86,7 +87,6 @@ UNKNOWN_FREE = 0.3
 PRIOR_SCORE, PRIOR_COUNT = 4.0, 5.0
 """A taker without a past counts as five verdicts of 满意: a single bad day ends nobody's turn."""
 
-ADULT_YEARS = 18
 MASK64 = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 
@@ -132,19 +132,6 @@ class Need:
     def window(self) -> Window:
         """The wanted time, or the days ahead."""
         return self.wanted or freetime.ahead(self.at)
-
-
-@dataclass(frozen=True, slots=True)
-class Skill:
-    """What somebody is able to do, with proof or without."""
-
-    code: str
-    name: str
-    expires_on: date | None = None
-
-    def stands(self, on: date) -> bool:
-        """Whether it is in force on a day (the last day included)."""
-        return self.expires_on is None or on <= self.expires_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,32 +260,16 @@ def _person(need: Need, who: Candidate) -> Iterable[str]:
     qualified = qualifying(need, who)
     if any(who.away(day) for day in need.days):
         yield "on_leave"
-    if need.qualifications is not None and not any(skill.stands(on) for skill in qualified):
-        yield "qualification_expired" if qualified else "no_qualification"
+    yield from unable(need.qualifications, need.minors, who.skills, who.born_on, who.guardian_consent, on)
     if not who.offers & need.offers and not any(skill.stands(on) for skill in qualified):
         yield "not_checked_in"
-    years = age(who.born_on, on)
-    if years is not None and years < ADULT_YEARS:
-        if need.minors:
-            yield "under_age"
-        if not who.guardian_consent:
-            yield "no_guardian_consent"
     if need.wanted and who.free is not None and not freetime.fits(who.free, need.wanted):
         yield "not_free"
 
 
 def qualifying(need: Need, who: Candidate) -> tuple[Skill, ...]:
     """The candidate's skills that answer the item's demand, expired ones too."""
-    if need.qualifications is None:
-        return ()
-    return tuple(s for s in who.skills if not need.qualifications or s.code in need.qualifications)
-
-
-def age(born_on: date | None, on: date) -> int | None:
-    """Full years, None if unknown."""
-    if born_on is None:
-        return None
-    return on.year - born_on.year - ((on.month, on.day) < (born_on.month, born_on.day))
+    return answering(need.qualifications, who.skills)
 
 
 def able(need: Need, who: Candidate) -> list[Candidate]:

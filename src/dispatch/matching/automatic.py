@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.db.dialect import counting_up
 from dispatch.db.engine import Database
 from dispatch.dispatching.actions import handing_out
+from dispatch.dispatching.tables import matching_rules
 from dispatch.domain.automatic import RETRY, Step, next_step
 from dispatch.domain.conflict import conflicts
 from dispatch.domain.explaining import scored
@@ -27,7 +28,7 @@ from dispatch.domain.people import GROUND_ROLES, Actor
 from dispatch.domain.refusal import Refusal, TargetNotAllowed
 from dispatch.matching import actions, needs, queries
 from dispatch.matching.batch import EVERYWHERE, Left, Placed, Waiting, plan, waiting
-from dispatch.matching.tables import matching_rules, matching_waits
+from dispatch.matching.tables import matching_waits
 from dispatch.orders import visibility
 from dispatch.orders.actions.performing import Call
 from dispatch.orders.tables import orders, takes

@@ -14,6 +14,7 @@ from dispatch.catalog.tables import checkin_items
 from dispatch.db.dialect import folded
 from dispatch.db.tenants import tenants
 from dispatch.dispatching.queries import read_rules, rules_column
+from dispatch.dispatching.tables import matching_rules
 from dispatch.domain import freetime
 from dispatch.domain.catalog import ItemFlag
 from dispatch.domain.geo import Point
@@ -23,7 +24,6 @@ from dispatch.domain.matchrule import Rule, rule_for
 from dispatch.domain.order import TargetState
 from dispatch.domain.taking import Rows, TakingRule
 from dispatch.domain.taking import rule_for as taking_rule_for
-from dispatch.matching.tables import matching_rules
 from dispatch.orders.concerned import concerned
 from dispatch.orders.queries import kept
 from dispatch.orders.whole import Whole

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.domain import matching
+from dispatch.domain.ability import ADULT_YEARS, age
 from dispatch.domain.freetime import QUARTERS, Window
 from dispatch.domain.matching import Candidate, Need
 
@@ -134,8 +135,8 @@ class Pool:
         on = need.at.date()
         for at in self.young:
             one = self.members[at]
-            years = matching.age(one.born_on, on)
-            minor = years is not None and years < matching.ADULT_YEARS
+            years = age(one.born_on, on)
+            minor = years is not None and years < ADULT_YEARS
             if minor and (need.minors or not one.guardian_consent):
                 found.append(at)
         return found

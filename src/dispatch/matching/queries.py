@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, o
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain import freetime
+from dispatch.domain.ability import Skill
 from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.life import Party
-from dispatch.domain.matching import RESTING, Candidate, Skill
+from dispatch.domain.matching import RESTING, Candidate
 from dispatch.domain.matchrule import Rule
 from dispatch.domain.order import DispatchState, TakerKind, TakeState, TargetState
 from dispatch.domain.taking import LATELY, TakingRule

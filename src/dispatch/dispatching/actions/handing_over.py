@@ -154,7 +154,7 @@ async def _accepted(
     if given is None or asked.state != "asked":
         raise HandoverEnded()
     _passable(seen.life)
-    refusal = still_refused(seen, row, party, actor.account_id) or against(seen, row, party, at=at)
+    refusal = still_refused(actor, seen, row, party, at=at) or against(seen, row, party, at=at)
     if refusal:
         raise refusal
     return await _passed(db, actor, asked, seen, row, given, party, call, at=at)
