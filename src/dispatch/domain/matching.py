@@ -97,7 +97,8 @@ class Need:
 
     ``place`` holds the ids from the root to the order's place; ``at`` is in the tenant's zone. ``offers``
     are the check-in codes that answer the item, ``qualifications`` the codes of which one is demanded (None:
-    none is; empty: any will do).
+    none is; empty: any will do). ``capacity``: how many orders of any item a person may have in hand and still be
+    offered this one; ``member_limit`` and ``body_limit``: how many of this item one may hold (None: no such limit).
     """
 
     order_id: UUID
@@ -115,6 +116,9 @@ class Need:
     staff_only: bool = False
     minors: bool = False
     slots: int = 1
+    capacity: int | None = None
+    member_limit: int | None = None
+    body_limit: int | None = None
     point: Point | None = None
     wanted: Window | None = None
     wanted_on: date | None = None
@@ -138,7 +142,8 @@ class Need:
 class Candidate:
     """A member, unit or team as matching sees it. ``path`` holds the ids down to where it checked in.
 
-    ``free`` None: nothing declared. ``active`` takes are in hand, ``asked`` offers wait for an answer.
+    ``free`` None: nothing declared. ``active`` takes are in hand, ``asked`` offers wait for an answer; ``capacity``: how
+    many of both there may be, whatever the item; ``of_items``: how many of items that have a limit of their own.
     ``helped``: how often the same beneficiary was helped. ``people``: whom a body may send; empty if it
     has not told. ``leaves`` are days, the last one excluded; ``this_day`` and ``this_week`` count what was
     taken in 24 hours and in seven days, ``most_a_day`` and ``most_a_week`` what the member wants at most.
@@ -167,6 +172,7 @@ class Candidate:
     active: int = 0
     asked: int = 0
     capacity: int = 3
+    of_items: Mapping[str, int] = field(default_factory=dict)
     served: int = 0
     this_day: int = 0
     this_week: int = 0
@@ -187,14 +193,25 @@ class Candidate:
         return self.kind is not TakerKind.MEMBER
 
     @property
-    def free_slots(self) -> int:
-        """How many more may be offered: by what is in hand, and by what the member wants at most."""
-        left = [self.capacity - self.active - self.asked]
+    def in_hand(self) -> int:
+        """What is held and what waits for an answer."""
+        return self.active + self.asked
+
+    @property
+    def own_slots(self) -> int | None:
+        """How many more the member wants at most; None without such a wish."""
+        left = []
         if self.most_a_day is not None:
             left.append(self.most_a_day - self.this_day)
         if self.most_a_week is not None:
             left.append(self.most_a_week - self.this_week)
-        return min(left)
+        return min(left, default=None)
+
+    @property
+    def free_slots(self) -> int:
+        """How many more may be offered, whatever the item: by what is in hand, and by what the member wants at most."""
+        left, own = self.capacity - self.in_hand, self.own_slots
+        return left if own is None else min(left, own)
 
     def away(self, on: date) -> bool:
         """Whether a leave covers a day."""
@@ -239,10 +256,21 @@ def _standing(need: Need, who: Candidate) -> Iterable[str]:
         yield "outside_ring"
     if need.staff_only:
         yield "staff_only"
-    if who.active + who.asked >= who.capacity:
+    if hands(need, who) <= 0:
         yield "at_capacity"
-    elif who.free_slots <= 0:
+    elif who.own_slots is not None and who.own_slots <= 0:
         yield "own_limit"
+
+
+def hands(need: Need, who: Candidate) -> int:
+    """How many more orders like this one may be offered by what is in hand: of everything, and of its item."""
+    left = [who.capacity - who.in_hand]
+    if need.capacity is not None:
+        left.append(need.capacity * max(len(who.people), 1) - who.in_hand)
+    most = need.body_limit if who.body else need.member_limit
+    if most is not None:
+        left.append(most - who.of_items.get(need.item_code, 0))
+    return min(left)
 
 
 def _past(need: Need, who: Candidate) -> Iterable[str]:

@@ -22,7 +22,7 @@ from dispatch.domain.automatic import RETRY, Step, next_step
 from dispatch.domain.conflict import conflicts
 from dispatch.domain.explaining import scored
 from dispatch.domain.matching import Candidate, Need, place_in_line, why_not
-from dispatch.domain.matchrule import EVERY_ITEM, Rule
+from dispatch.domain.matchrule import Rule
 from dispatch.domain.order import DispatchState, Mode, State, TakerKind, TakeState
 from dispatch.domain.people import GROUND_ROLES, Actor
 from dispatch.domain.refusal import Refusal, TargetNotAllowed
@@ -114,7 +114,7 @@ class _Others:
 
 
 async def _others(db: AsyncConnection, tenant_id: int, beside: needs.Context, *, at: datetime) -> _Others:
-    everybody = await queries.candidates(db, tenant_id, EVERYWHERE, beside, beside.rule(EVERY_ITEM), at=at)
+    everybody = await queries.candidates(db, tenant_id, EVERYWHERE, beside, at=at)
     in_hand = (
         select(func.count())
         .where(
