@@ -5,13 +5,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from dispatch.db.engine import Database
 from dispatch.domain.people import Actor, Role
 from dispatch.matching import actions as matching
-from dispatch.matching import automatic
+from dispatch.matching import automatic, batch
 from dispatch.matching.automatic import Step, dispatch_by_itself
+from dispatch.matching.tables import matching_waits
 from dispatch.people.tables import bodies, grants
 from tests.contract.ledger import assert_books
 from tests.contract.test_candidates import checks_in, lives, point
@@ -346,6 +347,28 @@ async def test_whoever_is_refused_is_passed_over_for_the_next_and_the_try_is_not
     await lives(hands, max(("grid-1", "grid-2"), key=lambda login: hands.town[login].id), home_place_id=None)
     clock.pass_(minutes=1)
     assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.STAFF}
+
+
+async def test_what_does_not_dispatch_itself_keeps_no_place_from_what_does(
+    hands: Hands, database: Database, service: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """More wait than one look takes in: of an item that is a person's, recalled, or tried a moment ago."""
+    monkeypatch.setattr(batch, "MOST_ORDERS", 1)
+    await without_bodies(hands)
+    await checks_in(hands, "member-1", "elder_care")
+    await hands.accepted(item_code="0102")
+    await switch_on(hands, "0104")
+    recalled = await hands.accepted(item_code="0104")
+    await hands.move("dispatcher-1", recalled, "dispatch", mode="open")
+    await hands.move("dispatcher-1", recalled, "recall", reason_code="other")
+    tried = await hands.accepted(item_code="0104")
+    line = {"since": clock.now, "tried_at": clock.now, "tries": 1, "opened": False, "why_not": {}}
+    own = {"tenant_id": hands.town.tenant_id, "order_id": UUID(tried["id"])}
+    async with database.writing() as db:
+        await db.execute(insert(matching_waits).values(**own, **line))
+    order = await hands.accepted(item_code="0104")
+    clock.pass_(seconds=5)
+    assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.OFFER}
 
 
 async def test_a_unit_stands_in_where_no_member_is_there(

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import and_, delete, false, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, exists, false, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import counting_up
@@ -22,7 +22,7 @@ from dispatch.domain.automatic import RETRY, Step, next_step
 from dispatch.domain.conflict import conflicts
 from dispatch.domain.explaining import scored
 from dispatch.domain.matching import Candidate, Need, place_in_line, why_not
-from dispatch.domain.matchrule import Rule
+from dispatch.domain.matchrule import EVERY_ITEM, Rule
 from dispatch.domain.order import DispatchState, Mode, State, TakerKind, TakeState
 from dispatch.domain.people import GROUND_ROLES, Actor
 from dispatch.domain.refusal import Refusal, TargetNotAllowed
@@ -31,7 +31,7 @@ from dispatch.matching.batch import EVERYWHERE, Left, Placed, Waiting, plan, wai
 from dispatch.matching.tables import matching_waits
 from dispatch.orders import visibility
 from dispatch.orders.actions.performing import Call
-from dispatch.orders.tables import orders, takes
+from dispatch.orders.tables import dispatches, orders, takes
 from dispatch.orders.whole import number
 from dispatch.people.queries import homes
 from dispatch.people.tables import accounts, grants
@@ -58,15 +58,11 @@ async def look_again(database: Database, at: datetime) -> None:
 async def dispatch_by_itself(database: Database, service: Actor, *, at: datetime) -> dict[UUID, Step]:
     """Try what is due for every order of a tenant that dispatches itself; what was done for each."""
     async with database.reading() as db:
-        if not await _switched_on(db, service.tenant.id):
+        switched_on = await _switched_on(db, service.tenant.id)
+        if switched_on is None:
             return {}
         rests = await _waits(db, service.tenant.id)
-
-        def due(one: Waiting) -> bool:
-            last, rest = one.whole.life.last, rests.get(one.need.order_id)
-            by_hand = last is not None and last.state is DispatchState.RECALLED
-            return one.rule.auto and not by_hand and (rest is None or rest.tried_at <= at - RETRY)
-
+        due = (switched_on, ~_just_tried(service.tenant.id, at), ~_recalled(service.tenant.id))
         found, beside = await waiting(db, service, only=due, at=at)
         made = await plan(db, service, found, beside, at=at)
         others = await _others(db, service.tenant.id, beside, at=at) if made.left else _Others((), ())
@@ -82,11 +78,37 @@ async def dispatch_by_itself(database: Database, service: Actor, *, at: datetime
     return done
 
 
-async def _switched_on(db: AsyncConnection, tenant_id: int) -> bool:
-    some = select(matching_rules.c.item_code).where(
-        matching_rules.c.tenant_id == tenant_id, matching_rules.c.auto.is_(True)
+async def _switched_on(db: AsyncConnection, tenant_id: int) -> ColumnElement[bool] | None:
+    """Whether an order's item dispatches itself; None if none does."""
+    rows = select(matching_rules.c.item_code, matching_rules.c.auto).where(
+        matching_rules.c.tenant_id == tenant_id, matching_rules.c.auto.is_not(None)
     )
-    return (await db.scalar(some.limit(1))) is not None
+    told: dict[str, bool] = {row.item_code: row.auto for row in await db.execute(rows)}
+    if not any(told.values()):
+        return None
+    every = told.pop(EVERY_ITEM, False)
+    differ = sorted(code for code, auto in told.items() if auto is not every)
+    return orders.c.item_code.notin_(differ) if every else orders.c.item_code.in_(differ)
+
+
+def _just_tried(tenant_id: int, at: datetime) -> ColumnElement[bool]:
+    return exists().where(
+        matching_waits.c.tenant_id == tenant_id,
+        matching_waits.c.order_id == orders.c.id,
+        matching_waits.c.tried_at > at - RETRY,
+    )
+
+
+def _recalled(tenant_id: int) -> ColumnElement[bool]:
+    """Whether a person took the order back last: it is that person's."""
+    newest = (
+        select(dispatches.c.state)
+        .where(dispatches.c.tenant_id == tenant_id, dispatches.c.order_id == orders.c.id)
+        .order_by(dispatches.c.created_at.desc(), dispatches.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return func.coalesce(newest, "") == DispatchState.RECALLED
 
 
 async def _waits(db: AsyncConnection, tenant_id: int) -> dict[UUID, Any]:

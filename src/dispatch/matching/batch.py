@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.explaining import scored
@@ -76,16 +77,16 @@ async def waiting(
     actor: Actor,
     *,
     place_id: UUID | None = None,
-    only: Callable[[Waiting], bool] = lambda one: True,
+    only: Iterable[ColumnElement[bool]] = (),
     at: datetime,
 ) -> tuple[list[Waiting], needs.Context]:
-    """The orders that wait in the actor's scope, and what stands beside them."""
-    wholes = await backlog(db, actor, place_id=place_id, limit=MOST_ORDERS, at=at)
+    """The orders that wait in the actor's scope (``only`` these), and what stands beside them."""
+    wholes = await backlog(db, actor, place_id=place_id, only=only, limit=MOST_ORDERS, at=at)
     beside = await needs.context(db, actor.tenant.id, wholes)
     found = [
         Waiting(whole, needs.need(whole, beside, at=at), beside.rule(whole.row.item_code)) for whole in wholes
     ]
-    return [one for one in found if only(one)], beside
+    return found, beside
 
 
 async def plan(

@@ -1,6 +1,6 @@
 """Every read of orders."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -294,9 +294,19 @@ def _merged(pages: Sequence[Select[Any]], limit: int, *, newest_first: bool) -> 
 
 
 async def backlog(
-    db: AsyncConnection, actor: Actor, *, place_id: UUID | None = None, limit: int, at: datetime
+    db: AsyncConnection,
+    actor: Actor,
+    *,
+    place_id: UUID | None = None,
+    only: Iterable[ColumnElement[bool]] = (),
+    limit: int,
+    at: datetime,
 ) -> list[Whole]:
-    """Orders in the actor's scope that wait to be handed out, the most urgent and then the oldest first."""
+    """Orders in the actor's scope that wait to be handed out, the most urgent and then the oldest first.
+
+    Args:
+        only: of these alone; what is left out takes no place within the limit.
+    """
     wanted = Wanted(states=(State.ACCEPTED, State.REDO), place_id=place_id)
     rows = (
         await db.execute(
@@ -304,6 +314,7 @@ async def backlog(
                 orders.c.tenant_id == actor.tenant.id,
                 or_(false(), *visibility.scoped(actor)),
                 *_filters(actor, wanted, at),
+                *only,
             )
             .order_by(orders.c.urgency, orders.c.created_at, orders.c.id)
             .limit(limit)
