@@ -1,6 +1,6 @@
 """A search box over 100,000 orders: the gram index against reading every text (LIKE), on both databases.
 
-``python -m benchmarks search``. Both ask the service's own list (``queries.page``, the queue: visibility, keyset, one
+``python -m benchmarks search``. Both ask the service's own list (``listing.page``, the queue: visibility, keyset, one
 page of 20) and take turns within one run; what is told is the ratio of their medians. It also tells what a filed
 order pays for the index.
 """
@@ -26,7 +26,7 @@ from dispatch.db.ids import new_id
 from dispatch.domain.grams import grams
 from dispatch.domain.people import Actor
 from dispatch.jobs import housekeeping
-from dispatch.orders import queries
+from dispatch.orders import listing
 from dispatch.orders.actions import intake
 from dispatch.orders.actions.performing import Call
 from dispatch.orders.tables import order_grams, orders
@@ -116,7 +116,7 @@ async def actor_of(database: Database, town: Town, login: str) -> Actor:
     return Actor(found.account_id, found.name, found.tenant, found.grants, found.grants[0], found.version)
 
 
-def like(tenant_id: int, q: str) -> ColumnElement[bool]:
+def like(q: str) -> ColumnElement[bool]:
     """What the index is measured against."""
     condition = orders.c.text.like(f"%{q.split()[0]}%")
     for word in q.split()[1:]:
@@ -125,10 +125,10 @@ def like(tenant_id: int, q: str) -> ColumnElement[bool]:
 
 
 async def ask(database: Database, actor: Actor, q: str | None, town: Town) -> tuple[float, list[UUID]]:
-    wanted = queries.Wanted(view="queue", q=q)
+    wanted = listing.Wanted(view="queue", q=q)
     begun = time.perf_counter()
     async with database.reading() as db:
-        page = await queries.page(db, actor, wanted, after=None, limit=20, at=town.made)
+        page = await listing.page(db, actor, wanted, after=None, limit=20, at=town.made)
     return (time.perf_counter() - begun) * 1000, [one.row.id for one in page]  # type: ignore[union-attr]
 
 
@@ -140,7 +140,7 @@ async def searches(name: str, database: Database, town: Town) -> None:
             for _ in range(ROUNDS):
                 took, indexed = await ask(database, actor, q, town)
                 spent["grams"].append(took)
-                with patch.object(queries, "found_by", like):
+                with patch.object(listing, "found_by", like):
                     took, scanned = await ask(database, actor, q, town)
                 spent["like"].append(took)
                 assert indexed == scanned, (q, len(indexed), len(scanned))

@@ -223,7 +223,7 @@ async def test_a_known_version_costs_one_statement_and_none_where_it_was_brought
 
     async with database.reading() as db:
         first = await queries.rules_for(db, town.tenant_id)
-        brought = (await db.execute(select(*queries.standing(town.tenant_id)))).one()
+        brought = (await db.execute(select(*queries.STANDING), {"tenant_id": town.tenant_id})).one()
         event.listen(db.sync_connection, "before_cursor_execute", count)
         again = await queries.calendar_for(db, town.tenant_id)
         assert len(statements) == 1

@@ -13,7 +13,7 @@ from dispatch.db.leases import hold
 from dispatch.db.outbox import outbox
 from dispatch.domain.order import LIVE, TakerKind
 from dispatch.meters import Meters
-from dispatch.orders.queries import overdue
+from dispatch.orders.listing import OVERDUE
 from dispatch.orders.tables import orders, takes
 from dispatch.sla.tables import timers
 from tests.town import Clock, Hands
@@ -46,7 +46,7 @@ async def everything(database: Database, clock: Clock) -> dict[str, float]:
             for row in await db.execute(select(outbox.c.state, func.count()).group_by(outbox.c.state))
         }
         due = timers.c.fired_at.is_(None) & (timers.c.due_at < clock.now)
-        late = await db.scalar(select(func.count()).select_from(orders).where(overdue(clock.now)))
+        late = await db.scalar(select(func.count()).select_from(orders).where(OVERDUE), {"at": clock.now})
         timed = await db.scalar(select(func.count()).select_from(timers).where(due))
     return {
         **{f'dispatch_orders{{state="{state}"}}': states.get(state, 0) for state in LIVE},

@@ -73,6 +73,13 @@ async def test_the_same_door_is_known_however_its_address_is_written(hands: Hand
         assert await refused(hands, "member-1", order) == UNTOLD, said
 
 
+async def test_orders_of_the_own_household_close_no_others(hands: Hands, at_one_door: str):
+    await hands.open_("resident-1")
+    other = await hands.open_("resident-2")
+    assert (await hands.get(at_one_door, f"/v1/orders/{other['id']}")).status_code == 200
+    assert (await refused(hands, at_one_door, other))[:2] == (200, "taken")
+
+
 async def test_an_offer_made_before_somebody_moved_in_cannot_be_taken_after(hands: Hands):
     order = await hands.accepted()
     target = [{"kind": "member", "id": str(hands.town["member-1"].id)}]

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections import Counter
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -65,9 +66,8 @@ async def test_without_its_predicate_the_take_gives_a_slot_away_twice(
 
     def careless(tenant_id, held, party, *, at):
         guard = honest(tenant_id, held, party, at=at)
-        kept = [c for c in guard._where_criteria if "slots_max" not in str(c) and "state = " not in str(c)]
-        guard._where_criteria = tuple(kept)
-        return guard
+        where = {name: value for name, value in guard.where.items() if name != "state"}
+        return replace(guard, where=where, holds=tuple(c for c in guard.holds if "slots_max" not in str(c)))
 
     monkeypatch.setattr(winning, "_slot_guard", careless)
     monkeypatch.setattr(taking, "take_refusal", lambda life, who, *, at: None)

@@ -15,7 +15,8 @@ from dispatch.db.dialect import folded
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import ItemNotFound, ReasonUnknown
 from dispatch.domain.suggestion import Doubt, Emergency
-from dispatch.people.queries import proof, proven
+from dispatch.people.queries import PROOF, proven
+from dispatch.people.shapes import values
 
 Record = dict[str, Any]
 
@@ -40,12 +41,13 @@ async def catalog(db: AsyncConnection, actor: Actor) -> Catalog:
     row = (
         await db.execute(
             select(
-                proof(actor).label("proof"),
+                PROOF,
                 folded(_categories(tenant_id)).label("categories"),
                 folded(_items(tenant_id)).label("items"),
                 folded(_checkin_items(tenant_id)).label("checkin_items"),
                 folded(_reasons(tenant_id)).label("reasons"),
-            )
+            ),
+            values(actor),
         )
     ).one()
     proven(actor, row.proof)
@@ -126,9 +128,10 @@ def keywords() -> Keywords:
 async def offered(db: AsyncConnection, actor: Actor, codes: Sequence[str]) -> dict[str, str]:
     """Code and name of those of the items that the actor's tenant offers now."""
     rows = await db.execute(
-        select(items.c.code, items.c.name, proof(actor).label("proof")).where(
+        select(items.c.code, items.c.name, PROOF).where(
             items.c.tenant_id == actor.tenant.id, items.c.code.in_(codes), items.c.retired_at.is_(None)
-        )
+        ),
+        values(actor),
     )
     found = rows.all()
     if found:

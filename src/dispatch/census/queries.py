@@ -15,7 +15,7 @@ from dispatch.db import outbox
 from dispatch.db.tenants import tenants
 from dispatch.domain.order import LIVE, State, TakerKind, TakeState
 from dispatch.meters import Sample
-from dispatch.orders.queries import overdue_clock
+from dispatch.orders.listing import OVERDUE_CLOCK
 from dispatch.orders.tables import orders, takes
 from dispatch.places.tables import places
 from dispatch.sla.tables import clocks, timers
@@ -44,8 +44,8 @@ async def _orders(db: AsyncConnection, at: datetime) -> AsyncIterator[Sample]:
             told = "Orders that have not come to rest, by state."
             yield Sample("dispatch_orders", told, counts.get(state, 0), {"state": state})
     late = select(clocks.c.tenant_id, clocks.c.order_id).join(tenants, tenants.c.id == clocks.c.tenant_id)
-    late = late.where(overdue_clock(at)).distinct()
-    counted = await db.scalar(_fan_out(select(func.count()).select_from(late.subquery("late"))))
+    late = late.where(OVERDUE_CLOCK).distinct()
+    counted = await db.scalar(_fan_out(select(func.count()).select_from(late.subquery("late"))), {"at": at})
     yield Sample("dispatch_orders_overdue", "Orders for which somebody's time is over.", counted or 0)
 
 

@@ -1,42 +1,35 @@
 """The one file that knows on which database it stands.
 
-What differs: how connections are tuned, how a guarded write and what hangs on it are sent, how
-rows are folded into one JSON value, and how an insert yields to a row that is there already.
+What differs: how connections are tuned, whether a guarded write and what hangs on it are one statement, how
+rows are folded into one JSON value, how ids are handed over, and how an insert yields to a row that is there already.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     Boolean,
-    Column,
     ColumnElement,
-    Delete,
     FromClause,
-    Insert,
-    Row,
     Select,
     String,
     Table,
-    Update,
     Uuid,
-    cast,
+    bindparam,
     event,
-    exists,
     func,
-    literal,
     literal_column,
-    null,
     select,
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -70,6 +63,27 @@ def tune(engine: Engine, *, lock_wait_ms: int) -> None:
         cursor.close()
         connection.commit()
 
+    event.listen(engine, "checkin", _rests)
+    event.listen(engine, "checkout", partial(_tried, engine))
+
+
+TRUSTED_SECONDS = 1.0
+"""How long a connection that was just used is taken for good: trying it costs a round trip."""
+
+
+def _rests(connection: Any, record: Any) -> None:
+    record.info["rests_since"] = monotonic()
+
+
+def _tried(engine: Engine, connection: Any, record: Any, _proxy: Any) -> None:
+    """Try a connection that has rested. Raises: InvalidatePoolError, upon which the pool connects anew."""
+    if monotonic() - record.info.get("rests_since", monotonic()) < TRUSTED_SECONDS:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise InvalidatePoolError() from error
+
 
 def _tune_sqlite(lock_wait_ms: int, connection: Any, record: Any) -> None:
     connection.isolation_level = None  # the driver's own late BEGIN loses updates
@@ -85,8 +99,9 @@ def _tune_sqlite(lock_wait_ms: int, connection: Any, record: Any) -> None:
 
 
 def _begin_sqlite(connection: Any) -> None:
-    """A writer takes the write lock at once: upgrading a read later fails without waiting."""
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
+    """A writer takes the write lock at once: upgrading a read later fails without waiting. A reader begins nothing."""
+    if begin := connection.get_execution_options().get("sqlite_begin"):
+        connection.exec_driver_sql(f"BEGIN {begin}")
 
 
 ANALYSED_ROWS = 1000
@@ -103,122 +118,12 @@ async def refresh_statistics(db: AsyncConnection) -> None:
         await db.exec_driver_sql("ANALYZE")
 
 
-# --- a guarded write ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Stands for a column that the guard returned, inside a dependent row."""
-
-    column: str
-
-
-@dataclass(frozen=True, slots=True)
-class Each:
-    """Stands for a column that takes each of these values, one row for each; one parameter on PostgreSQL."""
-
-    values: Sequence[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows to insert if the guard hit. Values may be ``Seen``, one of them ``Each``; all rows name the same columns.
-
-    ``skip`` yields to a row that is there already; ``update`` writes these columns over it.
-    """
-
-    table: Table
-    rows: Sequence[Mapping[str, Any]]
-    skip: bool = False
-    update: tuple[str, ...] = ()
-
-
-Dependent = Rows | Update | Delete
-
-
-async def guarded(
-    db: AsyncConnection, guard: Update | Insert, then: Iterable[Dependent] = ()
-) -> Row[Any] | None:
-    """Write ``guard``, and what depends on it only if it hit a row.
-
-    On PostgreSQL all goes out as one data-modifying CTE, one round trip. SQLite (and Citus, where
-    such a CTE costs 28 times as much) get the statements one after the other. The effect is the same:
-    ``then`` happens iff the guard returned a row. No row may be written twice in one call.
-
-    Args:
-        guard: an UPDATE or INSERT with RETURNING that hits one row or none.
-
-    Returns:
-        The guard's row, or None if what was seen no longer holds; then nothing was written.
-    """
-    then = [dependent for dependent in then if not isinstance(dependent, Rows) or dependent.rows]
-    if in_one_statement(db) and then:
-        hit: Row[Any] | None = (await db.execute(_as_one(guard, then))).one_or_none()
-        return hit
-    row: Row[Any] | None = (await db.execute(guard)).one_or_none()
-    if row is not None:
-        for dependent in then:
-            if isinstance(dependent, Rows):
-                await db.execute(*_filled(dependent, row, db))
-            else:
-                await db.execute(dependent)
-    return row
+# --- inserts that yield ---------------------------------------------------------------------
 
 
 def in_one_statement(db: AsyncConnection) -> bool:
     """Whether this database takes a guard and its dependents in one statement, at no more than it is worth."""
     return db.dialect.name == "postgresql" and not getattr(db.dialect, _ON_CITUS, False)
-
-
-def _filled(rows: Rows, hit: Row[Any], db: AsyncConnection) -> tuple[Insert, list[dict[str, Any]]]:
-    """The insert and its parameters. Parameters, not VALUES: only so is the compiled statement used again."""
-    lines = [
-        {
-            name: getattr(hit, value.column) if isinstance(value, Seen) else value
-            for name, value in line.items()
-        }
-        for told in rows.rows
-        for line in _each(told)
-    ]
-    return _yielding(db.dialect.name, rows, insert_for(db.dialect.name, rows.table)), lines
-
-
-def _each(line: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    spread = next((name for name, value in line.items() if isinstance(value, Each)), None)
-    return [line] if spread is None else ({**line, spread: value} for value in line[spread].values)
-
-
-def _as_one(guard: Update | Insert, then: Sequence[Dependent]) -> Select[Any]:
-    seen = guard.cte("guard")
-    parts = []
-    for number, dependent in enumerate(then):
-        if isinstance(dependent, Rows):
-            names = list(dependent.rows[0])
-            lines = [
-                select(*(_typed(dependent.table.c[name], line[name], seen) for name in names)).select_from(
-                    seen
-                )
-                for line in dependent.rows
-            ]
-            source = lines[0] if len(lines) == 1 else lines[0].union_all(*lines[1:])
-            write = postgresql.insert(dependent.table).from_select(names, source, include_defaults=False)
-            parts.append(_yielding("postgresql", dependent, write).cte(f"then_{number}"))
-        else:
-            parts.append(
-                dependent.where(exists(select(literal_column("1")).select_from(seen))).cte(f"then_{number}")
-            )
-    return select(seen).add_cte(*parts)
-
-
-def _typed(column: Column[Any], value: Any, seen: Any) -> ColumnElement[Any]:
-    if isinstance(value, Seen):
-        return seen.c[value.column]  # type: ignore[no-any-return]
-    if isinstance(value, Each):
-        many = postgresql.ARRAY(column.type)
-        return func.unnest(cast(literal(list(value.values), many), many), type_=column.type)
-    if value is None:
-        return cast(null(), column.type)
-    return cast(literal(value, column.type), column.type)
 
 
 def insert_for(name: str, table: Table) -> Any:
@@ -229,17 +134,6 @@ def insert_for(name: str, table: Table) -> Any:
 def yielding_insert(db: AsyncConnection, table: Table) -> Any:
     """An INSERT for a connection's database; say what it does ``on_conflict_…``."""
     return insert_for(db.dialect.name, table)
-
-
-def _yielding(name: str, rows: Rows, write: Any) -> Any:
-    if rows.skip:
-        return write.on_conflict_do_nothing()
-    if rows.update:
-        return write.on_conflict_do_update(
-            index_elements=list(rows.table.primary_key.columns),
-            set_={column: write.excluded[column] for column in rows.update},
-        )
-    return write
 
 
 async def insert_or_ignore(db: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -258,20 +152,6 @@ async def insert_or_update(db: AsyncConnection, table: Table, row: Mapping[str, 
             set_={name: write.excluded[name] for name in row if name not in key},
         )
     )
-
-
-def counting_up(
-    db: AsyncConnection, table: Table, key: Mapping[str, Any], column: str, by: int = 1
-) -> Insert:
-    """Make or raise a counter row and return it: ``INSERT … ON CONFLICT DO UPDATE … RETURNING``.
-
-    It locks the row until the transaction ends, so whoever comes second sees what the first did.
-    """
-    write = insert_for(db.dialect.name, table).values({**key, column: by})
-    counted: Insert = write.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns), set_={column: table.c[column] + by}
-    ).returning(*table.c)
-    return counted
 
 
 # --- rows folded into one value -------------------------------------------------------------
@@ -415,6 +295,56 @@ def _among_on_sqlite(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
 def _among_on_postgresql(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
     column, ids = (compiler.process(part, **kw) for part in element.clauses)
     return f"{column} = ANY (ARRAY{ids})"
+
+
+class Several(TypeDecorator[list[Any]]):
+    """Ids or codes in one parameter: an array on PostgreSQL, a JSON array on SQLite."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, ids: bool = True) -> None:
+        super().__init__()
+        self.ids = ids
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        """The type that the driver is told."""
+        many: Any = postgresql.ARRAY(Uuid() if self.ids else String())
+        return dialect.type_descriptor(many if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: Iterable[Any] | None, dialect: Any) -> Any:
+        """As the database takes them."""
+        several = list(value or ())
+        if dialect.name == "postgresql":
+            return several
+        return json.dumps([one.hex if self.ids else one for one in several])
+
+
+class _Listed(GenericFunction[Any]):
+    """Marker for a column that is looked up in the values of one parameter. Of no type: see ``_Among``."""
+
+    inherit_cache = True
+    name = "listed"
+
+
+def listed(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Whether a column is one of the ids or codes that are bound under a name.
+
+    ``column.in_(…)`` is written anew, however many they are, whenever the statement runs.
+    """
+    return func.listed(column, bindparam(name, type_=Several(ids=isinstance(column.type, Uuid))))
+
+
+@compiles(_Listed, "sqlite")
+def _listed_on_sqlite(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    column, ids = (compiler.process(part, **kw) for part in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608 (both parts are compiled)
+
+
+@compiles(_Listed, "postgresql")
+def _listed_on_postgresql(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    column, ids = (compiler.process(part, **kw) for part in element.clauses)
+    return f"{column} = ANY ({ids})"
 
 
 # --- the end of an id -----------------------------------------------------------------------

@@ -53,7 +53,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_wait_seconds,
-            pool_pre_ping=not sqlite,
+            pool_use_lifo=True,
+            skip_autocommit_rollback=True,
             hide_parameters=True,
         )
         dialect.tune(self._read.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
@@ -70,6 +71,7 @@ class Database:
             self._writer: Writer | None = Writer(self._write, wait_seconds=pool_wait_seconds)
         else:
             self._write, self._writer = self._read, None
+            self._read = self._write.execution_options(isolation_level="AUTOCOMMIT")
         self.replica = None
         if replica_url:
             engine = create_async_engine(
@@ -77,7 +79,9 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_timeout=PATIENCE_SECONDS,
-                pool_pre_ping=True,
+                pool_use_lifo=True,
+                isolation_level="AUTOCOMMIT",
+                skip_autocommit_rollback=True,
                 hide_parameters=True,
             )
             dialect.tune(engine.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
@@ -88,7 +92,7 @@ class Database:
     @property
     def engines(self) -> tuple[AsyncEngine, ...]:
         """The engines behind it, for listeners."""
-        found = (self._read,) if self._write is self._read else (self._read, self._write)
+        found = (self._write,) if self._writer is None else (self._read, self._write)
         return found if self.replica is None else (*found, self.replica.engine)
 
     def pools(self) -> dict[str, QueuePool]:
@@ -102,7 +106,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that writes nothing."""
+        """A connection that writes nothing, and so begins no transaction: every statement sees what is there by then."""
         async with self._read.connect() as db:
             yield db
 

@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, SmallInteger, String, and_, delete, select
+from sqlalchemy import Column, Insert, Select, SmallInteger, String, bindparam, delete, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.base import tenant_index, tenant_table
+from dispatch.db.bound import TENANT, Brought, Columns, made_once
 from dispatch.db.dialect import folded, insert_for
 from dispatch.db.types import Id, Instant, Json
 from dispatch.domain.refusal import IdempotencyInProgress, IdempotencyKeyReused
@@ -69,24 +70,24 @@ async def kept(db: AsyncConnection, key: Key | None) -> Kept | None:
     """
     if key is None:
         return None
-    row = (await db.execute(select(*_COLUMNS).where(_same(key)))).one_or_none()
+    row = (await db.execute(_KEPT, _values(key))).one_or_none()
     return None if row is None else _checked(key, row._asdict())
 
 
-def looked_up(key: Key) -> ColumnElement[list[dict[str, Any]]]:
-    """The kept answer as a column, so that a verb's first statement can bring it along."""
-    return folded(select(*_COLUMNS).where(_same(key)))
+def looked_up(key: Key | None) -> list[Brought]:
+    """The kept answer as a column ``kept``, so that a verb's first statement can bring it along; none without a key."""
+    return [] if key is None else [Brought(_LOOKED_UP, _values(key))]
 
 
-def brought(key: Key | None, found: list[dict[str, Any]] | None) -> Kept | None:
-    """Read a ``looked_up`` column.
+def brought(key: Key | None, row: Any) -> Kept | None:
+    """Read a row with ``looked_up``.
 
     Raises:
         IdempotencyKeyReused: the key came with another request.
     """
-    if key is None or not found:
+    if key is None or not row.kept:
         return None
-    return _checked(key, found[0])
+    return _checked(key, row.kept[0])
 
 
 _COLUMNS = (
@@ -97,15 +98,19 @@ _COLUMNS = (
 )
 
 
-def _same(key: Key) -> ColumnElement[bool]:
-    table = idempotency_keys.c
-    return and_(
-        table.tenant_id == key.tenant_id,
-        table.account_id == key.account_id,
-        table.grant_id == key.grant_id,
-        table.route == key.route,
-        table.key == key.key,
-    )
+_SCOPE = ("account_id", "grant_id", "route", "key")
+_KEPT: Select[Any] = select(*_COLUMNS).where(
+    idempotency_keys.c.tenant_id == TENANT,
+    *(
+        idempotency_keys.c[name] == bindparam(f"key_{name}", type_=idempotency_keys.c[name].type)
+        for name in _SCOPE
+    ),
+)
+_LOOKED_UP = Columns(kept=folded(_KEPT))
+
+
+def _values(key: Key) -> dict[str, Any]:
+    return {"tenant_id": key.tenant_id} | {f"key_{name}": getattr(key, name) for name in _SCOPE}
 
 
 def _checked(key: Key, row: Mapping[str, Any]) -> Kept:
@@ -139,14 +144,19 @@ async def claim(
         "outcome": outcome,
         "created_at": at,
     }
-    write = insert_for(db.dialect.name, idempotency_keys).values(row).on_conflict_do_nothing()
     try:
-        claimed = (await db.execute(write.returning(idempotency_keys.c.key))).one_or_none()
+        claimed = (await db.execute(_claim(db.dialect.name), row)).one_or_none()
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
             raise IdempotencyInProgress() from error
         raise
     return claimed is not None
+
+
+@made_once
+def _claim(dialect: str) -> Insert:
+    write: Insert = insert_for(dialect, idempotency_keys).on_conflict_do_nothing()
+    return write.returning(idempotency_keys.c.key)
 
 
 async def forget(db: AsyncConnection, tenant_id: int, *, before: datetime) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import Column, Integer, String, Text, delete, func, select, upda
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.base import code_column, one_of, tenant_index, tenant_table
-from dispatch.db.dialect import Rows
+from dispatch.db.guarding import Rows
 from dispatch.db.ids import new_id
 from dispatch.db.tenants import tenants
 from dispatch.db.types import Id, Instant, Json

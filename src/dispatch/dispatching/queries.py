@@ -6,12 +6,29 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import checkin_items, items
-from dispatch.db.dialect import folded
+from dispatch.db.bound import ME, TENANT, Brought, Columns, made_once, none_of
+from dispatch.db.dialect import folded, listed
 from dispatch.db.idempotency import Key, looked_up
+from dispatch.db.types import Id, Instant
 from dispatch.dispatching.tables import matching_rules, taking_rules
 from dispatch.domain.ability import Skill, unable
 from dispatch.domain.catalog import ItemFlag
@@ -23,11 +40,12 @@ from dispatch.domain.refusal import BodyNotFound
 from dispatch.domain.taking import LATELY, GivenBack, Held, Load, limit_reached, rule_for
 from dispatch.domain.taking import Rows as RuleRows
 from dispatch.orders import visibility
-from dispatch.orders.queries import overdue
+from dispatch.orders.listing import OVERDUE
 from dispatch.orders.tables import dispatches, give_backs, orders, take_people, takers, takes
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
-from dispatch.people.queries import PEOPLE, proof, proven
+from dispatch.people.queries import PEOPLE, PROOF, proven
+from dispatch.people.shapes import Shape, shape_of, values
 from dispatch.people.tables import body_people, members
 
 
@@ -60,9 +78,10 @@ async def work(db: AsyncConnection, actor: Actor, body_id: UUID, *, at: datetime
     grant = next((g for g in actor.grants if g.body_id == body_id and g.role in BODY_ROLES), None)
     if grant is None:
         raise BodyNotFound()
-    served = _served(actor, BODY_ROLES[grant.role], body_id, at=at)
-    total = (await db.execute(select(*_tallied(served)))).one()
-    rows = (await db.execute(_by_person(actor.tenant.id, served))).all()
+    served = _served(shape_of(actor), BODY_ROLES[grant.role], body_id)
+    bound = values(actor) | {"at": at}
+    total = (await db.execute(select(*_tallied(served)), bound)).one()
+    rows = (await db.execute(_by_person(actor.tenant.id, served), bound)).all()
     tallies = {row.account_id: Tally(row.open, row.done, row.overdue) for row in rows}
     unassigned = tallies.pop(None, Tally())
     everybody = tallies.keys() | await _people_of(db, actor.tenant.id, body_id)
@@ -71,17 +90,17 @@ async def work(db: AsyncConnection, actor: Actor, body_id: UUID, *, at: datetime
     )
 
 
-def _served(actor: Actor, kind: str, body_id: UUID, *, at: datetime) -> Any:
+def _served(shape: Shape, kind: str, body_id: UUID) -> Any:
     """The body's takes: order, take, whether active, whether late."""
     mine = takes.alias("mine")  # the ways to see an order look at takes themselves
     active = mine.c.state == TakeState.ACTIVE
     return (
         visible_to(
-            actor,
+            shape,
             orders.c.id.label("order_id"),
             mine.c.id.label("take_id"),
             case((active, 1), else_=0).label("active"),
-            case((and_(active, overdue(at)), 1), else_=0).label("late"),
+            case((and_(active, OVERDUE), 1), else_=0).label("late"),
         )
         .join(mine, and_(mine.c.tenant_id == orders.c.tenant_id, mine.c.order_id == orders.c.id))
         .where(
@@ -134,7 +153,7 @@ MOST_REMEMBERED = 50
 """Given-back takes that are looked at: more than any limit lets one give back in the time that counts."""
 
 
-def rules_column(tenant_id: int) -> ColumnElement[Any]:
+def rules_column(tenant_id: Any) -> ColumnElement[Any]:
     """Every rule that the tenant has set about taking."""
     return folded(select(*RULES).where(taking_rules.c.tenant_id == tenant_id))
 
@@ -147,47 +166,90 @@ def read_rules(lines: list[dict[str, Any]]) -> RuleRows:
     }
 
 
-def load_columns(tenant_id: int, party: Party, *, at: datetime) -> dict[str, ColumnElement[Any]]:
-    """Columns that tell a taker's load and the rules, and how many takes it ever made."""
-    kind, taker_id = str(party[0]), party[1]
-    counter = select(takers.c.takes_made).where(
-        takers.c.tenant_id == tenant_id, takers.c.kind == kind, takers.c.taker_id == taker_id
+_theirs = orders.alias("theirs")
+_HAND = (_theirs.c.item_code, _theirs.c.wanted_from, _theirs.c.wanted_to)
+
+
+def _in_hand(own: ColumnElement[bool]) -> Select[Any]:
+    """Orders of which active takes fulfil a condition."""
+    return (
+        select(*_HAND)
+        .select_from(
+            takes.join(
+                _theirs, and_(_theirs.c.tenant_id == takes.c.tenant_id, _theirs.c.id == takes.c.order_id)
+            )
+        )
+        .where(own, takes.c.state == TakeState.ACTIVE)
     )
-    own = and_(takes.c.tenant_id == tenant_id, takes.c.kind == kind, takes.c.taker_id == taker_id)
-    lately = select(func.count()).select_from(takes).where(own, takes.c.taken_at > at - LATELY)
+
+
+def _staffed() -> Select[Any]:
+    """Orders that a body put this person on."""
+    put_on = select(take_people.c.take_id).where(
+        take_people.c.tenant_id == TENANT, take_people.c.account_id == bindparam("taker_id", type_=Id())
+    )
+    for_a_body = none_of(takes.c.kind, sorted(PEOPLE))
+    return _in_hand(and_(takes.c.tenant_id == TENANT, takes.c.id.in_(put_on), for_a_body))
+
+
+def load_columns(party: Party, *, at: datetime) -> Brought:
+    """Columns that tell a taker's load and the rules, and how many takes it ever made."""
+    bound = {"taker_kind": str(party[0]), "taker_id": party[1], "lately_since": at - LATELY}
+    if party[0] is TakerKind.MEMBER:
+        return Brought(_LOAD_OF_A_MEMBER, bound)
+    return Brought(_LOAD_OF_A_PERSON if party[0] in PEOPLE else _LOAD_OF_A_BODY, bound)
+
+
+def _of_taker(table: Table) -> ColumnElement[bool]:
+    kind = table.c.kind == bindparam("taker_kind", type_=String())
+    return and_(table.c.tenant_id == TENANT, kind, table.c.taker_id == bindparam("taker_id", type_=Id()))
+
+
+def _load(**more: ColumnElement[Any]) -> Columns:
+    counter = select(takers.c.takes_made).where(_of_taker(takers))
+    lately = select(func.count()).select_from(takes).where(_of_taker(takes))
+    lately = lately.where(takes.c.taken_at > bindparam("lately_since", type_=Instant()))
     back = (
         select(give_backs.c.order_id, give_backs.c.state, give_backs.c.at)
-        .where(
-            give_backs.c.tenant_id == tenant_id,
-            give_backs.c.kind == kind,
-            give_backs.c.taker_id == taker_id,
-        )
+        .where(_of_taker(give_backs))
         .order_by(give_backs.c.at.desc())
         .limit(MOST_REMEMBERED)
     )
-    columns: dict[str, ColumnElement[Any]] = {
-        "taking_rules": rules_column(tenant_id),
-        "takes_made": func.coalesce(counter.scalar_subquery(), literal(0)),
-        "load_held": folded(_in_hand(own)),
-        "load_lately": lately.scalar_subquery(),
-        "load_back": folded(back),
-    }
-    if kind in PEOPLE:
-        columns["load_staffed"] = folded(_staffed(tenant_id, party))
-    if kind == TakerKind.MEMBER:
-        columns |= _ability_columns(tenant_id, taker_id)
-    return columns
+    return Columns(
+        taking_rules=rules_column(TENANT),
+        takes_made=func.coalesce(counter.scalar_subquery(), literal(0)),
+        load_held=folded(_in_hand(_of_taker(takes))),
+        load_lately=lately.scalar_subquery(),
+        load_back=folded(back),
+        **more,
+    )
 
 
-def _ability_columns(tenant_id: int, account_id: UUID) -> dict[str, ColumnElement[Any]]:
+def _ability() -> dict[str, ColumnElement[Any]]:
     """What a member told on checking in, and which qualifications the tenant demands."""
+    mine = members.c.account_id == bindparam("taker_id", type_=Id())
     told = select(members.c.skills, members.c.born_on, members.c.guardian_consent_on).where(
-        members.c.tenant_id == tenant_id, members.c.account_id == account_id
+        members.c.tenant_id == TENANT, mine
     )
     demanded = select(matching_rules.c.item_code, matching_rules.c.qualifications).where(
-        matching_rules.c.tenant_id == tenant_id
+        matching_rules.c.tenant_id == TENANT
     )
     return {"told": folded(told), "demanded": folded(demanded)}
+
+
+_LOAD_OF_A_BODY = _load()
+_LOAD_OF_A_PERSON = _load(load_staffed=folded(_staffed()))
+_LOAD_OF_A_MEMBER = _load(load_staffed=folded(_staffed()), **_ability())
+
+
+def read_load(row: Any) -> Load:
+    """Read ``load_columns``."""
+    return Load(
+        held=[Held(**line) for line in row.load_held],
+        staffed=[Held(**line) for line in getattr(row, "load_staffed", ())],
+        lately=row.load_lately,
+        given_back=[GivenBack(**line) for line in row.load_back],
+    )
 
 
 def unable_for(row: Any, item_code: str, flags: Collection[str], on: date) -> str | None:
@@ -209,50 +271,40 @@ def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-_theirs = orders.alias("theirs")
-_HAND = (_theirs.c.item_code, _theirs.c.wanted_from, _theirs.c.wanted_to)
-
-
-def _in_hand(own: ColumnElement[bool]) -> Select[Any]:
-    """Orders of which active takes fulfil a condition."""
-    return (
-        select(*_HAND)
-        .select_from(
-            takes.join(
-                _theirs, and_(_theirs.c.tenant_id == takes.c.tenant_id, _theirs.c.id == takes.c.order_id)
-            )
-        )
-        .where(own, takes.c.state == TakeState.ACTIVE)
-    )
-
-
-def _staffed(tenant_id: int, party: Party) -> Select[Any]:
-    """Orders that a body put this person on."""
-    put_on = select(take_people.c.take_id).where(
-        take_people.c.tenant_id == tenant_id, take_people.c.account_id == party[1]
-    )
-    return _in_hand(
-        and_(takes.c.tenant_id == tenant_id, takes.c.id.in_(put_on), takes.c.kind.notin_(sorted(PEOPLE)))
-    )
-
-
-def read_load(row: Any) -> Load:
-    """Read ``load_columns``."""
-    return Load(
-        held=[Held(**line) for line in row.load_held],
-        staffed=[Held(**line) for line in getattr(row, "load_staffed", ())],
-        lately=row.load_lately,
-        given_back=[GivenBack(**line) for line in row.load_back],
-    )
-
-
 async def load_now(db: AsyncConnection, tenant_id: int, party: Party, *, at: datetime) -> Any:
     """The same columns once more, under the lock of the taker's row: nobody else gives this taker a take."""
-    columns = load_columns(tenant_id, party, at=at)
-    return (await db.execute(select(*(column.label(name) for name, column in columns.items())))).one()
+    load = load_columns(party, at=at)
+    return (await db.execute(_alone((load.columns,)), {"tenant_id": tenant_id, **load.values})).one()
+
+
+@made_once
+def _alone(columns: tuple[Columns, ...]) -> Select[Any]:
+    return select(*(column for some in columns for column in some.labelled))
 
 
 # --- the next order for a taker -------------------------------------------------------------
+
+
+_OFFERED = Columns(
+    offers=select(members.c["items"])
+    .where(members.c.tenant_id == TENANT, members.c.account_id == ME)
+    .scalar_subquery(),
+    answered=folded(
+        select(checkin_items.c.code, checkin_items.c.item_codes).where(checkin_items.c.tenant_id == TENANT)
+    ),
+    demanding=folded(
+        select(items.c.code, items.c.flags).where(
+            items.c.tenant_id == TENANT,
+            or_(
+                *(
+                    cast(items.c.flags, Text).contains(f'"{flag}"')
+                    for flag in (ItemFlag.QUALIFICATION, ItemFlag.MINORS)
+                )
+            ),
+        )
+    ),
+    proof=PROOF.element,
+)
 
 
 async def before_next(
@@ -260,34 +312,13 @@ async def before_next(
 ) -> Any:
     """What is to be known before an order is looked for: the load, the rules, what the member offers, and what the key
     led to before (``kept``). It proves the actor's grants."""
-    tenant_id = actor.tenant.id
-    offers = select(members.c["items"]).where(
-        members.c.tenant_id == tenant_id, members.c.account_id == actor.account_id
-    )
-    answered = select(checkin_items.c.code, checkin_items.c.item_codes).where(
-        checkin_items.c.tenant_id == tenant_id
-    )
-    columns = {
-        **load_columns(tenant_id, party, at=at),
-        "offers": offers.scalar_subquery(),
-        "answered": folded(answered),
-        "demanding": folded(_demanding(tenant_id)),
-        "proof": proof(actor),
-    }
-    if key:
-        columns["kept"] = looked_up(key)
-    row = (await db.execute(select(*(column.label(name) for name, column in columns.items())))).one()
+    told = [load_columns(party, at=at), Brought(_OFFERED), *looked_up(key)]
+    bound = values(actor)
+    for brought in told:
+        bound |= brought.values
+    row = (await db.execute(_alone(tuple(brought.columns for brought in told)), bound)).one()
     proven(actor, row.proof)
     return row
-
-
-def _demanding(tenant_id: int) -> Select[Any]:
-    """Items that not everybody may do."""
-    flags = cast(items.c.flags, Text)
-    return select(items.c.code, items.c.flags).where(
-        items.c.tenant_id == tenant_id,
-        or_(*(flags.contains(f'"{flag}"') for flag in (ItemFlag.QUALIFICATION, ItemFlag.MINORS))),
-    )
 
 
 def offered_items(row: Any) -> set[str]:
@@ -321,31 +352,45 @@ async def next_open(
         passed: orders that something stood against.
     """
     rules, load = read_rules(known.taking_rules), read_load(known)
-    fit = case((orders.c.item_code.in_(sorted(offered_items(known))), 0), else_=1)
+    wanted = _next_open(shape_of(actor), wait, bool(item_code), bool(place_id))
+    today = at.astimezone(actor.tenant.zone).date()
+    against = [*_not_theirs_yet(rules, load, at), *_not_full(rules, load, party)]
+    if against := [*against, *_not_beyond(known, party, today)]:
+        wanted = wanted.where(*against)
+    bound = values(actor) | {
+        "at": at,
+        "offered": sorted(offered_items(known)),
+        "passed": sorted(passed),
+        "wanted_item": item_code,
+        "wanted_place": place_id,
+    }
+    found: UUID | None = await db.scalar(wanted, bound)
+    return found
+
+
+@made_once
+def _next_open(shape: Shape, wait: bool, of_item: bool, at_place: bool) -> Select[Any]:
+    fit = case((listed(orders.c.item_code, "offered"), 0), else_=1)
     wanted = (
         select(_running.c.order_id)
         .join(orders, and_(orders.c.tenant_id == _running.c.tenant_id, orders.c.id == _running.c.order_id))
         .where(
-            _running.c.tenant_id == actor.tenant.id,
+            _running.c.tenant_id == TENANT,
             _running.c.state == DispatchState.RUNNING,
             _running.c.mode == Mode.OPEN,
-            orders.c.tenant_id == actor.tenant.id,
-            orders.c.id.notin_(sorted(passed)),
-            or_(*visibility.pool(actor, at=at)),
-            *_not_theirs_yet(rules, load, at),
-            *_not_full(rules, load, party),
-            *_not_beyond(known, party, at.astimezone(actor.tenant.zone).date()),
+            orders.c.tenant_id == TENANT,
+            not_(listed(orders.c.id, "passed")),
+            or_(*visibility.pool(shape, now=True)),
         )
         .order_by(fit, orders.c.urgency, _running.c.created_at, orders.c.id)
         .limit(1)
         .with_for_update(of=_running, skip_locked=not wait)
     )
-    if item_code:
-        wanted = wanted.where(orders.c.item_code == item_code)
-    if place_id:
-        wanted = wanted.where(visibility.within(place_id))
-    found: UUID | None = await db.scalar(wanted)
-    return found
+    if of_item:
+        wanted = wanted.where(orders.c.item_code == bindparam("wanted_item", type_=orders.c.item_code.type))
+    if at_place:
+        wanted = wanted.where(visibility.within(bindparam("wanted_place", type_=Id())))
+    return wanted
 
 
 def _not_theirs_yet(rules: RuleRows, load: Load, at: datetime) -> list[ColumnElement[bool]]:

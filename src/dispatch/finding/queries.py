@@ -1,7 +1,6 @@
 """Reads of orders that may ask for the same thing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,7 +20,8 @@ from dispatch.orders.alike import COLUMNS, OVER, SOURCE, ranked, report
 from dispatch.orders.tables import orders
 from dispatch.orders.visibility import scoped, visible_to, within
 from dispatch.orders.whole import Whole
-from dispatch.people.queries import proof, proven
+from dispatch.people.queries import PROOF, proven
+from dispatch.people.shapes import Shape, shape_of, values
 
 Line = Mapping[str, Any]
 
@@ -56,25 +56,25 @@ async def duplicates(
     whole, _ = await queries.whole(db, actor, order_id)
     if not standing(whole.life, actor).scoped & DISPATCHING_ROLES:
         raise RoleForbidden()
-    rows = (await db.execute(_beside(actor, whole))).all()
+    rows = (await db.execute(_beside(shape_of(actor), whole), values(actor))).all()
     lines = [row._mapping for row in rows]
     this = next(report(line) for line in lines if line["id"] == order_id)
     return ranked(this, lines)[:limit]
 
 
-def _beside(actor: Actor, whole: Whole) -> Select[Any]:
+def _beside(shape: Shape, whole: Whole) -> Select[Any]:
     """The order itself and those around it in time, of its community."""
     row, at = whole.row, orders.c.created_at
     there = (
         orders.c.community_id == row.community_id if row.community_id else orders.c.place_id == row.place_id
     )
-    found = visible_to(actor, orders.c.id).where(there, orders.c.state.notin_(OVER))
+    found = visible_to(shape, orders.c.id).where(there, orders.c.state.notin_(OVER))
     before = found.where(at <= row.created_at, at >= row.created_at - LONGEST).order_by(at.desc())
     after = found.where(at > row.created_at, at <= row.created_at + LONGEST).order_by(at)
     pages = [select(page.limit(MOST_BESIDE).subquery().c.id) for page in (before, after)]
-    itself = visible_to(actor, orders.c.id).where(orders.c.id == row.id)
+    itself = visible_to(shape, orders.c.id).where(orders.c.id == row.id)
     ids = union(itself, *pages).subquery()
-    return visible_to(actor, *_TOLD).select_from(_SOURCE).where(among(orders.c.id, select(ids.c.id)))
+    return visible_to(shape, *_TOLD).select_from(_SOURCE).where(among(orders.c.id, select(ids.c.id)))
 
 
 async def open_orders(
@@ -85,12 +85,12 @@ async def open_orders(
     Raises:
         RoleForbidden: the actor dispatches nothing.
     """
-    dispatching = tuple(grant for grant in actor.grants if grant.role in DISPATCHING_ROLES)
-    looked_after = scoped(replace(actor, grants=dispatching))
+    shape = shape_of(actor)
+    looked_after = scoped(shape, DISPATCHING_ROLES)
     if not looked_after:
         raise RoleForbidden()
     found = (
-        visible_to(actor, *_TOLD, proof(actor).label("proof"))
+        visible_to(shape, *_TOLD, PROOF)
         .select_from(_SOURCE)
         .where(
             or_(*looked_after),
@@ -102,7 +102,7 @@ async def open_orders(
     )
     if place_id:
         found = found.where(within(place_id))
-    rows = (await db.execute(found)).all()
+    rows = (await db.execute(found, values(actor))).all()
     if rows:
         proven(actor, rows[0].proof)
     return [row._mapping for row in rows]

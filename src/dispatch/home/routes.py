@@ -13,8 +13,8 @@ from dispatch.db.migrate import serves
 from dispatch.domain.people import Actor
 from dispatch.home.schemas import BadgesOut, HealthOut, HomeOut, ReadyOut
 from dispatch.notices import queries as notices
-from dispatch.orders import queries
-from dispatch.orders.queries import Gone, Wanted
+from dispatch.orders import listing
+from dispatch.orders.listing import Gone, Wanted
 from dispatch.orders.rendering import summed_up
 from dispatch.people.rendering import shown_account, shown_grants
 from dispatch.sla import queries as sla
@@ -57,7 +57,7 @@ async def prefetch_home(request: Request, database: Store, caller: Prefetching, 
 async def _home(db: AsyncConnection, caller: Actor, now: Now) -> HomeOut:
     lists: dict[str, Any] = {}
     for view, limit in (("mine", 3), ("queue", 5), ("taken", 5)):
-        rows = await queries.page(db, caller, Wanted(view=view), after=None, limit=limit, at=now)
+        rows = await listing.page(db, caller, Wanted(view=view), after=None, limit=limit, at=now)
         lists[view] = [summed_up(row, caller, at=now) for row in rows[:limit] if not isinstance(row, Gone)]
     return HomeOut(
         account=shown_account(caller.account_id, caller.name, caller.tenant),
@@ -69,7 +69,7 @@ async def _home(db: AsyncConnection, caller: Actor, now: Now) -> HomeOut:
 
 
 async def _badges(db: AsyncConnection, caller: Actor, now: Now) -> BadgesOut:
-    counted = await queries.counts(db, caller, at=now)
+    counted = await listing.counts(db, caller, at=now)
     return BadgesOut(**counted, notices=await notices.unread(db, caller))
 
 

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, CompoundSelect, and_, case, func, literal, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import counting_up
 from dispatch.db.engine import Database
+from dispatch.db.guarding import Count, counted
 from dispatch.db.tenants import tenants
 from dispatch.dispatching.actions import handing_out
 from dispatch.domain.life import Party
@@ -153,7 +153,7 @@ async def _as_they_stand(
     parties = [who.party for who in people]
     for kind, id in sorted(parties):
         key = {"tenant_id": tenant_id, "kind": str(kind), "taker_id": id}
-        await db.execute(counting_up(db, takers, key, "takes_made", by=0))
+        await counted(db, Count(takers, key, "takes_made", by=0))
     counts = {party: [0, 0, 0, 0, 0] for party in parties}
     for row in await db.execute(_counts(tenant_id, parties, item_code, at=at)):
         party = (row.kind, row.id)

@@ -14,8 +14,8 @@ import structlog
 from sqlalchemy import ColumnElement, and_, delete, exists, false, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import counting_up
 from dispatch.db.engine import Database
+from dispatch.db.guarding import Count, counted
 from dispatch.dispatching.actions import handing_out
 from dispatch.dispatching.tables import matching_rules
 from dispatch.domain.automatic import RETRY, Step, next_step
@@ -34,6 +34,7 @@ from dispatch.orders.actions.performing import Call
 from dispatch.orders.tables import dispatches, orders, takes
 from dispatch.orders.whole import number
 from dispatch.people.queries import homes
+from dispatch.people.shapes import shape_of, values
 from dispatch.people.tables import accounts, grants
 from dispatch.places.queries import ids_of
 from dispatch.places.tables import places
@@ -266,9 +267,8 @@ async def _note(db: AsyncConnection, tenant_id: int, left: Left, *, opened: bool
     """Put the order into the visible queue, or note another try."""
     order_id = left.waiting.need.order_id
     line = {"since": at, "tried_at": at, "opened": opened, "why_not": dict(left.why_not)}
-    await db.execute(
-        counting_up(db, matching_waits, {"tenant_id": tenant_id, "order_id": order_id, **line}, "tries")
-    )
+    key = {"tenant_id": tenant_id, "order_id": order_id, **line}
+    await counted(db, Count(matching_waits, key, "tries"))
     again = {"tried_at": at, "why_not": dict(left.why_not)} | ({"opened": True} if opened else {})
     await db.execute(
         update(matching_waits)
@@ -313,7 +313,7 @@ async def unmatched(
 ) -> list[Unmatched]:
     """Orders in the actor's scope for which nobody was found, longest first; one more than ``limit``."""
     by = (matching_waits.c.since, matching_waits.c.order_id)
-    ways = [false(), *visibility.scoped(actor)]
+    ways = [false(), *visibility.scoped(shape_of(actor))]
     rows = (
         select(
             *(
@@ -349,5 +349,5 @@ async def unmatched(
             opened=row.opened,
             why_not=row.why_not,
         )
-        for row in await db.execute(rows)
+        for row in await db.execute(rows, values(actor))
     ]

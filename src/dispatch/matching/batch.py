@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from dispatch.domain.matching import Candidate, Need, Scored, why_not
 from dispatch.domain.matchrule import Rule
 from dispatch.domain.people import Actor
 from dispatch.matching import needs, queries
-from dispatch.orders.queries import backlog
+from dispatch.orders.listing import backlog
 from dispatch.orders.whole import Whole
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def waiting(
     actor: Actor,
     *,
     place_id: UUID | None = None,
-    only: Iterable[ColumnElement[bool]] = (),
+    only: Sequence[ColumnElement[bool]] = (),
     at: datetime,
 ) -> tuple[list[Waiting], needs.Context]:
     """The orders that wait in the actor's scope (``only`` these), and what stands beside them."""

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.people import Actor
 from dispatch.notices.tables import notices
-from dispatch.orders.queries import MOST_COUNTED
+from dispatch.orders.listing import MOST_COUNTED
 
 
 async def page(

@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, or_, select, union
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, or_, select, union
 
 from dispatch.catalog.tables import items
+from dispatch.db.bound import TENANT, Brought, Columns, made_once, none_of
 from dispatch.db.dialect import among, folded
+from dispatch.db.types import Id, Instant
 from dispatch.domain.catalog import ItemFlag
 from dispatch.domain.duplicates import LONGEST, Likeness, Report, likeness
 from dispatch.domain.geo import Point
@@ -21,6 +23,7 @@ from dispatch.orders.schemas import HintOut
 from dispatch.orders.tables import orders
 from dispatch.orders.visibility import branches
 from dispatch.orders.whole import number
+from dispatch.people.shapes import Shape, shape_of
 
 MOST_COMPARED = 60
 """Orders of the same community, the newest, that a filed order is compared with."""
@@ -59,33 +62,36 @@ COLUMNS: tuple[ColumnElement[Any], ...] = (
 SOURCE = orders.join(items, and_(items.c.tenant_id == orders.c.tenant_id, items.c.code == orders.c.item_code))
 
 
-def earlier(actor: Actor, order_id: UUID, *, at: datetime) -> ColumnElement[list[dict[str, Any]]]:
-    """The order itself and what it may repeat, as one column; ``visible``: whether the actor may see it."""
-    tenant_id = actor.tenant.id
-    this = orders.alias("this")
+def earlier(actor: Actor, order_id: UUID, *, at: datetime) -> Brought:
+    """The order itself and what it may repeat, as one column ``alike``; ``visible``: whether the actor may see it."""
+    return Brought(_earlier(shape_of(actor)), {"this_id": order_id, "alike_since": at - LONGEST})
+
+
+@made_once
+def _earlier(shape: Shape) -> Columns:
+    this, this_id = orders.alias("this"), bindparam("this_id", type_=Id())
 
     def of_this(column: str) -> ColumnElement[Any]:
-        found = select(this.c[column]).where(this.c.tenant_id == tenant_id, this.c.id == order_id)
+        found = select(this.c[column]).where(this.c.tenant_id == TENANT, this.c.id == this_id)
         return found.scalar_subquery()
 
     def newest(same: str, most: int) -> Select[Any]:
         found = select(orders.c.id).where(
-            orders.c.tenant_id == tenant_id,
+            orders.c.tenant_id == TENANT,
             orders.c[same] == of_this(same),
-            orders.c.created_at >= at - LONGEST,
+            orders.c.created_at >= bindparam("alike_since", type_=Instant()),
             orders.c.created_at <= of_this("created_at"),
-            orders.c.state.notin_(OVER),
+            none_of(orders.c.state, OVER),
         )
         page = found.order_by(orders.c.created_at.desc(), orders.c.id.desc()).limit(most)
         return select(page.correlate(None).subquery().c.id)
 
-    itself = select(this.c.id).where(this.c.tenant_id == tenant_id, this.c.id == order_id)
+    itself = select(this.c.id).where(this.c.tenant_id == TENANT, this.c.id == this_id)
     ids = union(itself, newest("community_id", MOST_COMPARED), newest("filer_id", OWN_COMPARED)).subquery()
-    seen = case((or_(*branches(actor)), True), else_=False).label("visible")
-    return folded(
-        select(*COLUMNS, seen)
-        .select_from(SOURCE)
-        .where(orders.c.tenant_id == tenant_id, among(orders.c.id, select(ids.c.id)))
+    seen = case((or_(*branches(shape)), True), else_=False).label("visible")
+    rows = select(*COLUMNS, seen).select_from(SOURCE)
+    return Columns(
+        alike=folded(rows.where(orders.c.tenant_id == TENANT, among(orders.c.id, select(ids.c.id))))
     )
 
 

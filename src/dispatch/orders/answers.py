@@ -69,7 +69,7 @@ async def filed(
     db: AsyncConnection, actor: Actor, done: Done, response: Response, *, at: datetime
 ) -> FiledAnswer:
     """Render an order that was filed, with the orders it may repeat, in the same statement."""
-    also = {"alike": alike.earlier(actor, done.order_id, at=at)}
+    also = [alike.earlier(actor, done.order_id, at=at)]
     whole, row = await queries.whole(db, actor, done.order_id, hidden=True, also=also)
     if not row.visible:
         return GoneOut(id=whole.life.id, number=whole.number, state=whole.life.state)

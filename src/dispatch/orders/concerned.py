@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import or_
 
-from dispatch.db.dialect import folded
+from dispatch.db.bound import TENANT, Brought, Columns
+from dispatch.db.dialect import folded, listed
 from dispatch.domain.conflict import Concerned, conflicts
 from dispatch.orders.tables import orders
 from dispatch.orders.whole import Whole
@@ -16,10 +17,13 @@ from dispatch.people.tables import accounts
 Home = Mapping[str, Any]
 
 
-def homes_column(tenant_id: int, account_ids: Iterable[UUID]) -> dict[str, ColumnElement[Any]]:
-    """A column with the homes of these accounts and of the order's beneficiary."""
-    wanted = or_(accounts.c.id.in_(list(account_ids)), accounts.c.id == orders.c.beneficiary_id)
-    return {"homes": folded(homes(tenant_id, wanted), orders)}
+_CONCERNED = or_(listed(accounts.c.id, "home_ids"), accounts.c.id == orders.c.beneficiary_id)
+_HOMES = Columns(homes=folded(homes(TENANT, _CONCERNED), orders))
+
+
+def homes_column(account_ids: Iterable[UUID]) -> Brought:
+    """A column ``homes`` with the homes of these accounts and of the order's beneficiary."""
+    return Brought(_HOMES, {"home_ids": list(account_ids)})
 
 
 def concerned(whole: Whole, home: Home | None, kept: frozenset[UUID] = frozenset()) -> Concerned:

@@ -11,15 +11,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, and_, delete, or_, update
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, Rows, guarded
+from dispatch.db.guarding import Change, Dependent, Removal, Rows, guarded
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.domain.chain import link, words_hash
 from dispatch.domain.facts import Fact
-from dispatch.domain.life import Dispatch, Life, Take, Target
+from dispatch.domain.life import Dispatch, Life, Take
 from dispatch.domain.moved import Moved, NewAsk, TakeChange
 from dispatch.domain.order import GIVEN_BACK, HANDOVER, Ask, AskState, Level, Move, State, TakeState
 from dispatch.domain.people import BODY_ROLES, DISPATCHING_ROLES, Actor, Role
@@ -110,29 +110,32 @@ async def rejoin(
     made: Take,
     *,
     at: datetime,
-    where: Iterable[ColumnElement[bool]],
     besides: Iterable[Dependent],
+    holds: tuple[ColumnElement[bool], ...] = (),
+    bound: Mapping[str, Any] | None = None,
 ) -> bool:
     """Write a take whose slot is won, against the order as seen under the dispatch's lock.
 
     Args:
         made: the take that was won.
-        where: what must hold besides.
         besides: further writes that hang on it.
+        holds, bound: what must hold besides, as in ``Change``.
     """
     tenant_id, life, at = whole.row.tenant_id, whole.life, whole.not_before(at)
     logged, head = _logged(whole, moved, who, seq=life.version + 1, head=whole.row.head, at=at)
-    guard = (
-        update(orders)
-        .where(
-            orders.c.tenant_id == tenant_id,
-            orders.c.id == life.id,
-            orders.c.state == life.state,
-            orders.c.version == life.version,
-            *where,
-        )
-        .values(state=moved.after, version=life.version + 1, head=head, updated_at=at, **_flag_values(moved))
-        .returning(orders.c.version)
+    guard = Change(
+        orders,
+        {"tenant_id": tenant_id, "id": life.id, "state": life.state, "version": life.version},
+        {
+            "state": moved.after,
+            "version": life.version + 1,
+            "head": head,
+            "updated_at": at,
+            **_flag_values(moved),
+        },
+        holds=holds,
+        bound=bound or {},
+        returning=("version",),
     )
     dependents = [*besides, *logged]
     dependents += await _timed(db, whole, [(moved, who)], made, at=at)
@@ -196,67 +199,43 @@ def followed(
     return [step, fact], head
 
 
+_ONE_ON = orders.c.version + 1
+
+
 def succeeded(
     tenant_id: int, heir_id: UUID, state: State, head: str, inherits: Mapping[str, Any], *, at: datetime
-) -> Update:
+) -> Change:
     """The oldest child's row when it takes its parent's place."""
-    return (
-        update(orders)
-        .where(orders.c.tenant_id == tenant_id, orders.c.id == heir_id)
-        .values(
-            state=state,
-            parent_id=None,
-            version=orders.c.version + 1,
-            head=head,
-            updated_at=at,
-            rested_at=None,
-            **inherits,
-        )
-    )
+    values = {"state": state, "parent_id": None, "version": _ONE_ON, "head": head, "updated_at": at}
+    return Change(orders, {"tenant_id": tenant_id, "id": heir_id}, {**values, "rested_at": None, **inherits})
 
 
 def _order_guard(
     tenant_id: int, life: Life, moves: Sequence[Moved], head: str | None, *, at: datetime
-) -> Update:
-    values: dict[str, Any] = {}
+) -> Change:
+    seen = {"state": life.state, "version": life.version, "children_count": life.children}
+    values: dict[str, Any] = {
+        "state": moves[-1].after,
+        "version": life.version + len(moves),
+        "head": head,
+        "updated_at": at,
+    }
     for moved in moves:
         values |= dict(moved.order) | _flag_values(moved)
-    return (
-        update(orders)
-        .where(
-            orders.c.tenant_id == tenant_id,
-            orders.c.id == life.id,
-            orders.c.state == life.state,
-            orders.c.version == life.version,
-            orders.c.children_count == life.children,
-        )
-        .values(state=moves[-1].after, version=life.version + len(moves), head=head, updated_at=at, **values)
-        .returning(orders.c.version)
-    )
+    return Change(orders, {"tenant_id": tenant_id, "id": life.id, **seen}, values, returning=("version",))
 
 
 def _flag_values(moved: Moved) -> dict[str, Any]:
     return {} if moved.flags is None else {"flags": sorted(moved.flags)}
 
 
-def _dispatch_guard(tenant_id: int, life: Life, moved: Moved) -> Update:
+def _dispatch_guard(tenant_id: int, life: Life, moved: Moved) -> Change:
     seen = life.held if life.held and life.held.id == moved.dispatch_id else life.last
     assert seen is not None
     assert moved.dispatch is not None
-    return (
-        update(dispatches)
-        .where(
-            dispatches.c.tenant_id == tenant_id,
-            dispatches.c.id == seen.id,
-            dispatches.c.state == seen.state,
-            dispatches.c.slots_taken == seen.slots_taken,
-            dispatches.c.takes_made == seen.takes_made,
-            dispatches.c.slots_held == seen.slots_held,
-            dispatches.c.waiters == seen.waiters,
-        )
-        .values(**moved.dispatch)
-        .returning(dispatches.c.id)
-    )
+    where = {"tenant_id": tenant_id, "id": seen.id, "state": seen.state, "slots_taken": seen.slots_taken}
+    where |= {"takes_made": seen.takes_made, "slots_held": seen.slots_held, "waiters": seen.waiters}
+    return Change(dispatches, where, moved.dispatch, returning=("id",))
 
 
 def _logged(
@@ -273,9 +252,11 @@ def _logged(
             tenant_id, life.id, moved.files, who, by_street=bool(life.asked.get(Ask.REOPEN)), at=at
         )
     dependents += [
-        update(requests)
-        .where(requests.c.tenant_id == tenant_id, requests.c.id == id, requests.c.status == AskState.PENDING)
-        .values(status=status, decided_at=at, decided_by=who.account_id)
+        Change(
+            requests,
+            {"tenant_id": tenant_id, "id": id, "status": AskState.PENDING},
+            {"status": status, "decided_at": at, "decided_by": who.account_id},
+        )
         for id, status in moved.requests
     ]
     return dependents, head
@@ -389,13 +370,10 @@ def _take_changes(tenant_id: int, changes: Iterable[TakeChange]) -> list[Depende
         if values.get("state") not in (None, TakeState.ACTIVE, TakeState.DONE):
             left.append(change.id)
     dependents: list[Dependent] = [
-        update(takes).where(takes.c.tenant_id == tenant_id, takes.c.id.in_(ids)).values(**dict(values))
-        for values, ids in alike.items()
+        Change(takes, {"tenant_id": tenant_id, "id": ids}, dict(values)) for values, ids in alike.items()
     ]
     if left:
-        dependents.append(
-            delete(take_people).where(take_people.c.tenant_id == tenant_id, take_people.c.take_id.in_(left))
-        )
+        dependents.append(Removal(take_people, {"tenant_id": tenant_id, "take_id": left}))
     return dependents
 
 
@@ -419,21 +397,12 @@ def _given_back(tenant_id: int, life: Life, moved: Moved, *, at: datetime) -> li
 
 
 def _target_changes(tenant_id: int, moved: Moved) -> list[Dependent]:
-    by_state: dict[tuple[str, datetime | None], list[Target]] = {}
-    for target in moved.targets:
-        by_state.setdefault((target.state, target.until), []).append(target)
+    of_dispatch = {"tenant_id": tenant_id, "dispatch_id": moved.dispatch_id}
     return [
-        update(dispatch_targets)
-        .where(
-            dispatch_targets.c.tenant_id == tenant_id,
-            dispatch_targets.c.dispatch_id == moved.dispatch_id,
-            or_(
-                *(
-                    and_(dispatch_targets.c.kind == t.kind, dispatch_targets.c.target_id == t.id)
-                    for t in targets
-                )
-            ),
+        Change(
+            dispatch_targets,
+            {**of_dispatch, "kind": target.kind, "target_id": target.id},
+            {"state": target.state, "until": target.until},
         )
-        .values(state=state, until=until)
-        for (state, until), targets in by_state.items()
+        for target in moved.targets
     ]

@@ -8,9 +8,10 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, or_, tuple_
+from sqlalchemy import ColumnElement, Integer, String, and_, bindparam, case, or_, tuple_
 
 from dispatch.db.dialect import TAIL_DIGITS, tail
+from dispatch.db.types import Id
 from dispatch.orders.tables import orders
 
 Place = tuple[int, str, UUID]
@@ -27,15 +28,26 @@ def place(account_id: UUID, order_id: UUID) -> Place:
     return (int(digits < start(account_id)), digits, order_id)
 
 
-def columns(account_id: UUID) -> tuple[ColumnElement[Any], ...]:
-    """The same place in SQL."""
-    digits = tail(orders.c.id)
-    lap = case((digits < start(account_id), 1), else_=0)
-    return (lap.label("lap"), digits.label("digits"), orders.c.id)
+def values(account_id: UUID, order_id: UUID | None) -> dict[str, Any]:
+    """What is bound in ``COLUMNS``, and with an order in ``BEYOND``."""
+    bound: dict[str, Any] = {"ring_start": start(account_id)}
+    if order_id is not None:
+        bound["ring_lap"], bound["ring_digits"], bound["ring_id"] = place(account_id, order_id)
+    return bound
 
 
-def beyond(account_id: UUID, order_id: UUID) -> ColumnElement[bool]:
-    """Whether an order stands after another one for a viewer."""
-    lap, digits, id = place(account_id, order_id)
-    own_lap, own_digits, own_id = columns(account_id)
-    return or_(own_lap > lap, and_(own_lap == lap, tuple_(own_digits, own_id) > tuple_(digits, id)))
+_AFTER = (
+    bindparam("ring_lap", type_=Integer()),
+    bindparam("ring_digits", type_=String()),
+    bindparam("ring_id", type_=Id()),
+)
+_DIGITS = tail(orders.c.id)
+_LAP = case((bindparam("ring_start", type_=String()) > _DIGITS, 1), else_=0)
+
+COLUMNS: tuple[ColumnElement[Any], ...] = (_LAP.label("lap"), _DIGITS.label("digits"), orders.c.id)
+"""A place on the ring in SQL."""
+
+BEYOND: ColumnElement[bool] = or_(
+    _AFTER[0] < _LAP, and_(_AFTER[0] == _LAP, tuple_(_DIGITS, orders.c.id) > tuple_(*_AFTER[1:]))
+)
+"""Whether an order stands after another one for a viewer."""

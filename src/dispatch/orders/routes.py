@@ -26,7 +26,7 @@ from dispatch.domain.refusal import (
     TooLate,
     ValidationFailed,
 )
-from dispatch.orders import queries
+from dispatch.orders import listing, queries
 from dispatch.orders.actions import asking, community, intake, merging, viewing
 from dispatch.orders.actions.performing import Call, Done
 from dispatch.orders.answers import (
@@ -40,7 +40,7 @@ from dispatch.orders.answers import (
     moving,
     stamp,
 )
-from dispatch.orders.queries import Gone, Wanted
+from dispatch.orders.listing import Gone, Wanted
 from dispatch.orders.rendering import explained, listed, shown, summed_up, told
 from dispatch.orders.schemas import (
     AcceptIn,
@@ -154,7 +154,7 @@ async def list_orders(
     after = read_cursor(cursor, query)
     place = (after.at, after.id) if after else None
     rows, next_cursor = cut(
-        await queries.page(db, caller, wanted, after=place, limit=limit, at=now),
+        await listing.page(db, caller, wanted, after=place, limit=limit, at=now),
         limit,
         query,
         _key_of(wanted),

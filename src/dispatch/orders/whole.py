@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, select, true
+from sqlalchemy import ColumnElement, Select, and_, select, true
 
 from dispatch.catalog.tables import items
-from dispatch.db.dialect import folded
-from dispatch.db.types import Id
+from dispatch.db.bound import TENANT
+from dispatch.db.dialect import folded, listed
 from dispatch.domain.life import Asked, Dispatch, Life, Take, Target, Verdict
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import (
@@ -192,8 +192,8 @@ WHOLE: Select[Any] = select(
 
 HUNG: Select[Any] = select(
     *hanging(
-        lambda order_id: order_id.in_(bindparam("order_ids", expanding=True, type_=Id())),
-        bindparam("tenant_id", type_=Integer()),
+        lambda order_id: listed(order_id, "order_ids"),
+        TENANT,
         listed=True,
     )
 )

@@ -8,14 +8,16 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Label, Select, and_, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.db.bound import ME, TENANT
 from dispatch.db.dialect import folded
 from dispatch.db.tenants import tenants
 from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.people import Actor, Grant, Role, Tenant
 from dispatch.domain.refusal import TokenRevoked
+from dispatch.people.shapes import SESSION, values
 from dispatch.people.tables import accounts, bodies, former_names, grants, sessions
 from dispatch.places.tables import places
 
@@ -23,32 +25,29 @@ PEOPLE = frozenset({"member", "staff"})
 """Kinds of takers that are accounts; all others are bodies."""
 
 
-def proof(actor: Actor) -> ColumnElement[int | None]:
-    """The version of the actor's grants as it is now; None if the account is gone or disabled or the session ended.
-
-    A statement that brings it along proves the token without a round trip of its own.
-    """
-    return (
-        select(accounts.c.grants_version)
-        .where(
-            accounts.c.tenant_id == actor.tenant.id,
-            accounts.c.id == actor.account_id,
-            accounts.c.disabled_at.is_(None),
-            ~_ended(actor.tenant.id, actor.session_id),
-        )
-        .scalar_subquery()
+_ENDED: ColumnElement[bool] = exists(
+    select(literal(1)).where(
+        sessions.c.tenant_id == TENANT, sessions.c.id == SESSION, sessions.c.revoked_at.is_not(None)
     )
+)
+"""Whether the session was revoked. Its row outlives every token that was made for it (auth/timers.py)."""
 
-
-def _ended(tenant_id: int, session_id: UUID | None) -> ColumnElement[bool]:
-    """Whether the session was revoked. Its row outlives every token that was made for it (auth/timers.py)."""
-    return exists(
-        select(literal(1)).where(
-            sessions.c.tenant_id == tenant_id,
-            sessions.c.id == session_id,
-            sessions.c.revoked_at.is_not(None),
-        )
+PROOF: Label[int | None] = (
+    select(accounts.c.grants_version)
+    .where(
+        accounts.c.tenant_id == TENANT,
+        accounts.c.id == ME,
+        accounts.c.disabled_at.is_(None),
+        ~_ENDED,
     )
+    .scalar_subquery()
+    .label("proof")
+)
+"""The version of the actor's grants as it is now; None if the account is gone or disabled or the session ended.
+
+A statement that brings it along, with ``shapes.values``, proves the token without a round trip of its own.
+"""
+_PROVE = select(PROOF)
 
 
 async def prove(db: AsyncConnection, actor: Actor) -> None:
@@ -57,11 +56,11 @@ async def prove(db: AsyncConnection, actor: Actor) -> None:
     Raises:
         TokenRevoked: they have changed, or the account is gone.
     """
-    proven(actor, await db.scalar(select(proof(actor))))
+    proven(actor, await db.scalar(_PROVE, values(actor)))
 
 
 def proven(actor: Actor, version: int | None) -> None:
-    """Take note of what a statement said of the actor's grants (``proof``).
+    """Take note of what a statement said of the actor's grants (``PROOF``).
 
     Raises:
         TokenRevoked: they have changed since the token was made, or the account is gone.
@@ -73,38 +72,36 @@ def proven(actor: Actor, version: int | None) -> None:
 
 async def grants_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> tuple[Grant, ...]:
     """Every grant the account ever had, with the path of its place (a body's grant: of the body's place)."""
-    return tuple(_grant(row) for row in await db.execute(_grants(tenant_id, account_id)))
+    rows = await db.execute(_GRANTS, {"tenant_id": tenant_id, "me": account_id})
+    return tuple(_grant(row) for row in rows)
 
 
-def _grants(tenant_id: int, account_id: UUID) -> Select[Any]:
-    """Grants, oldest first."""
-    place, seat = places.alias("place"), places.alias("seat")
-    return (
-        select(
-            grants.c.id,
-            grants.c.role,
-            grants.c.place_id,
-            grants.c.body_id,
-            grants.c.valid_from,
-            grants.c.valid_to,
-            place.c.kind.label("place_kind"),
-            place.c.name.label("place_name"),
-            func.coalesce(place.c.path, seat.c.path).label("path"),
-            bodies.c.kind.label("body_kind"),
-            bodies.c.name.label("body_name"),
-        )
-        .select_from(
-            grants.outerjoin(
-                place, and_(place.c.tenant_id == grants.c.tenant_id, place.c.id == grants.c.place_id)
-            )
-            .outerjoin(
-                bodies, and_(bodies.c.tenant_id == grants.c.tenant_id, bodies.c.id == grants.c.body_id)
-            )
-            .outerjoin(seat, and_(seat.c.tenant_id == bodies.c.tenant_id, seat.c.id == bodies.c.place_id))
-        )
-        .where(grants.c.tenant_id == tenant_id, grants.c.account_id == account_id)
-        .order_by(grants.c.valid_from, grants.c.id)
+_place, _seat = places.alias("place"), places.alias("seat")
+_GRANTS: Select[Any] = (
+    select(
+        grants.c.id,
+        grants.c.role,
+        grants.c.place_id,
+        grants.c.body_id,
+        grants.c.valid_from,
+        grants.c.valid_to,
+        _place.c.kind.label("place_kind"),
+        _place.c.name.label("place_name"),
+        func.coalesce(_place.c.path, _seat.c.path).label("path"),
+        bodies.c.kind.label("body_kind"),
+        bodies.c.name.label("body_name"),
     )
+    .select_from(
+        grants.outerjoin(
+            _place, and_(_place.c.tenant_id == grants.c.tenant_id, _place.c.id == grants.c.place_id)
+        )
+        .outerjoin(bodies, and_(bodies.c.tenant_id == grants.c.tenant_id, bodies.c.id == grants.c.body_id))
+        .outerjoin(_seat, and_(_seat.c.tenant_id == bodies.c.tenant_id, _seat.c.id == bodies.c.place_id))
+    )
+    .where(grants.c.tenant_id == TENANT, grants.c.account_id == ME)
+    .order_by(grants.c.valid_from, grants.c.id)
+)
+"""An account's grants, oldest first."""
 
 
 def _grant(row: Any) -> Grant:
@@ -151,29 +148,33 @@ class Person:
     grants: tuple[Grant, ...]
 
 
+_PERSON: Select[Any] = (
+    select(
+        accounts.c.id,
+        accounts.c.name,
+        accounts.c.grants_version,
+        tenants.c.code.label("tenant_code"),
+        tenants.c.name.label("tenant_name"),
+        tenants.c.zone,
+        tenants.c.labels,
+        folded(_GRANTS).label("grants"),
+    )
+    .select_from(accounts.join(tenants, tenants.c.id == accounts.c.tenant_id))
+    .where(
+        accounts.c.tenant_id == TENANT,
+        accounts.c.id == ME,
+        accounts.c.disabled_at.is_(None),
+        ~_ENDED,
+    )
+)
+
+
 async def person(
     db: AsyncConnection, tenant_id: int, account_id: UUID, session_id: UUID | None = None
 ) -> Person | None:
     """All that a token stands for, in one statement; None if the account is gone or disabled or the session ended."""
-    found = await db.execute(
-        select(
-            accounts.c.id,
-            accounts.c.name,
-            accounts.c.grants_version,
-            tenants.c.code.label("tenant_code"),
-            tenants.c.name.label("tenant_name"),
-            tenants.c.zone,
-            tenants.c.labels,
-            folded(_grants(tenant_id, account_id)).label("grants"),
-        )
-        .select_from(accounts.join(tenants, tenants.c.id == accounts.c.tenant_id))
-        .where(
-            accounts.c.tenant_id == tenant_id,
-            accounts.c.id == account_id,
-            accounts.c.disabled_at.is_(None),
-            ~_ended(tenant_id, session_id),
-        )
-    )
+    bound = {"tenant_id": tenant_id, "me": account_id, "session_id": session_id}
+    found = await db.execute(_PERSON, bound)
     row = found.one_or_none()
     if row is None:
         return None
@@ -182,7 +183,7 @@ async def person(
     return Person(tenant, row.id, row.name, row.grants_version, held)
 
 
-def homes(tenant_id: int, *wanted: ColumnElement[bool]) -> Select[Any]:
+def homes(tenant_id: Any, *wanted: ColumnElement[bool]) -> Select[Any]:
     """Who lives behind which door: account, household (a place that is one door), address key."""
     return (
         select(accounts.c.id, accounts.c.address_key, places.c.id.label("household_id"))
@@ -200,7 +201,7 @@ def homes(tenant_id: int, *wanted: ColumnElement[bool]) -> Select[Any]:
     )
 
 
-def former_names_of(tenant_id: int, ids: Select[Any]) -> ColumnElement[Any]:
+def former_names_of(tenant_id: Any, ids: Select[Any]) -> ColumnElement[Any]:
     """What the accounts of a select were called before, as one column for ``name_at``."""
     rows = select(former_names.c.account_id, former_names.c.until_at, former_names.c.name).where(
         former_names.c.tenant_id == tenant_id, former_names.c.account_id.in_(ids)

@@ -2,30 +2,34 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, null, select
+from sqlalchemy import bindparam, null, select
 
+from dispatch.db.bound import ME, TENANT, Brought, Columns
+from dispatch.db.types import Id
 from dispatch.domain.people import BODY_ROLES, Actor, Role
 from dispatch.people.tables import bodies, members
 
+_STATE = (
+    select(members.c.state).where(members.c.tenant_id == TENANT, members.c.account_id == ME).scalar_subquery()
+)
+_RETIRED = (
+    select(bodies.c.retired_at)
+    .where(bodies.c.tenant_id == TENANT, bodies.c.id == bindparam("serving_body", type_=Id()))
+    .scalar_subquery()
+)
+_AS_MEMBER = Columns(member_state=_STATE, body_retired_at=null())
+_FOR_A_BODY = Columns(member_state=null(), body_retired_at=_RETIRED)
+_AS_OTHER = Columns(member_state=null(), body_retired_at=null())
 
-def serving(actor: Actor) -> dict[str, ColumnElement[Any]]:
+
+def serving(actor: Actor) -> Brought:
     """Columns that bring along how the acting member or body stands."""
     grant = actor.acting
-    columns: dict[str, ColumnElement[Any]] = {
-        "member_state": null().label("member_state"),
-        "body_retired_at": null().label("body_retired_at"),
-    }
     if grant is not None and grant.role is Role.MEMBER:
-        state = select(members.c.state).where(
-            members.c.tenant_id == actor.tenant.id, members.c.account_id == actor.account_id
-        )
-        columns["member_state"] = state.scalar_subquery()
+        return Brought(_AS_MEMBER)
     if grant is not None and grant.role in BODY_ROLES:
-        retired = select(bodies.c.retired_at).where(
-            bodies.c.tenant_id == actor.tenant.id, bodies.c.id == grant.body_id
-        )
-        columns["body_retired_at"] = retired.scalar_subquery()
-    return columns
+        return Brought(_FOR_A_BODY, {"serving_body": grant.body_id})
+    return Brought(_AS_OTHER)
 
 
 def not_serving(row: Any) -> str | None:

@@ -1,7 +1,7 @@
 """Reads of who looked, of policies and consents, and of what people asked of their own data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -21,6 +21,7 @@ from dispatch.orders.queries import whole
 from dispatch.orders.tables import order_views, orders, requests, take_people, takes
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
+from dispatch.people.shapes import shape_of, values
 from dispatch.people.tables import accounts, bodies, grants, members
 from dispatch.places.tables import places
 from dispatch.privacy.tables import consents, data_requests, privacy_policies, reveal_requests
@@ -114,9 +115,9 @@ async def reveal_request(db: AsyncConnection, actor: Actor, id: UUID) -> Any:
         RequestNotFound: unknown, or on an order that is none of the actor's business.
     """
     rows = _reveal_requests(actor.tenant.id).where(
-        reveal_requests.c.id == id, orders.c.id.in_(visible_to(actor, orders.c.id))
+        reveal_requests.c.id == id, orders.c.id.in_(visible_to(shape_of(actor), orders.c.id))
     )
-    row = (await db.execute(rows)).one_or_none()
+    row = (await db.execute(rows, values(actor))).one_or_none()
     if row is None:
         raise RequestNotFound()
     return row
@@ -139,17 +140,17 @@ async def reveal_requests_of(db: AsyncConnection, actor: Actor, order_id: UUID) 
 
 async def reveal_request_page(db: AsyncConnection, actor: Actor, *, after: Place, limit: int) -> list[Any]:
     """Requests for contact data in the actor's street or district, newest first, one more than ``limit``."""
-    ruling = replace(actor, grants=tuple(grant for grant in actor.grants if grant.role in STREET_ROLES))
+    ways = visibility.scoped(shape_of(actor), STREET_ROLES)
     by = (reveal_requests.c.asked_at, reveal_requests.c.id)
     rows = (
         _reveal_requests(actor.tenant.id)
-        .where(or_(false(), *visibility.scoped(ruling)))
+        .where(or_(false(), *ways))
         .order_by(*(column.desc() for column in by))
         .limit(limit + 1)
     )
     if after is not None:
         rows = rows.where(tuple_(*by) < tuple_(*after))
-    return list((await db.execute(rows)).all())
+    return list((await db.execute(rows, values(actor))).all())
 
 
 async def lent_between(db: AsyncConnection, actor: Actor, asked: Any) -> bool:
@@ -388,10 +389,10 @@ async def known_there(db: AsyncConnection, actor: Actor, account_id: UUID) -> bo
     concerned = select(orders.c.id).where(
         orders.c.tenant_id == actor.tenant.id,
         or_(orders.c.filer_id == account_id, orders.c.beneficiary_id == account_id),
-        or_(false(), *visibility.scoped(actor)),
+        or_(false(), *visibility.scoped(shape_of(actor))),
     )
     for rows in (home, concerned):
-        if await db.scalar(rows.limit(1)) is not None:
+        if await db.scalar(rows.limit(1), values(actor)) is not None:
             return True
     return False
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, Rows
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Dependent, Rows
 from dispatch.db.idempotency import claim
 from dispatch.domain.life import THE_SYSTEM, standing
 from dispatch.domain.moved import Moved

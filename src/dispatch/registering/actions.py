@@ -13,7 +13,7 @@ from dispatch.checkin import queries as checkin
 from dispatch.checkin.actions.deciding import number
 from dispatch.checkin.actions.filing import today_of
 from dispatch.checkin.actions.once import once
-from dispatch.db.dialect import guarded
+from dispatch.db.guarding import guarded
 from dispatch.db.idempotency import Key
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce

@@ -13,8 +13,8 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, Rows, guarded
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Dependent, Rows, guarded
 from dispatch.db.idempotency import Key, kept
 from dispatch.db.idempotency import claim as keep
 from dispatch.db.ids import new_id
@@ -51,6 +51,7 @@ from dispatch.domain.refusal import (
 from dispatch.orders import queries as orders
 from dispatch.people.queries import prove
 from dispatch.people.serving import not_serving, serving
+from dispatch.people.shapes import values
 from dispatch.resources import queries
 from dispatch.resources.tables import claims, listings
 
@@ -110,8 +111,10 @@ async def publish(
 
 async def _in_use(db: AsyncConnection, actor: Actor) -> None:
     """A body that was retired promises nothing more. Raises: RoleForbidden."""
-    columns = [column.label(name) for name, column in serving(actor).items()]
-    if not_serving((await db.execute(select(*columns))).one()):
+    told = serving(actor)
+    if not_serving(
+        (await db.execute(select(*told.columns.labelled), {**values(actor), **told.values})).one()
+    ):
         raise RoleForbidden()
 
 

@@ -13,7 +13,7 @@ from dispatch.checkin import queries as checkin
 from dispatch.checkin.actions.deciding import enrol
 from dispatch.checkin.actions.filing import today_of
 from dispatch.checkin.tables import checkins, member_views, receipt_counters
-from dispatch.db.dialect import counting_up
+from dispatch.db.guarding import Count, counted
 from dispatch.db.ids import new_id
 from dispatch.db.sealed import private
 from dispatch.domain.checkin import RENEWAL_MONTHS, later
@@ -55,7 +55,7 @@ async def take_in(
             raise RoleForbidden()
     if not dry:
         turn = {"tenant_id": tenant_id, "day": "rosters"}
-        await db.execute(counting_up(db, receipt_counters, turn, "value"))
+        await counted(db, Count(receipt_counters, turn, "value"))
     made = await plan(db, actor, lines, problems, at=at)
     if dry:
         return made
@@ -112,7 +112,7 @@ async def _create(db: AsyncConnection, actor: Actor, entries: Sequence[Entry], *
 async def _numbers(db: AsyncConnection, tenant_id: int, today: date, many: int) -> int:
     """The last of so many receipt numbers of a day."""
     key = {"tenant_id": tenant_id, "day": f"{today:%Y%m%d}"}
-    return int((await db.execute(counting_up(db, receipt_counters, key, "value", by=many))).one().value)
+    return int((await counted(db, Count(receipt_counters, key, "value", by=many))).value)
 
 
 def _account(tenant_id: int, id: UUID, entry: Entry, *, at: datetime) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import Label, Row, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.db.bound import TENANT
 from dispatch.db.tenants import tenants
 from dispatch.domain.calendar import Calendar, Pause
 from dispatch.domain.calendar_file import read_entry, read_week
@@ -35,29 +36,26 @@ class Rules:
     policies: Policies
 
 
-def standing(tenant_id: int) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """The ids of the versions that stand, ``calendar_id`` and ``policies_id``.
+def _newest_id(table: Table, name: str) -> Label[UUID]:
+    newest = select(table.c.id).where(table.c.tenant_id == TENANT).order_by(table.c.version.desc()).limit(1)
+    return newest.scalar_subquery().label(name)
 
-    A statement that brings them along makes ``rules`` free: what has an id never changes.
-    """
-    calendar, rules = (
-        select(table.c.id)
-        .where(table.c.tenant_id == tenant_id)
-        .order_by(table.c.version.desc())
-        .limit(1)
-        .scalar_subquery()
-        for table in (calendars, policies)
-    )
-    return calendar.label("calendar_id"), rules.label("policies_id")
+
+STANDING = (_newest_id(calendars, "calendar_id"), _newest_id(policies, "policies_id"))
+"""The ids of the versions that stand in ``TENANT``.
+
+A statement that brings them along makes ``rules_for`` free: what has an id never changes.
+"""
+_STANDING = select(*STANDING)
 
 
 async def rules_for(db: AsyncConnection, tenant_id: int, brought: Any = None) -> Rules:
     """The calendar and the policies of a tenant.
 
     Args:
-        brought: a row with the columns of ``standing``; without it they are asked for, in one statement.
+        brought: a row with the columns of ``STANDING``; without it they are asked for, in one statement.
     """
-    ids = brought if brought is not None else (await db.execute(select(*standing(tenant_id)))).one()
+    ids = brought if brought is not None else (await db.execute(_STANDING, {"tenant_id": tenant_id})).one()
     return Rules(
         await _calendar(db, tenant_id, ids.calendar_id), await _policies(db, tenant_id, ids.policies_id)
     )
@@ -65,7 +63,7 @@ async def rules_for(db: AsyncConnection, tenant_id: int, brought: Any = None) ->
 
 async def calendar_for(db: AsyncConnection, tenant_id: int) -> Calendar:
     """The calendar of a tenant, in one statement that proves which version stands."""
-    return await _calendar(db, tenant_id, await db.scalar(select(standing(tenant_id)[0])))
+    return await _calendar(db, tenant_id, await db.scalar(_STANDING, {"tenant_id": tenant_id}))
 
 
 async def calendar_at(db: AsyncConnection, tenant_id: int, version: int) -> Calendar:

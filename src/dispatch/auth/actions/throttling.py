@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.auth.actions.opening import hashed
 from dispatch.auth.tables import tries
-from dispatch.db.dialect import counting_up
+from dispatch.db.guarding import Count, counted
 from dispatch.domain.throttle import Throttle
 
 
@@ -18,14 +18,14 @@ async def count(db: AsyncConnection, throttle: Throttle, subject: str, *, at: da
         Seconds to wait when it is one too many, else None.
     """
     key = {"kind": throttle.kind, "subject": hashed(subject), "number": throttle.number(at)}
-    row = (await db.execute(counting_up(db, tries, key, "tried"))).one()
+    row = await counted(db, Count(tries, key, "tried"))
     return throttle.wait(at) if row.tried > throttle.most else None
 
 
 async def take_back(db: AsyncConnection, throttle: Throttle, subject: str, *, at: datetime) -> None:
     """Count this try no more: it was right. Others from there still count."""
     key = {"kind": throttle.kind, "subject": hashed(subject), "number": throttle.number(at)}
-    await db.execute(counting_up(db, tries, key, "tried", by=-1))
+    await counted(db, Count(tries, key, "tried", by=-1))
 
 
 async def forgive(db: AsyncConnection, throttle: Throttle, subject: str) -> None:

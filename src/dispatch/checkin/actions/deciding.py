@@ -12,7 +12,7 @@ from dispatch.checkin import queries
 from dispatch.checkin.actions.filing import go, today_of
 from dispatch.checkin.actions.once import once
 from dispatch.checkin.tables import checkins, receipt_counters
-from dispatch.db.dialect import counting_up, guarded
+from dispatch.db.guarding import Count, counted, guarded
 from dispatch.db.idempotency import Key
 from dispatch.db.outbox import announce
 from dispatch.db.sealed import private
@@ -129,8 +129,8 @@ async def _decide(
 async def number(db: AsyncConnection, tenant_id: int, today: date) -> dict[str, Any]:
     """The day and serial of the next receipt."""
     key = {"tenant_id": tenant_id, "day": f"{today:%Y%m%d}"}
-    counted = (await db.execute(counting_up(db, receipt_counters, key, "value"))).one()
-    return {"day": counted.day, "serial": counted.value}
+    receipt = await counted(db, Count(receipt_counters, key, "value"))
+    return {"day": receipt.day, "serial": receipt.value}
 
 
 async def _grid(

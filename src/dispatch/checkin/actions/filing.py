@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.checkin import queries
 from dispatch.checkin.tables import checkins
-from dispatch.db.dialect import guarded
+from dispatch.db.guarding import guarded
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.db.sealed import private

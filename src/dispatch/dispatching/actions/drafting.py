@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import and_, delete, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, yielding_insert
+from dispatch.db.dialect import yielding_insert
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Dependent
 from dispatch.db.ids import new_id
 from dispatch.dispatching.tables import drafts
 from dispatch.domain.life import party_of

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import counting_up
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Count, counted
 from dispatch.db.idempotency import brought
 from dispatch.dispatching.actions.taking import acting_as, once
 from dispatch.dispatching.queries import before_next, next_open, read_load, read_rules
@@ -56,11 +56,11 @@ async def take_next(db: AsyncConnection, actor: Actor, data: Data, call: Call, *
     passed: set[UUID] = set()
     for _ in range(MOST_PASSED):
         known = await before_next(db, actor, party, call.key, at=at)
-        if call.key and (kept := brought(call.key, known.kept)):
+        if kept := brought(call.key, known):
             return Done.replay(kept)
         _may_take_any(party, known, at=at)
         me = {"tenant_id": actor.tenant.id, "kind": str(party[0]), "taker_id": party[1]}
-        await db.execute(counting_up(db, takers, me, "takes_made", by=0))  # the taker's row is locked first
+        await counted(db, Count(takers, me, "takes_made", by=0))  # the taker's row is locked first
         order_id = None
         for wait in (False, True):
             order_id = order_id or await next_open(

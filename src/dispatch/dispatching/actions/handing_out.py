@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import and_, delete, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, Rows
+from dispatch.db.guarding import Dependent, Rows
 from dispatch.db.ids import new_id
 from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.life import own_take, standing
@@ -48,7 +48,7 @@ async def dispatch(
         ring = data.get("ring_place_id") or seen.row.community_id or seen.row.street_id or seen.row.place_id
         return {"dispatch_id": new_id(), "ring_id": ring}
 
-    also = homes_column(actor.tenant.id, people) if people else None
+    also = [homes_column(people)] if people else []
     return await perform(db, actor, order_id, Move.DISPATCH, data, call, at=at, also=also, prepare=ready)
 
 
@@ -185,7 +185,7 @@ async def staff(
             dependents.append(delete(take_people).where(*mine, take_people.c.account_id.in_(gone)))
         return dependents
 
-    also = homes_column(actor.tenant.id, people)
+    also = [homes_column(people)]
     return await perform(
         db, actor, order_id, Move.STAFF, data, call, at=at, also=also, prepare=ready, besides=put_on
     )

@@ -9,15 +9,22 @@ from sqlalchemy import and_, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import items
-from dispatch.db.dialect import Rows, guarded, yielding_insert
+from dispatch.db.dialect import yielding_insert
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Rows, guarded
 from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.dispatching.actions.handing_out import known_targets, not_too_close
-from dispatch.dispatching.actions.taking import ALREADY_YOURS, acting_as, held_by, still_refused, unfit
+from dispatch.dispatching.actions.taking import (
+    ALREADY_YOURS,
+    acting_as,
+    held_by,
+    of_taker,
+    still_refused,
+    unfit,
+)
 from dispatch.dispatching.actions.winning import TAKEN, against, alone, former, lease, take_rows
-from dispatch.dispatching.queries import load_columns
 from dispatch.dispatching.tables import handovers
 from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.facts import Fact
@@ -39,10 +46,8 @@ from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, looke
 from dispatch.orders.concerned import homes_column
 from dispatch.orders.queries import recused
 from dispatch.orders.tables import orders, takes
-from dispatch.orders.visibility import kept_from
 from dispatch.orders.whole import Whole
 from dispatch.people.queries import PEOPLE
-from dispatch.people.serving import serving
 from dispatch.people.tables import accounts, bodies
 from dispatch.places.tables import places
 
@@ -60,7 +65,7 @@ async def ask(
     """
     to: Party = (TakerKind(data["taker"]["kind"]), data["taker"]["id"])
     people = [to[1]] if to[0] in PEOPLE else []
-    seen, row, done = await looked(db, actor, order_id, call, also=homes_column(actor.tenant.id, people))
+    seen, row, done = await looked(db, actor, order_id, call, also=[homes_column(people)])
     if done:
         return done
     take = own_take(seen.life, standing(seen.life, actor))
@@ -139,8 +144,7 @@ async def accept(db: AsyncConnection, actor: Actor, handover_id: UUID, call: Cal
 async def _accepted(
     db: AsyncConnection, actor: Actor, asked: Any, party: Party, call: Call, *, at: datetime
 ) -> Done | None:
-    also = serving(actor) | homes_column(actor.tenant.id, [actor.account_id])
-    also |= {"kept_from": kept_from(actor), **load_columns(actor.tenant.id, party, at=at)}
+    also = of_taker(actor, party, at=at)
     seen, row, done = await looked(db, actor, asked.order_id, call, also=also, hidden=True)
     if done:
         return done

@@ -7,11 +7,11 @@ from uuid import UUID
 from sqlalchemy import Update, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Rows, Seen, guarded
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Rows, Seen, guarded
 from dispatch.db.idempotency import claim
-from dispatch.dispatching.actions.taking import acting_as, still_refused
-from dispatch.dispatching.queries import load_columns, read_rules
+from dispatch.dispatching.actions.taking import acting_as, of_taker, still_refused
+from dispatch.dispatching.queries import read_rules
 from dispatch.domain import queue
 from dispatch.domain.life import THE_SYSTEM, Dispatch, Party, in_audience
 from dispatch.domain.order import EDGES, Mode, Move, TargetState
@@ -28,11 +28,8 @@ from dispatch.domain.step import step
 from dispatch.domain.taking import rule_for
 from dispatch.orders import log
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Done, looked
-from dispatch.orders.concerned import homes_column
 from dispatch.orders.tables import dispatch_targets, dispatches
-from dispatch.orders.visibility import kept_from
 from dispatch.orders.whole import Whole
-from dispatch.people.serving import serving
 
 
 async def join(db: AsyncConnection, actor: Actor, order_id: UUID, call: Call, *, at: datetime) -> Done:
@@ -47,8 +44,7 @@ async def join(db: AsyncConnection, actor: Actor, order_id: UUID, call: Call, *,
     party, grant = acting_as(actor)
     if party is None:
         raise RoleForbidden()
-    also = serving(actor) | homes_column(actor.tenant.id, [actor.account_id])
-    also |= {"kept_from": kept_from(actor), **load_columns(actor.tenant.id, party, at=at)}
+    also = of_taker(actor, party, at=at)
     for _ in range(ATTEMPTS):
         seen, row, done = await looked(db, actor, order_id, call, also=also, hidden=True)
         if done:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.db.bound import Brought, Columns
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import claim
 from dispatch.dispatching.actions.winning import TAKEN, against, win
@@ -42,7 +43,7 @@ from dispatch.domain.refusal import (
 from dispatch.domain.rules import moved_away, take_refusal
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, looked
 from dispatch.orders.concerned import conflict, homes_column
-from dispatch.orders.visibility import kept_from
+from dispatch.orders.visibility import KEPT_FROM
 from dispatch.orders.whole import Whole
 from dispatch.people import queries as people
 from dispatch.people.queries import PEOPLE
@@ -80,10 +81,7 @@ async def once(
 ) -> Done | None:
     """One attempt of ``take``. None if what was seen no longer holds: the transaction must then start over."""
     party, grant = acting_as(actor)
-    also = serving(actor) | homes_column(actor.tenant.id, [actor.account_id])
-    also |= {"kept_from": kept_from(actor)}
-    if party is not None:
-        also |= load_columns(actor.tenant.id, party, at=at)
+    also = of_taker(actor, party, at=at)
     seen, row, done = await looked(db, actor, order_id, call, also=also, hidden=True)
     if done:
         return done
@@ -103,6 +101,15 @@ async def once(
         raise refusal or RoleForbidden()
     won = await win(db, actor, seen, row, party, call, at=at)
     return None if won is None else Done(order_id, {"outcome": TAKEN, "take_id": str(won)})
+
+
+_KEPT_FROM = Columns(kept_from=KEPT_FROM)
+
+
+def of_taker(actor: Actor, party: Party | None, *, at: datetime) -> list[Brought]:
+    """What a verb that gives a place is to know of who gets it: how it serves, where it lives, what it has in hand."""
+    found = [serving(actor), homes_column([actor.account_id]), Brought(_KEPT_FROM)]
+    return found if party is None else [*found, load_columns(party, at=at)]
 
 
 def acting_as(actor: Actor) -> tuple[Party | None, Grant]:

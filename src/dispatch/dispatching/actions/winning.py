@@ -6,17 +6,20 @@ write, so that no two takers can both see the last slot: (1) the taker's own row
 somebody took with the same hands, and the load is read again under the lock.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, case, exists, update
+from sqlalchemy import Integer, bindparam, case, exists, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, guarded
+from dispatch.db.bound import TENANT, Brought, Columns, any_of
+from dispatch.db.guarding import Change, Count, Dependent, Rows, Seen, counted, guarded
 from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
+from dispatch.db.types import Id, Instant
 from dispatch.dispatching.queries import load_now, read_load, read_rules
 from dispatch.domain.calendar import due
 from dispatch.domain.handing import asked_next, taken
@@ -49,6 +52,7 @@ from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
     order_steps,
+    orders,
     take_people,
     takers,
     takes,
@@ -102,8 +106,8 @@ async def alone(db: AsyncConnection, seen: Whole, row: Any, party: Party, *, at:
     """
     tenant_id = seen.row.tenant_id
     me = {"tenant_id": tenant_id, "kind": str(party[0]), "taker_id": party[1]}
-    counted = (await db.execute(counting_up(db, takers, me, "takes_made"))).one()
-    if counted.takes_made != row.takes_made + 1:
+    mine = await counted(db, Count(takers, me, "takes_made"))
+    if mine.takes_made != row.takes_made + 1:
         refusal = against(seen, await load_now(db, tenant_id, party, at=at), party, at=at)
         if refusal:
             raise refusal
@@ -117,37 +121,35 @@ def former(seen: Whole, held: Dispatch, party: Party) -> tuple[UUID, int] | None
     return None
 
 
-def _slot_guard(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -> Any:
-    """A slot, if there is one: running, unexpired, not full, and the taker is not on it yet."""
-    kind, taker_id = party
-    mine = exists().where(
-        takes.c.tenant_id == tenant_id,
-        takes.c.order_id == dispatches.c.order_id,
-        takes.c.kind == str(kind),
-        takes.c.taker_id == taker_id,
-        takes.c.state == TakeState.ACTIVE,
-    )
-    own = int(held.mode is Mode.OPEN and asked_of(held, party))  # a place is kept for this taker
-    conditions = [
-        dispatches.c.tenant_id == tenant_id,
-        dispatches.c.id == held.id,
-        dispatches.c.state == "running",
-        dispatches.c.slots_taken + dispatches.c.slots_held - own < dispatches.c.slots_max,
-        (dispatches.c.expires_at.is_(None)) | (dispatches.c.expires_at >= at),
-        ~mine,
-    ]
-    full = dispatches.c.slots_taken + 1 >= dispatches.c.slots_max
-    return (
-        update(dispatches)
-        .where(*conditions)
-        .values(
-            slots_taken=dispatches.c.slots_taken + 1,
-            takes_made=dispatches.c.takes_made + 1,
-            slots_held=dispatches.c.slots_held - own,
-            state=case((full, "filled"), else_="running"),
-        )
-        .returning(dispatches.c.id, dispatches.c.slots_taken, dispatches.c.takes_made)
-    )
+_ON_IT = exists().where(
+    takes.c.tenant_id == dispatches.c.tenant_id,
+    takes.c.order_id == dispatches.c.order_id,
+    takes.c.kind == bindparam("slot_kind", type_=takes.c.kind.type),
+    takes.c.taker_id == bindparam("slot_taker", type_=Id()),
+    takes.c.state == TakeState.ACTIVE,
+)
+_OWN, _WHEN = bindparam("slot_own", type_=Integer()), bindparam("slot_at", type_=Instant())
+_FREE = (
+    dispatches.c.slots_taken + dispatches.c.slots_held - _OWN < dispatches.c.slots_max,
+    or_(dispatches.c.expires_at.is_(None), dispatches.c.expires_at >= _WHEN),
+    ~_ON_IT,
+)
+"""A slot is left (``slot_own``: 1 if a place is kept for this taker), in time, and the taker is not on it yet."""
+_ONE_MORE = {
+    "slots_taken": dispatches.c.slots_taken + 1,
+    "takes_made": dispatches.c.takes_made + 1,
+    "slots_held": dispatches.c.slots_held - _OWN,
+    "state": case((dispatches.c.slots_taken + 1 >= dispatches.c.slots_max, "filled"), else_="running"),
+}
+
+
+def _slot_guard(tenant_id: int, held: Dispatch, party: Party, *, at: datetime) -> Change:
+    """A slot, if there is one."""
+    own = int(held.mode is Mode.OPEN and asked_of(held, party))
+    bound = {"slot_kind": str(party[0]), "slot_taker": party[1], "slot_own": own, "slot_at": at}
+    where = {"tenant_id": tenant_id, "id": held.id, "state": "running"}
+    told = ("id", "slots_taken", "takes_made")
+    return Change(dispatches, where, _ONE_MORE, holds=_FREE, bound=bound, returning=told)
 
 
 async def lease(
@@ -218,39 +220,39 @@ def _accepted(
     """The candidate has taken, and the next one is asked; in an open dispatch, who waited has."""
     if named(held, party) is None:
         return []
-    changes: list[Dependent] = [_line(tenant_id, held, party).values(state=TargetState.TAKEN, until=None)]
-    changes += [_line(tenant_id, held, target.party).values(state=target.state) for target in following]
+    changes: list[Dependent] = [
+        _line(tenant_id, held, party, {"state": TargetState.TAKEN, "until": None}),
+        *(_line(tenant_id, held, target.party, {"state": target.state}) for target in following),
+    ]
     if moved.dispatch:
-        own = (dispatches.c.tenant_id == tenant_id, dispatches.c.id == held.id)
-        changes.append(update(dispatches).where(*own).values(**moved.dispatch))
+        changes.append(Change(dispatches, {"tenant_id": tenant_id, "id": held.id}, moved.dispatch))
     return changes
 
 
-def _still_asked(tenant_id: int, held: Dispatch, party: Party) -> list[ColumnElement[bool]]:
+_STILL_ASKED = exists().where(
+    dispatch_targets.c.tenant_id == orders.c.tenant_id,
+    dispatch_targets.c.dispatch_id == bindparam("asked_in", type_=Id()),
+    dispatch_targets.c.kind == bindparam("asked_kind", type_=dispatch_targets.c.kind.type),
+    dispatch_targets.c.target_id == bindparam("asked_id", type_=Id()),
+    any_of(dispatch_targets.c.state, (TargetState.ASKED, TargetState.TAKEN)),
+)
+
+
+def _still_asked(held: Dispatch, party: Party) -> dict[str, Any]:
     """The candidate has not declined meanwhile.
 
     Asked in a statement under the dispatch's lock: it sees a decline that came between, which the slot's
     guard may not (its subquery reads what stood when it began to wait).
     """
     if held.mode is Mode.OPEN and not asked_of(held, party):
-        return []
-    asked = exists().where(
-        dispatch_targets.c.tenant_id == tenant_id,
-        dispatch_targets.c.dispatch_id == held.id,
-        dispatch_targets.c.kind == str(party[0]),
-        dispatch_targets.c.target_id == party[1],
-        dispatch_targets.c.state.in_((TargetState.ASKED, TargetState.TAKEN)),
-    )
-    return [asked]
+        return {}
+    bound = {"asked_in": held.id, "asked_kind": str(party[0]), "asked_id": party[1]}
+    return {"holds": (_STILL_ASKED,), "bound": bound}
 
 
-def _line(tenant_id: int, held: Dispatch, party: Party) -> Update:
-    return update(dispatch_targets).where(
-        dispatch_targets.c.tenant_id == tenant_id,
-        dispatch_targets.c.dispatch_id == held.id,
-        dispatch_targets.c.kind == str(party[0]),
-        dispatch_targets.c.target_id == party[1],
-    )
+def _line(tenant_id: int, held: Dispatch, party: Party, values: Mapping[str, Any]) -> Change:
+    where = {"tenant_id": tenant_id, "dispatch_id": held.id, "kind": str(party[0]), "target_id": party[1]}
+    return Change(dispatch_targets, where, values)
 
 
 async def _settle(db: AsyncConnection, actor: Actor, seen: Whole, made: Take, slots_taken: int) -> bool:
@@ -282,14 +284,14 @@ async def _settle(db: AsyncConnection, actor: Actor, seen: Whole, made: Take, sl
             who,
             replace(made, taken_at=at),
             at=at,
-            where=_still_asked(tenant_id, held, made.party),
+            **_still_asked(held, made.party),
             besides=[
                 *_accepted(tenant_id, held, made.party, following, moved),
                 *_put_off(tenant_id, made, at),
             ],
         ):
             return True
-        also = {"staffed": _staffed(tenant_id, seen.life.id, since=first)}
+        also = [Brought(_STAFFED, {"staffed_since": first})]
         seen, row = await queries.whole(db, actor, seen.life.id, hidden=True, also=also)
         if row.staffed:
             return False
@@ -300,15 +302,15 @@ def _put_off(tenant_id: int, made: Take, at: datetime) -> list[Dependent]:
     """The take stands where it was won, not where it was asked for."""
     if at == made.taken_at:
         return []
-    own = (takes.c.tenant_id == tenant_id, takes.c.id == made.id)
-    return [update(takes).where(*own).values(taken_at=at)]
+    return [Change(takes, {"tenant_id": tenant_id, "id": made.id}, {"taken_at": at})]
 
 
-def _staffed(tenant_id: int, order_id: UUID, *, since: int) -> ColumnElement[bool]:
-    """Whether a body was staffed after a version."""
-    return exists().where(
-        order_steps.c.tenant_id == tenant_id,
-        order_steps.c.order_id == order_id,
-        order_steps.c.seq > since,
+_STAFFED = Columns(
+    staffed=exists().where(
+        order_steps.c.tenant_id == TENANT,
+        order_steps.c.order_id == queries.WANTED,
+        order_steps.c.seq > bindparam("staffed_since", type_=Integer()),
         order_steps.c.move == Move.STAFF,
     )
+)
+"""Whether a body was staffed after a version."""

@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Rows, guarded
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Rows, guarded
 from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
@@ -62,7 +62,7 @@ async def ask(
         ValidationFailed: ``until`` or ``level`` is missing or senseless.
     """
     kind = Ask(data["kind"])
-    also = reason_column(actor.tenant.id, kind.value, data["reason_code"])
+    also = reason_column(kind.value, data["reason_code"])
     for _ in range(ATTEMPTS):
         seen, row, done = await looked(db, actor, order_id, call, also=also)
         if done:

@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import items
-from dispatch.db.dialect import Dependent, Rows, folded
+from dispatch.db.bound import TENANT, Brought, Columns
+from dispatch.db.dialect import folded
+from dispatch.db.guarding import Dependent, Rows
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import Move
 from dispatch.domain.people import Actor
@@ -62,7 +64,7 @@ async def accept(
         data,
         call,
         at=at,
-        also=_item_column(actor, data),
+        also=_item_column(data),
         prepare=_fix(data),
     )
 
@@ -85,16 +87,22 @@ async def resolve(
         return {**fixed, **({"by_body": {"kind": body["kind"], "id": str(body["id"])}} if body else {})}
 
     return await perform(
-        db, actor, order_id, Move.RESOLVE, data, call, at=at, also=_item_column(actor, data), prepare=ready
+        db, actor, order_id, Move.RESOLVE, data, call, at=at, also=_item_column(data), prepare=ready
     )
 
 
-def _item_column(actor: Actor, data: Data) -> dict[str, ColumnElement[Any]]:
-    if not data.get("item_code"):
-        return {}
-    wanted = [items.c[name] for name in ("code", "urgency", "flags", "limits", "retired_at")]
-    row = select(*wanted).where(items.c.tenant_id == actor.tenant.id, items.c.code == data["item_code"])
-    return {"new_item": folded(row)}
+_NEW_ITEM = Columns(
+    new_item=folded(
+        select(*(items.c[name] for name in ("code", "urgency", "flags", "limits", "retired_at"))).where(
+            items.c.tenant_id == TENANT, items.c.code == bindparam("new_item_code", type_=items.c.code.type)
+        )
+    )
+)
+
+
+def _item_column(data: Data) -> list[Brought]:
+    code = data.get("item_code")
+    return [Brought(_NEW_ITEM, {"new_item_code": code})] if code else []
 
 
 def _fix(data: Data) -> Any:

@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, Each, Rows, insert_or_ignore
+from dispatch.db.dialect import insert_or_ignore
+from dispatch.db.guarding import Dependent, Each, Rows
 from dispatch.domain.grams import grams
 from dispatch.domain.keeping import CLEARED
 from dispatch.domain.order import Move

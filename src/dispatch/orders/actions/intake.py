@@ -5,15 +5,18 @@ from datetime import datetime
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, and_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import items
-from dispatch.db.dialect import Dependent, Rows, Seen, counting_up, folded, guarded
+from dispatch.db.bound import ME, TENANT, Columns, made_once
+from dispatch.db.dialect import folded
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Count, Dependent, Rows, Seen, guarded
 from dispatch.db.idempotency import brought, claim, looked_up
 from dispatch.db.ids import new_id
 from dispatch.db.sealed import private, private_json
+from dispatch.db.types import Id
 from dispatch.domain.catalog import LONGEST
 from dispatch.domain.geo import in_both
 from dispatch.domain.household import address_key
@@ -35,12 +38,13 @@ from dispatch.orders import log
 from dispatch.orders.actions.indexing import indexed
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Done
 from dispatch.orders.tables import counters, orders
-from dispatch.people.queries import proof, proven
+from dispatch.people.queries import PROOF, proven
+from dispatch.people.shapes import values
 from dispatch.people.tables import accounts
 from dispatch.places.queries import ids_of
 from dispatch.places.tables import place_links, places
 from dispatch.sla.actions import timing
-from dispatch.sla.queries import Terms, basis_for, standing
+from dispatch.sla.queries import STANDING, Terms, basis_for
 
 USUAL_CHANNEL = {
     Role.GRID_WORKER: "grid",
@@ -69,7 +73,7 @@ async def submit(
     for _ in range(ATTEMPTS):
         found = await _context(db, actor, data, call)
         proven(actor, found.proof)
-        if call.key and (kept := brought(call.key, found.kept)):
+        if kept := brought(call.key, found):
             return Done.replay(kept)
         row = _row(actor, data, found, at=at)
         if await claim(db, call.key, status=201, order_id=row["id"], outcome=None, at=at):
@@ -81,9 +85,28 @@ async def submit(
 
 async def _context(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], call: Call) -> Any:
     """Item, place, filer and earlier answer, in one statement."""
-    home = places.alias("home")
-    tenant_id = actor.tenant.id
-    on_behalf = data.get("on_behalf_of") or {}
+    phone = (data.get("on_behalf_of") or {}).get("phone")
+    bound = {
+        **values(actor),
+        "filed_item": data["item_code"],
+        "filed_place": data.get("place_id"),
+        "filed_phone": private(actor.tenant.id, phone),
+    }
+    also = looked_up(call.key)
+    for brought_along in also:
+        bound |= brought_along.values
+    statement = _filed_with(bool(data.get("place_id")), bool(phone), tuple(told.columns for told in also))
+    return (await db.execute(statement, bound)).one()
+
+
+@made_once
+def _filed_with(at_place: bool, by_phone: bool, also: tuple[Columns, ...]) -> Select[Any]:
+    home, known = places.alias("home"), accounts.alias("known")
+    links = (
+        select(place_links.c.grid_id)
+        .where(place_links.c.tenant_id == places.c.tenant_id, place_links.c.place_id == places.c.id)
+        .limit(2)
+    )
     columns = [
         items.c.code.label("item_code"),
         items.c.urgency,
@@ -93,42 +116,34 @@ async def _context(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], c
         items.c.retired_at.label("item_retired_at"),
         places.c.id.label("place_id"),
         places.c.path.label("place_path"),
-        *standing(tenant_id),
+        *STANDING,
         places.c.street_id,
         places.c.community_id,
         places.c.grid_id,
         places.c.retired_at.label("place_retired_at"),
-        folded(
-            select(place_links.c.grid_id)
-            .where(place_links.c.tenant_id == places.c.tenant_id, place_links.c.place_id == places.c.id)
-            .limit(2),
-            places,
-        ).label("links"),
-        proof(actor).label("proof"),
+        folded(links, places).label("links"),
+        PROOF,
+        *(column for some in also for column in some.labelled),
     ]
-    if on_behalf.get("phone"):
-        known = accounts.alias("known")
-        same_phone = select(known.c.id).where(
-            known.c.tenant_id == tenant_id, known.c.phone_hash == private(tenant_id, on_behalf["phone"])
+    if by_phone:
+        same_phone = known.c.phone_hash == bindparam("filed_phone", type_=accounts.c.phone_hash.type)
+        columns.append(
+            folded(select(known.c.id).where(known.c.tenant_id == TENANT, same_phone).limit(2)).label("known")
         )
-        columns.append(folded(same_phone.limit(2)).label("known"))
-    if call.key:
-        columns.append(looked_up(call.key).label("kept"))
-    wanted = data.get("place_id") or func.coalesce(home.c.community_id, home.c.id)
-    statement = (
+    at_home = func.coalesce(home.c.community_id, home.c.id)
+    wanted = bindparam("filed_place", type_=Id()) if at_place else at_home
+    item = items.c.code == bindparam("filed_item", type_=items.c.code.type)
+    return (
         select(*columns)
         .select_from(
             accounts.outerjoin(
                 home, and_(home.c.tenant_id == accounts.c.tenant_id, home.c.id == accounts.c.home_place_id)
             )
             .outerjoin(places, and_(places.c.tenant_id == accounts.c.tenant_id, places.c.id == wanted))
-            .outerjoin(
-                items, and_(items.c.tenant_id == accounts.c.tenant_id, items.c.code == data["item_code"])
-            )
+            .outerjoin(items, and_(items.c.tenant_id == accounts.c.tenant_id, item))
         )
-        .where(accounts.c.tenant_id == tenant_id, accounts.c.id == actor.account_id)
+        .where(accounts.c.tenant_id == TENANT, accounts.c.id == ME)
     )
-    return (await db.execute(statement)).one()
 
 
 def _row(actor: Actor, data: Mapping[str, Any], found: Any, *, at: datetime) -> dict[str, Any]:
@@ -233,7 +248,7 @@ def _check_window(data: Mapping[str, Any], *, at: datetime) -> None:
 
 
 async def _file(db: AsyncConnection, actor: Actor, row: dict[str, Any], found: Any, *, at: datetime) -> None:
-    counter = counting_up(db, counters, {"tenant_id": actor.tenant.id, "day": row["day"]}, "value")
+    counter = Count(counters, {"tenant_id": actor.tenant.id, "day": row["day"]}, "value")
     steps, row["head"] = log.first_step(actor.tenant.id, row["id"], row["flags"], log.author(actor), at=at)
     words = indexed(actor.tenant.id, row["id"], row["text"])
     timed = await _timed(db, row, found, at=at)

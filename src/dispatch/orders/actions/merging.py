@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, guarded
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Dependent, guarded
 from dispatch.db.idempotency import claim
 from dispatch.domain.life import THE_SYSTEM, Life, standing
 from dispatch.domain.moved import Moved
@@ -139,8 +139,7 @@ async def cancel(
     Raises:
         HasChildren: a dispatcher would withdraw what others hang on.
     """
-    tenant_id = actor.tenant.id
-    also = reason_column(tenant_id, Move.CANCEL.value, data.get("reason_code"))
+    also = reason_column(Move.CANCEL.value, data.get("reason_code"))
     for _ in range(ATTEMPTS):
         seen, row, done = await looked(db, actor, order_id, call, also=also)
         if done:

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, literal, select
+from sqlalchemy import bindparam, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import reasons
-from dispatch.db.dialect import Dependent
+from dispatch.db.bound import TENANT, Brought, Columns
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Dependent
 from dispatch.db.idempotency import Kept, Key, brought, claim, looked_up
 from dispatch.domain.life import standing
 from dispatch.domain.moved import Moved
@@ -57,17 +58,21 @@ Besides = Callable[[Whole, Moved, Data], Sequence[Dependent]]
 Then = Callable[[Whole, Moved, Data], Moved | None]
 
 
-def reason_column(tenant_id: int, act: str, code: str | None) -> dict[str, ColumnElement[Any]]:
-    """A column that tells whether a reason code is in use for an act; empty without a code."""
-    if code is None:
-        return {}
-    known = select(literal(1)).where(
-        reasons.c.tenant_id == tenant_id,
-        reasons.c.act == act,
-        reasons.c.code == code,
+_REASON = Columns(
+    reason_known=select(literal(1))
+    .where(
+        reasons.c.tenant_id == TENANT,
+        reasons.c.act == bindparam("reason_act", type_=reasons.c.act.type),
+        reasons.c.code == bindparam("reason_code", type_=reasons.c.code.type),
         reasons.c.retired_at.is_(None),
     )
-    return {"reason_known": known.scalar_subquery()}
+    .scalar_subquery()
+)
+
+
+def reason_column(act: str, code: str | None) -> list[Brought]:
+    """A column that tells whether a reason code is in use for an act; none without a code."""
+    return [] if code is None else [Brought(_REASON, {"reason_act": act, "reason_code": code})]
 
 
 def reason_checked(code: str | None, row: Any) -> None:
@@ -86,7 +91,7 @@ async def looked(
     order_id: UUID,
     call: Call,
     *,
-    also: Mapping[str, ColumnElement[Any]] | None = None,
+    also: Sequence[Brought] = (),
     hidden: bool = False,
 ) -> tuple[Whole, Any, Done | None]:
     """An order as it is, and the answer that an earlier request under the same key led to.
@@ -98,11 +103,9 @@ async def looked(
         OrderNotFound: none, or none of the actor's business (unless ``hidden``).
         IdempotencyKeyReused: the key came with another request.
     """
-    wanted = dict(also or {})
-    if call.key:
-        wanted["kept"] = looked_up(call.key)
-    seen, row = await queries.whole(db, actor, order_id, hidden=hidden or call.key is not None, also=wanted)
-    if call.key and (kept := brought(call.key, row.kept)):
+    also = [*also, *looked_up(call.key)]
+    seen, row = await queries.whole(db, actor, order_id, hidden=hidden or call.key is not None, also=also)
+    if kept := brought(call.key, row):
         return seen, row, Done.replay(kept)
     if not hidden and not row.visible:
         raise OrderNotFound()
@@ -118,7 +121,7 @@ async def perform(
     call: Call,
     *,
     at: datetime,
-    also: Mapping[str, ColumnElement[Any]] | None = None,
+    also: Sequence[Brought] = (),
     prepare: Prepare | None = None,
     besides: Besides | None = None,
     then: Then | None = None,
@@ -137,7 +140,7 @@ async def perform(
         ChangedMeanwhile: the caller's version is not the order's.
         Refusal: what the rulebook has against it.
     """
-    wanted = dict(also or {}) | reason_column(actor.tenant.id, move.value, data.get("reason_code"))
+    wanted = [*also, *reason_column(move.value, data.get("reason_code"))]
     for _ in range(ATTEMPTS):
         seen, row, done = await looked(db, actor, order_id, call, also=wanted)
         if done:

@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Rows, guarded, yielding_insert
+from dispatch.db.dialect import yielding_insert
+from dispatch.db.guarding import Rows, guarded
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.domain.facts import Fact

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Rows, guarded
 from dispatch.db.engine import start_over
+from dispatch.db.guarding import Rows, guarded
 from dispatch.domain.life import standing
 from dispatch.domain.people import Actor
 from dispatch.domain.privacy import KNOWS

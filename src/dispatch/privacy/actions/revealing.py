@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import counting_up
+from dispatch.db.guarding import Count, counted
 from dispatch.domain.life import standing
 from dispatch.domain.people import Actor
 from dispatch.domain.privacy import REVEALS_A_DAY, REVEALS_AN_HOUR, reveal_refusal, view
@@ -64,6 +64,6 @@ async def _count(db: AsyncConnection, actor: Actor, *, at: datetime) -> None:
         (f"{moment:%Y%m%d}", REVEALS_A_DAY, day + timedelta(days=1)),
     ):
         key: dict[str, Any] = {"tenant_id": actor.tenant.id, "account_id": actor.account_id, "span": span}
-        shown = (await db.execute(counting_up(db, reveal_tallies, key, "shown"))).one().shown
+        shown = (await counted(db, Count(reveal_tallies, key, "shown"))).shown
         if shown > most:
             raise RateLimited(retry_after=int((ends - moment).total_seconds()) + 1)

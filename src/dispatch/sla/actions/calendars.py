@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import guarded, insert_or_ignore
+from dispatch.db.dialect import insert_or_ignore
+from dispatch.db.guarding import guarded
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.db.tenants import tenants

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import items
-from dispatch.db.dialect import guarded
+from dispatch.db.guarding import guarded
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.domain.calendar import Calendar, due

@@ -15,7 +15,7 @@ from dispatch.domain.sla import Basis, Clock
 from dispatch.places.queries import ids_of
 from dispatch.places.tables import places
 from dispatch.sla.actions import timing
-from dispatch.sla.queries import Rules, Terms, basis_of, rules_for, run_of, standing
+from dispatch.sla.queries import STANDING, Rules, Terms, basis_of, rules_for, run_of
 from dispatch.sla.tables import clocks
 
 BATCH = 500
@@ -92,14 +92,14 @@ async def clocks_of(
             items.c.limits.label("item_limits"),
             items.c.urgency.label("item_urgency"),
             places.c.path.label("place_path"),
-            *standing(tenant_id),
+            *STANDING,
         )
         .join(items, and_(items.c.tenant_id == clocks.c.tenant_id, items.c.code == clocks.c.item_code))
         .join(places, and_(places.c.tenant_id == clocks.c.tenant_id, places.c.id == clocks.c.place_id))
         .where(clocks.c.tenant_id == tenant_id, clocks.c.order_id.in_(order_ids), which)
         .order_by(clocks.c.order_id, clocks.c.clock, clocks.c.subject_id)
     )
-    return (await db.execute(rows)).all()
+    return (await db.execute(rows, {"tenant_id": tenant_id})).all()
 
 
 class Judge:

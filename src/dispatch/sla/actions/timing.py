@@ -1,15 +1,17 @@
 """Writes of clocks and timers, all of them dependents of the guarded write that moves the order."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, and_, case, delete, or_, update
+from sqlalchemy import ColumnElement, Integer, bindparam, case
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.dialect import Dependent, Rows, guarded
-from dispatch.domain.planning import Change
+from dispatch.db.guarding import Change, Dependent, Removal, Rows, guarded
+from dispatch.db.types import Instant
+from dispatch.domain import planning
 from dispatch.domain.running import Run
 from dispatch.domain.sla import Aim, Basis, Outcome, ladder
 from dispatch.sla.queries import Terms
@@ -19,7 +21,7 @@ from dispatch.sla.tables import clocks, deadline_changes, timers
 def written(
     tenant_id: int,
     order_id: UUID,
-    changes: Sequence[Change],
+    changes: Sequence[planning.Change],
     terms: Terms,
     basis: Basis,
     *,
@@ -65,7 +67,7 @@ async def remeasure(
     db: AsyncConnection,
     tenant_id: int,
     order_id: UUID,
-    change: Change,
+    change: planning.Change,
     terms: Terms,
     basis: Basis,
     *,
@@ -74,13 +76,11 @@ async def remeasure(
 ) -> bool:
     """Move the deadline of a running clock outside of any move. False if the clock is no longer as it was seen."""
     assert change.before is not None
-    guard = (
-        _update(tenant_id, order_id, change, terms, basis)
-        .where(clocks.c.stopped_at.is_(None), clocks.c.deadline_no == change.before.deadline_no)
-        .returning(clocks.c.clock)
-    )
+    moved = _update(tenant_id, order_id, change, terms, basis)
+    still = {"stopped_at": None, "deadline_no": change.before.deadline_no}
+    guard = replace(moved, where={**moved.where, **still}, returning=("clock",))
     others = written(tenant_id, order_id, [change], terms, basis, cause=cause, at=at)
-    hanging = [other for other in others if not isinstance(other, Update)]
+    hanging = [other for other in others if not isinstance(other, Change) or other.table is not clocks]
     return await guarded(db, guard, hanging) is not None
 
 
@@ -129,11 +129,11 @@ def _measured(run: Run, terms: Terms, basis: Basis) -> dict[str, Any]:
     }
 
 
-def _differs(change: Change) -> bool:
+def _differs(change: planning.Change) -> bool:
     return change.before is not None and change.before != change.after
 
 
-def _update(tenant_id: int, order_id: UUID, change: Change, terms: Terms, basis: Basis) -> Update:
+def _update(tenant_id: int, order_id: UUID, change: planning.Change, terms: Terms, basis: Basis) -> Change:
     before, after = change.before, change.after
     assert before is not None
     measured = _measured(after, terms, basis)
@@ -142,66 +142,69 @@ def _update(tenant_id: int, order_id: UUID, change: Change, terms: Terms, basis:
         values = measured
         if before.limit == after.limit:
             del values["policy"]  # it still has its limit from where it had it
+    bound: dict[str, Any] = {}
     if after.stopped_at is not None:
-        values |= {"stopped_at": after.stopped_at, "reason": after.reason, "outcome": _outcome(change)}
-    return _of(before, tenant_id, order_id).values(**values)
+        outcome, bound = _outcome(change)
+        values |= {"stopped_at": after.stopped_at, "reason": after.reason, "outcome": outcome}
+    where = {"tenant_id": tenant_id, "order_id": order_id}
+    where |= {"clock": before.clock, "subject_id": before.subject_id, "nth": before.nth}
+    return Change(clocks, where, values, bound=bound)
 
 
 def _measure(run: Run) -> tuple[Any, ...]:
     return (run.due_at, run.provisional, run.limit, run.dated)
 
 
-def _of(run: Run, tenant_id: int, order_id: UUID) -> Update:
-    return update(clocks).where(
-        clocks.c.tenant_id == tenant_id,
-        clocks.c.order_id == order_id,
-        clocks.c.clock == run.clock,
-        clocks.c.subject_id == run.subject_id,
-        clocks.c.nth == run.nth,
-    )
+def _verdict(in_time: Outcome) -> ColumnElement[str]:
+    late = clocks.c.due_at < bindparam("stood", type_=Instant())
+    return case((late, Outcome.LATE.value), else_=in_time.value)
 
 
-def _outcome(change: Change) -> Any:
+_VERDICTS = {outcome: _verdict(outcome) for outcome in (Outcome.ON_TIME, Outcome.EXCLUDED)}
+
+
+def _outcome(change: planning.Change) -> tuple[Any, dict[str, Any]]:
     """The verdict, taken on the row as the write finds it: a deadline that was recomputed meanwhile counts."""
     run, before = change.after, change.before
     assert before is not None
     if change.aim in (None, Aim.VOID) or run.due_at is None or run.due_at != before.due_at:
-        return run.outcome
+        return run.outcome, {}
     in_time = Outcome.ON_TIME if change.aim is Aim.REACHED else Outcome.EXCLUDED
-    return case(
-        (clocks.c.due_at < (before.paused_at or run.stopped_at), Outcome.LATE.value), else_=in_time.value
-    )
+    return _VERDICTS[in_time], {"stood": before.paused_at or run.stopped_at}
 
 
-def _armed(run: Run) -> ColumnElement[bool]:
+_UP_TO = (timers.c.deadline_no <= bindparam("armed_up_to", type_=Integer()),)
+
+
+def _armed(tenant_id: int, order_id: UUID, run: Run) -> dict[str, Any]:
     """The timers of a run that have not fired."""
-    return and_(
-        timers.c.clock == run.clock,
-        timers.c.subject_id == run.subject_id,
-        timers.c.deadline_no <= run.deadline_no,
-        timers.c.fired_at.is_(None),
-    )
+    where = {"tenant_id": tenant_id, "order_id": order_id, "clock": run.clock, "subject_id": run.subject_id}
+    return {
+        "where": {**where, "fired_at": None},
+        "holds": _UP_TO,
+        "bound": {"armed_up_to": run.deadline_no},
+    }
 
 
-def _of_order(tenant_id: int, order_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    return (timers.c.tenant_id == tenant_id, timers.c.order_id == order_id)
-
-
-def _disarmed(tenant_id: int, order_id: UUID, changes: Iterable[Change]) -> list[Dependent]:
-    gone = [_armed(change.before) for change in changes if change.disarm and change.before]
-    return [delete(timers).where(*_of_order(tenant_id, order_id), or_(*gone))] if gone else []
+def _disarmed(tenant_id: int, order_id: UUID, changes: Iterable[planning.Change]) -> list[Dependent]:
+    return [
+        Removal(timers, **_armed(tenant_id, order_id, change.before))
+        for change in changes
+        if change.disarm and change.before
+    ]
 
 
 def _heard(
-    tenant_id: int, order_id: UUID, changes: Iterable[Change], basis: Basis, at: datetime
+    tenant_id: int, order_id: UUID, changes: Iterable[planning.Change], basis: Basis, at: datetime
 ) -> list[Dependent]:
     """The owner gave a sign of life: the ladder waits for silence again."""
     runs = [change.after for change in changes if change.heard]
     if not runs:
         return []
-    return [
-        update(timers)
-        .where(*_of_order(tenant_id, order_id), or_(*map(_armed, runs)), timers.c.level == step)
-        .values(due_at=when)
-        for step, when in ladder(basis.urgency, at, basis.calendar)
-    ]
+    found: list[Dependent] = []
+    for step, when in ladder(basis.urgency, at, basis.calendar):
+        for run in runs:
+            armed = _armed(tenant_id, order_id, run)
+            armed["where"]["level"] = step
+            found.append(Change(timers, values={"due_at": when}, **armed))
+    return found
