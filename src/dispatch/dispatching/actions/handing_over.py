@@ -25,7 +25,6 @@ from dispatch.dispatching.actions.taking import (
     unfit,
 )
 from dispatch.dispatching.actions.winning import TAKEN, against, alone, former, lease, take_rows
-from dispatch.dispatching.tables import handovers
 from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.facts import Fact
 from dispatch.domain.handover import handed_over
@@ -45,7 +44,7 @@ from dispatch.orders import log
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, looked
 from dispatch.orders.concerned import homes_column
 from dispatch.orders.queries import recused
-from dispatch.orders.tables import orders, takes
+from dispatch.orders.tables import handovers, orders, takes
 from dispatch.orders.whole import Whole
 from dispatch.people.queries import PEOPLE
 from dispatch.people.tables import accounts, bodies

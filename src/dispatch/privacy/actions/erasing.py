@@ -16,12 +16,20 @@ from dispatch.checkin.tables import checkins, member_views
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
-from dispatch.dispatching.tables import drafts, handovers
+from dispatch.dispatching.tables import drafts
 from dispatch.domain.keeping import ALL_GONE, CLEARED, CONTACT_GONE, GONE, gone_login
 from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
 from dispatch.orders.actions.indexing import forget_words, index_orders
-from dispatch.orders.tables import dispatch_targets, dispatches, order_steps, orders, ratings, requests
+from dispatch.orders.tables import (
+    dispatch_targets,
+    dispatches,
+    handovers,
+    order_steps,
+    orders,
+    ratings,
+    requests,
+)
 from dispatch.people import belonging
 from dispatch.people.actions import end_grants, forget_member
 from dispatch.people.tables import (
