@@ -45,6 +45,7 @@ from dispatch.orders.tables import dispatches, give_backs, orders, take_people, 
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
 from dispatch.people.queries import PEOPLE, PROOF, proven
+from dispatch.people.serving import serving
 from dispatch.people.shapes import Shape, shape_of, values
 from dispatch.people.tables import body_people, members
 
@@ -271,10 +272,14 @@ def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-async def load_now(db: AsyncConnection, tenant_id: int, party: Party, *, at: datetime) -> Any:
-    """The same columns once more, under the lock of the taker's row: nobody else gives this taker a take."""
-    load = load_columns(party, at=at)
-    return (await db.execute(_alone((load.columns,)), {"tenant_id": tenant_id, **load.values})).one()
+async def load_now(db: AsyncConnection, actor: Actor, party: Party, *, at: datetime) -> Any:
+    """The same columns once more, and whether the taker still serves, under the lock of the taker's row: nobody else gives
+    this taker a take."""
+    told = [load_columns(party, at=at), serving(actor)]
+    bound = {"tenant_id": actor.tenant.id, "me": actor.account_id}
+    for brought in told:
+        bound |= brought.values
+    return (await db.execute(_alone(tuple(brought.columns for brought in told)), bound)).one()
 
 
 @made_once

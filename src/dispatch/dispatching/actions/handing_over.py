@@ -184,7 +184,7 @@ async def _passed(
         return None
     if await guarded(db, _ended(actor, asked.id, "accepted", at)) is None:
         return None
-    await alone(db, seen, row, party, at=at)
+    await alone(db, actor, seen, row, party, at=at)
     at = seen.life.later(at)
     made = Take(take_id, held.id, TakerKind(party[0]), party[1], TakeState.ACTIVE, at, actor.account_id)
     made = replace(made, nth=nth, lease_until=await lease(db, seen, row, held, at=at))
