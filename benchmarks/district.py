@@ -13,9 +13,10 @@ from typing import Any
 from uuid import UUID
 
 from dispatch.domain import freetime
+from dispatch.domain.ability import Skill
 from dispatch.domain.conflict import Concerned
 from dispatch.domain.geo import Point
-from dispatch.domain.matching import Candidate, Need, Skill
+from dispatch.domain.matching import Candidate, Need
 from dispatch.domain.matchrule import QUALIFICATIONS
 from dispatch.domain.order import TakerKind
 

@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from dispatch.domain import freetime
+from dispatch.domain.ability import Skill
 from dispatch.domain.conflict import Concerned
 from dispatch.domain.geo import Point
-from dispatch.domain.matching import Candidate, Need, Skill
+from dispatch.domain.matching import Candidate, Need
 from dispatch.domain.order import TakerKind
 
 AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -72,6 +73,10 @@ def a_member(dice: Random, ground: Ground, **fixed: Any) -> Candidate:
         guardian_consent_on=date(2020, 1, 1) if dice.random() < 0.5 else None,
         active=dice.randint(0, 3),
         asked=dice.randint(0, 1),
+        capacity=dice.choice((3, 3, 4)),
+        of_items={"0102": dice.randint(0, 2)} if dice.random() < 0.5 else {},
+        most_a_day=dice.choice((None, None, 1)),
+        this_day=dice.randint(0, 1),
         served=dice.randint(0, 5),
         last_at=float(dice.randint(0, 3)),
         verdicts=(verdicts := dice.randint(0, 6)),
@@ -101,6 +106,8 @@ def a_need(dice: Random, ground: Ground, members: list[Candidate], **fixed: Any)
         qualifications=dice.choice((None, None, frozenset(), frozenset(SKILLS[:2]))),
         staff_only=dice.random() < 0.05,
         minors=dice.random() < 0.2,
+        capacity=dice.choice((None, None, 2, 4)),
+        member_limit=dice.choice((None, None, 1)),
         point=dice.choice((point, None)),
         wanted=dice.choice(
             (None, freetime.window(start, start + timedelta(hours=dice.choice((1, 2, 4, 5, 30)))))

@@ -5,16 +5,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from dispatch.db.engine import Database
 from dispatch.domain.people import Actor, Role
 from dispatch.matching import actions as matching
-from dispatch.matching import automatic
+from dispatch.matching import automatic, batch
 from dispatch.matching.automatic import Step, dispatch_by_itself
-from dispatch.people.tables import bodies
+from dispatch.matching.tables import matching_waits
+from dispatch.people.tables import bodies, grants
 from tests.contract.ledger import assert_books
-from tests.contract.test_candidates import checks_in, point
+from tests.contract.test_candidates import checks_in, lives, point
 from tests.town import Clock, Hands, time_works
 
 AT = {"lng": 112.6, "lat": 26.9, "crs": "wgs84"}
@@ -42,6 +43,11 @@ async def seen(hands: Hands, order: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
+async def named(hands: Hands, order: dict[str, Any]) -> list[str]:
+    """Whom the last dispatch names."""
+    return [target["name"] for target in (await seen(hands, order))["dispatches"][-1]["targets"]]
+
+
 async def queue(hands: Hands, login: str = "dispatcher-1") -> list[dict[str, Any]]:
     answer = await hands.get(login, "/v1/matching/waiting")
     assert answer.status_code == 200, answer.text
@@ -56,6 +62,16 @@ async def without_bodies(hands: Hands) -> None:
             update(bodies)
             .where(bodies.c.tenant_id == hands.town.tenant_id)
             .values(retired_at=hands.town.made)
+        )
+
+
+async def without_staff(hands: Hands) -> None:
+    """The grid worker of the town leaves."""
+    async with hands.town.database.writing() as db:
+        await db.execute(
+            update(grants)
+            .where(grants.c.tenant_id == hands.town.tenant_id, grants.c.id == hands.town["grid-1"].grant_id)
+            .values(valid_to=hands.town.made)
         )
 
 
@@ -216,6 +232,7 @@ async def test_what_found_nobody_is_tried_again_every_minute_until_somebody_is_t
     hands: Hands, database: Database, service: Actor, clock: Clock
 ):
     await without_bodies(hands)
+    await without_staff(hands)
     await switch_on(hands, "0111")
     order = await hands.accepted(item_code="0111")
     id = UUID(order["id"])
@@ -232,6 +249,126 @@ async def test_what_found_nobody_is_tried_again_every_minute_until_somebody_is_t
         ("staff", "grid-9")
     ]
     assert await queue(hands) == []
+
+
+async def test_an_item_for_two_is_open_to_two_and_one_does_not_make_it_taken(
+    hands: Hands, database: Database, service: Actor, clock: Clock
+):
+    await without_bodies(hands)
+    await switch_on(hands, "0101")
+    order = await hands.accepted(item_code="0101")
+    assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.OPEN}
+    by_hand = await hands.accepted(item_code="0101")
+    await hands.move("dispatcher-1", by_hand, "dispatch", mode="open")
+    for one in (order, by_hand):
+        told = (await seen(hands, one))["dispatches"][0]
+        assert (told["slots_min"], told["slots_max"]) == (2, 2)
+        await hands.move("member-1", one, "take")
+        assert (await seen(hands, one))["state"] == "open"
+        await hands.move("member-2", one, "take")
+        assert (await seen(hands, one))["state"] == "taken"
+    await assert_books(hands.town)
+
+
+async def test_staff_go_by_two_to_an_item_for_two(
+    hands: Hands, database: Database, service: Actor, clock: Clock
+):
+    await without_bodies(hands)
+    await switch_on(hands, "0101", open_seconds=60, unit_seconds=60, staff_seconds=60)
+    order = await hands.accepted(item_code="0101")
+
+    async def looks() -> list[Step]:
+        await time_works(hands.town, clock.pass_(minutes=5))
+        return list((await dispatch_by_itself(database, service, at=clock.now)).values())
+
+    tried = [await looks() for _ in range(5)]
+    assert tried[0] == [Step.OPEN]
+    assert tried[-1] == [Step.WAIT], "one alone is not sent"
+    await hands.town.person("grid-2", Role.GRID_WORKER, "grid-12")
+    assert await looks() == [Step.STAFF]
+    assert sorted(await named(hands, order)) == ["grid-1", "grid-2"]
+    assert (await seen(hands, order))["dispatches"][-1]["slots_min"] == 2
+
+
+async def test_an_emergency_without_a_grid_goes_at_once_to_a_grid_worker_of_its_community(
+    hands: Hands, database: Database, service: Actor, clock: Clock
+):
+    await without_bodies(hands)
+    await hands.town.person("grid-2", Role.GRID_WORKER, "grid-21")
+    await switch_on(hands, "0111")
+    order = await hands.accepted(item_code="0111")
+    assert order["place"].get("grid") is None
+    assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.STAFF}
+    assert await named(hands, order) == ["grid-1"]
+
+
+async def test_the_nearest_staff_go_before_those_of_other_grids(
+    hands: Hands, database: Database, service: Actor, clock: Clock
+):
+    await without_bodies(hands)
+    await hands.town.person("grid-2", Role.GRID_WORKER, "grid-12")
+    await switch_on(hands, "0111")
+    there = str(hands.town.places["grid-12"])
+    for _ in range(2):  # the nearest, though another has less in hand
+        order = await hands.accepted(item_code="0111", place_id=there)
+        await dispatch_by_itself(database, service, at=clock.now)
+        assert await named(hands, order) == ["grid-2"]
+        await hands.move("grid-2", order, "take")
+
+
+async def test_staff_of_the_own_household_are_passed_over(
+    hands: Hands, database: Database, service: Actor, clock: Clock
+):
+    await without_bodies(hands)
+    await hands.town.person("grid-2", Role.GRID_WORKER, "grid-11")
+    door = await hands.town.place("door-1", "household", "grid-11")
+    nearest = min(("grid-1", "grid-2"), key=lambda login: hands.town[login].id)
+    for login in (nearest, "resident-1"):
+        await lives(hands, login, home_place_id=door)
+    await switch_on(hands, "0111")
+    order = await hands.accepted(item_code="0111", place_id=str(hands.town.places["grid-11"]))
+    assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.STAFF}
+    assert await named(hands, order) == [({"grid-1", "grid-2"} - {nearest}).pop()]
+
+
+async def test_whoever_is_refused_is_passed_over_for_the_next_and_the_try_is_noted(
+    hands: Hands, database: Database, service: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    await without_bodies(hands)
+    await hands.town.person("grid-2", Role.GRID_WORKER, "grid-11")
+    await switch_on(hands, "0111")
+    order = await hands.accepted(item_code="0111", place_id=str(hands.town.places["grid-11"]))
+    monkeypatch.setattr(automatic, "conflicts", lambda *_: ())  # what was read before the household was known
+    door = await hands.town.place("door-1", "household", "grid-11")
+    for login in ("grid-1", "grid-2", "resident-1"):
+        await lives(hands, login, home_place_id=door)
+    assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.WAIT}
+    assert [line["tries"] for line in await queue(hands)] == [1]
+    await lives(hands, max(("grid-1", "grid-2"), key=lambda login: hands.town[login].id), home_place_id=None)
+    clock.pass_(minutes=1)
+    assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.STAFF}
+
+
+async def test_what_does_not_dispatch_itself_keeps_no_place_from_what_does(
+    hands: Hands, database: Database, service: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """More wait than one look takes in: of an item that is a person's, recalled, or tried a moment ago."""
+    monkeypatch.setattr(batch, "MOST_ORDERS", 1)
+    await without_bodies(hands)
+    await checks_in(hands, "member-1", "elder_care")
+    await hands.accepted(item_code="0102")
+    await switch_on(hands, "0104")
+    recalled = await hands.accepted(item_code="0104")
+    await hands.move("dispatcher-1", recalled, "dispatch", mode="open")
+    await hands.move("dispatcher-1", recalled, "recall", reason_code="other")
+    tried = await hands.accepted(item_code="0104")
+    line = {"since": clock.now, "tried_at": clock.now, "tries": 1, "opened": False, "why_not": {}}
+    own = {"tenant_id": hands.town.tenant_id, "order_id": UUID(tried["id"])}
+    async with database.writing() as db:
+        await db.execute(insert(matching_waits).values(**own, **line))
+    order = await hands.accepted(item_code="0104")
+    clock.pass_(seconds=5)
+    assert await dispatch_by_itself(database, service, at=clock.now) == {UUID(order["id"]): Step.OFFER}
 
 
 async def test_a_unit_stands_in_where_no_member_is_there(

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from dispatch.db.sealed import private
 from dispatch.domain.household import address_key
 from dispatch.orders.tables import takes
-from tests.contract.test_candidates import lives
+from tests.contract.test_candidates import line, lives
 from tests.town import Hands
 
 
@@ -61,6 +61,16 @@ async def test_the_same_door_is_known_by_its_address_too(hands: Hands):
     assert await refused(hands, "member-1", other) == UNTOLD
     for left in (order, other):
         assert (await hands.get("member-1", f"/v1/orders/{left['id']}")).status_code == 404
+
+
+async def test_the_same_door_is_known_however_its_address_is_written(hands: Hands):
+    key = private(hands.town.tenant_id, address_key(hands.town.places["community-1"], "3栋2单元501"))
+    await lives(hands, "member-1", address_key=key)
+    for said in ("幸福路18号3栋2单元501室", "三栋二单元五零一", "3栋2单元501（5楼）"):
+        order = await hands.accepted(address=said)
+        assert "same_household" in (await line(hands, order, "member-1"))["why_not"], said
+        await hands.move("dispatcher-1", order, "dispatch", mode="open")
+        assert await refused(hands, "member-1", order) == UNTOLD, said
 
 
 async def test_orders_of_the_own_household_close_no_others(hands: Hands, at_one_door: str):

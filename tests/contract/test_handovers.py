@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from dispatch.jobs.relay import relay
@@ -11,7 +12,7 @@ from dispatch.orders.tables import give_backs
 from dispatch.wiring import REACTIONS
 from tests.contract.ledger import assert_books
 from tests.contract.test_taking_limits import ruled, word
-from tests.town import Clock, Hands
+from tests.town import Clock, Hands, time_works
 
 
 def person(hands: Hands, login: str) -> dict[str, str]:
@@ -150,6 +151,55 @@ async def test_a_consent_after_the_giver_has_left_finds_nothing(hands: Hands):
     assert (late.status_code, late.json()["code"]) == (409, "HANDOVER_ENDED")
     assert await word(hands, "member-2", order) == "taken"
     await assert_books(hands.town)
+
+
+async def asking(hands: Hands, login: str = "member-2") -> list[str]:
+    return [line["state"] for line in (await hands.get(login, "/v1/handovers")).json()["items"]]
+
+
+ENDS: list[tuple[str, str, dict[str, Any]]] = [
+    ("member-1", "release", {"reason_code": "other"}),
+    ("member-1", "finish", {"result": "已陪同复查。", "closing": "solved"}),
+    ("dispatcher-1", "cancel", {"reason_code": "other"}),
+]
+
+
+@pytest.mark.parametrize(("login", "move", "body"), ENDS)
+async def test_what_one_asked_for_ends_with_the_take(hands: Hands, login: str, move: str, body: Any):
+    order = await hands.taken("member-1")
+    handover = await asked(hands, order)
+    await hands.move(login, order, move, **body)
+    assert await asking(hands) == ["withdrawn"]
+    late = await answered(hands, "member-2", handover)
+    assert (late.status_code, late.json()["code"]) == (409, "HANDOVER_ENDED")
+
+
+async def test_a_handover_does_not_come_back_when_the_giver_takes_again(hands: Hands):
+    order = await hands.taken("member-1")
+    handover = await asked(hands, order)
+    await hands.move("member-1", order, "release", reason_code="other")
+    assert await word(hands, "member-1", order) == "taken"
+    late = await answered(hands, "member-2", handover)
+    assert (late.status_code, late.json()["code"]) == (409, "HANDOVER_ENDED")
+    assert await takers(hands, order) == [("member-1", "active", True)]
+    await asked(hands, order, "member-3")  # and another may be asked
+    await assert_books(hands.town)
+
+
+async def test_a_take_that_lapses_and_one_that_is_returned_end_what_was_asked(hands: Hands, clock: Clock):
+    await ruled(hands, lease_seconds=3600, member_limit=10)
+    lapsed = await hands.taken("member-1")
+    await asked(hands, lapsed)
+    clock.pass_(days=30)
+    await time_works(hands.town, clock.now)
+    assert await asking(hands) == ["withdrawn"]
+    returned = await hands.taken("member-1")
+    await asked(hands, returned, "member-3")
+    body = {"kind": "return", "reason_code": "not_our_duty", "text": "这件事我办不了。"}
+    request = (await hands.post("member-1", f"/v1/orders/{returned['id']}/requests", body)).json()
+    told = await hands.post("dispatcher-1", f"/v1/requests/{request['id']}/approve", {})
+    assert told.status_code == 200, (request, told.text)
+    assert await asking(hands, "member-3") == ["withdrawn"]
 
 
 async def test_who_consents_twice_is_told_that_it_is_his(hands: Hands):

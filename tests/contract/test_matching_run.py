@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from dispatch.db.engine import Database
 from dispatch.matching import actions as matching
+from dispatch.matching import batch
 from dispatch.orders.tables import dispatch_targets, dispatches, order_steps
 from tests.contract.ledger import assert_books
 from tests.contract.test_candidates import WEEKDAY_MORNINGS, checks_in, point
+from tests.contract.test_candidates import line as candidate
 from tests.town import Clock, Hands
 
 AT = {"lng": 112.6, "lat": 26.9, "crs": "wgs84"}
@@ -221,3 +223,62 @@ def test_a_service_names_its_tenant():
     actor = the_service(Tenant(1, "demo", "试验区", ZoneInfo("Asia/Shanghai")))
     assert actor.is_service
     assert not replace(actor, acting=None).is_service
+
+
+async def ruled_item(hands: Hands, kind: str, item_code: str, **values: Any) -> None:
+    path, headers = f"/v1/{kind}/rules/{item_code}", hands.town["admin-1"].headers
+    answer = await hands.client.put(path, json=values, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+
+async def against(hands: Hands, order: dict[str, Any], login: str = "member-1") -> list[str]:
+    found: list[str] = (await candidate(hands, order, login))["why_not"]
+    return found
+
+
+async def test_an_items_own_limit_counts_that_item_alone(hands: Hands):
+    await ruled_item(hands, "taking", "0102", member_limit=1)
+    await checks_in(hands, "member-1", "elder_care")
+    other = await hands.accepted(item_code="0104")
+    await hands.move("dispatcher-1", other, "dispatch", mode="open")
+    await hands.move("member-1", other, "take")
+    for _ in range(2):
+        assert await against(hands, await hands.accepted()) == []
+    told = await run(hands)
+    (won,), (left,) = told["items"], told["left"]  # one of the item, whatever else is in hand
+    assert await against(hands, {"id": left["order_id"]}) == ["at_capacity"]
+    await hands.move("member-1", won["order_id"], "take")
+    lesson = await hands.accepted(item_code="0104")
+    assert [line["order_id"] for line in (await run(hands))["items"]] == [lesson["id"]]
+
+
+async def test_an_items_own_capacity_holds_in_a_run_as_among_candidates(hands: Hands):
+    await ruled_item(hands, "matching", "0102", capacity=1)
+    await checks_in(hands, "member-1", "elder_care")
+    narrow = [await hands.accepted() for _ in range(2)]
+    wide = [await hands.accepted(item_code="0104") for _ in range(3)]
+    told = await run(hands)
+    assert all(line["dispatched"] for line in told["items"])
+    placed = {line["order_id"] for line in told["items"]}
+    assert len(placed & {one["id"] for one in narrow}) == 1, "one of what asks for an empty hand"
+    assert len(placed) == 3, "and two more, up to the capacity of their item"
+    assert len({one["id"] for one in wide} & placed) == 2
+    left = next(one for one in narrow if one["id"] not in placed)
+    assert "at_capacity" in await against(hands, left)
+
+
+async def test_a_wish_for_one_a_day_holds_for_two_plans_at_once(
+    hands: Hands, database: Database, clock: Clock
+):
+    """Both are made before either is carried out."""
+    service = next(one for one in await matching.services(database) if one.tenant.id == hands.town.tenant_id)
+    await checks_in(hands, "member-1", "elder_care", most_a_day=1)
+    plans = []
+    for _ in range(2):
+        order = await hands.accepted()
+        async with database.reading() as db:
+            found, beside = await batch.waiting(db, service, at=clock.now)
+            own = [one for one in found if str(one.need.order_id) == order["id"]]
+            plans.append(await batch.plan(db, service, own, beside, at=clock.now))
+    done = [await matching.hand_out(database, service, made.placed, at=clock.now) for made in plans]
+    assert [list(one.values()) for one in done] == [[None], [matching.FULL]]

@@ -64,8 +64,11 @@ async def test_without_the_second_look_under_the_lock_the_limit_does_not_hold(
     if hands.town.database.url.get_backend_name() == "sqlite":
         return  # its writers take turns: nothing that was read can have changed
 
-    async def nothing_new(db: Any, tenant_id: int, party: Any, *, at: Any) -> Any:
-        return SimpleNamespace(taking_rules=[], load_held=[], load_lately=0, load_back=[], load_staffed=[])
+    async def nothing_new(db: Any, actor: Any, party: Any, *, at: Any) -> Any:
+        serves = {"member_state": "active", "body_retired_at": None}
+        return SimpleNamespace(
+            taking_rules=[], load_held=[], load_lately=0, load_back=[], load_staffed=[], **serves
+        )
 
     monkeypatch.setattr(winning, "load_now", nothing_new)
     await ruled(hands, member_limit=2)

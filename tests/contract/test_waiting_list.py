@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dispatch.dispatching.actions import winning
+from dispatch.domain.people import Role
 from dispatch.orders import log
 from tests.contract.ledger import assert_books
 from tests.contract.test_taking_limits import ruled, word
@@ -128,6 +129,19 @@ async def test_who_leaves_while_a_place_comes_free_has_none_kept(
     await free(hands, order)
     assert left[0].status_code == 200
     assert await word(hands, "member-3", order) == "taken"
+    await assert_books(hands.town)
+
+
+async def test_no_place_is_kept_for_who_serves_no_more(hands: Hands):
+    await hands.town.body("unit-2", "unit", "community-1")
+    await hands.town.person("unit-2", Role.UNIT_ADMIN, body="unit-2")
+    order = await full(hands, "member-2", "unit-2", "member-3", "team-1")
+    assert (await hands.post("member-2", "/v1/me/checkin/leave")).status_code == 200
+    assert (await hands.post("unit-2", f"/v1/bodies/{hands.town.bodies['unit-2']}/leave")).status_code == 200
+    await hands.town.member_state("member-3", "suspended")
+    await free(hands, order)
+    assert await word(hands, "unit-1", order) == "SLOT_TAKEN"
+    assert await word(hands, "team-1", order) == "taken"
     await assert_books(hands.town)
 
 

@@ -122,6 +122,7 @@ def test_equals_take_turns_a_thousand_orders_among_twenty_are_spread_evenly():
         last_at=0.0,
         household_id=None,
         address_key=None,
+        most_a_day=None,
     )
     members = {at: replace(like, id=UUID(int=at), capacity=10_000) for at in range(20)}
     loads: Counter[int] = Counter()
@@ -133,6 +134,8 @@ def test_equals_take_turns_a_thousand_orders_among_twenty_are_spread_evenly():
             qualifications=None,
             staff_only=False,
             wanted=None,
+            capacity=None,
+            member_limit=None,
         )
         rows, _ = Pool(list(members.values())).best(need, limit=1)
         won = int(rows[0])

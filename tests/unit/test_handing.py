@@ -19,6 +19,7 @@ from dispatch.domain.order import (
 from dispatch.domain.people import Role
 from dispatch.domain.refusal import Refusal
 from dispatch.domain.step import step
+from dispatch.domain.wording import sentence
 from tests.lives import (
     ANN,
     AT,
@@ -81,6 +82,40 @@ def test_nobody_is_named_who_returned_it_or_is_on_it():
     kept = order(S.ESCALATED, takes=(take(UNIT, TakerKind.UNIT),))
     assert told(kept, M.DISPATCH, staff(), mode="offer", targets=named).facts["why"] == "already_on_order"
     assert told(order(S.ACCEPTED), M.DISPATCH, staff(), mode="offer").facts["why"] == "nobody_named"
+
+
+TWO = frozenset({"two_people"})
+BY_TWO = [{"kind": "member", "id": ANN}, {"kind": "member", "id": BEN}]
+
+
+@pytest.mark.parametrize(
+    ("body", "slots"),
+    [
+        ({}, (2, 2)),
+        ({"slots_max": 4}, (2, 4)),
+        ({"kinds": [TakerKind.TEAM, TakerKind.UNIT]}, (1, 1)),
+        ({"mode": "offer", "targets": BY_TWO}, (2, 2)),
+        ({"mode": "assign", "targets": [{"kind": "provider", "id": UNIT}]}, (1, 1)),
+    ],
+)
+def test_an_item_for_two_is_handed_out_to_two_people_or_to_a_body(body, slots):
+    moved = dispatched(order(S.ACCEPTED, item_flags=TWO), **body)
+    assert (moved.opens.slots_min, moved.opens.slots_max) == slots
+    assert "needed" not in moved.detail
+    assert dispatched(order(S.ACCEPTED)).opens.slots_min == 1
+
+
+def test_one_instead_of_two_must_be_said_and_stands_in_the_log():
+    for_two = order(S.ACCEPTED, item_flags=TWO)
+    alone = {"mode": "offer", "targets": BY_TWO[:1]}
+    body = {"dispatch_id": UUID(int=60), **alone}
+    assert told(for_two, M.DISPATCH, staff(), **body).code == "SLOTS_INVALID"
+    for chosen in ({"slots_min": 1}, {"slots_max": 1}):
+        moved = dispatched(for_two, **alone, **chosen)
+        assert (moved.opens.slots_min, moved.opens.slots_max) == (1, 1)
+        assert sentence(M.DISPATCH, moved.after, moved.detail, None) == (
+            "已派单，推荐给合适的人，按1人办理（应有2人）。"
+        )
 
 
 def test_there_are_never_fewer_slots_than_takes_that_are_kept():

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +11,11 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    Text,
     and_,
     bindparam,
     case,
+    cast,
     func,
     literal,
     not_,
@@ -22,14 +24,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.catalog.tables import checkin_items
+from dispatch.catalog.tables import checkin_items, items
 from dispatch.db.bound import ME, TENANT, Brought, Columns, made_once, none_of
 from dispatch.db.dialect import folded, listed
 from dispatch.db.idempotency import Key, looked_up
 from dispatch.db.types import Id, Instant
-from dispatch.dispatching.tables import taking_rules
+from dispatch.dispatching.tables import matching_rules, taking_rules
+from dispatch.domain.ability import Skill, unable
+from dispatch.domain.catalog import ItemFlag
 from dispatch.domain.life import Party
-from dispatch.domain.matchrule import EVERY_ITEM
+from dispatch.domain.matchrule import EVERY_ITEM, qualifications
 from dispatch.domain.order import DispatchState, Mode, TakerKind, TakeState
 from dispatch.domain.people import BODY_ROLES, Actor
 from dispatch.domain.refusal import BodyNotFound
@@ -41,6 +45,7 @@ from dispatch.orders.tables import dispatches, give_backs, orders, take_people, 
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
 from dispatch.people.queries import PEOPLE, PROOF, proven
+from dispatch.people.serving import serving
 from dispatch.people.shapes import Shape, shape_of, values
 from dispatch.people.tables import body_people, members
 
@@ -191,6 +196,8 @@ def _staffed() -> Select[Any]:
 def load_columns(party: Party, *, at: datetime) -> Brought:
     """Columns that tell a taker's load and the rules, and how many takes it ever made."""
     bound = {"taker_kind": str(party[0]), "taker_id": party[1], "lately_since": at - LATELY}
+    if party[0] is TakerKind.MEMBER:
+        return Brought(_LOAD_OF_A_MEMBER, bound)
     return Brought(_LOAD_OF_A_PERSON if party[0] in PEOPLE else _LOAD_OF_A_BODY, bound)
 
 
@@ -219,8 +226,21 @@ def _load(**more: ColumnElement[Any]) -> Columns:
     )
 
 
+def _ability() -> dict[str, ColumnElement[Any]]:
+    """What a member told on checking in, and which qualifications the tenant demands."""
+    mine = members.c.account_id == bindparam("taker_id", type_=Id())
+    told = select(members.c.skills, members.c.born_on, members.c.guardian_consent_on).where(
+        members.c.tenant_id == TENANT, mine
+    )
+    demanded = select(matching_rules.c.item_code, matching_rules.c.qualifications).where(
+        matching_rules.c.tenant_id == TENANT
+    )
+    return {"told": folded(told), "demanded": folded(demanded)}
+
+
 _LOAD_OF_A_BODY = _load()
 _LOAD_OF_A_PERSON = _load(load_staffed=folded(_staffed()))
+_LOAD_OF_A_MEMBER = _load(load_staffed=folded(_staffed()), **_ability())
 
 
 def read_load(row: Any) -> Load:
@@ -233,10 +253,33 @@ def read_load(row: Any) -> Load:
     )
 
 
-async def load_now(db: AsyncConnection, tenant_id: int, party: Party, *, at: datetime) -> Any:
-    """The same columns once more, under the lock of the taker's row: nobody else gives this taker a take."""
-    load = load_columns(party, at=at)
-    return (await db.execute(_alone((load.columns,)), {"tenant_id": tenant_id, **load.values})).one()
+def unable_for(row: Any, item_code: str, flags: Collection[str], on: date) -> str | None:
+    """The gravest reason why a member may not do an item with these flags on a day; reads ``load_columns``.
+
+    Whoever never checked in told nothing: that stands against no item that demands nothing.
+    """
+    demanded = {line["item_code"]: line["qualifications"] for line in row.demanded}
+    told: dict[str, Any] = row.told[0] if row.told else {}
+    skills = [
+        Skill(line["code"], line["name"], _day(line.get("expires_on"))) for line in told.get("skills", ())
+    ]
+    wanted = qualifications(item_code, demanded) if ItemFlag.QUALIFICATION in flags else None
+    minors, consents = ItemFlag.MINORS in flags, _day(told.get("guardian_consent_on"))
+    return next(iter(unable(wanted, minors, skills, _day(told.get("born_on")), consents, on)), None)
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+async def load_now(db: AsyncConnection, actor: Actor, party: Party, *, at: datetime) -> Any:
+    """The same columns once more, and whether the taker still serves, under the lock of the taker's row: nobody else gives
+    this taker a take."""
+    told = [load_columns(party, at=at), serving(actor)]
+    bound = {"tenant_id": actor.tenant.id, "me": actor.account_id}
+    for brought in told:
+        bound |= brought.values
+    return (await db.execute(_alone(tuple(brought.columns for brought in told)), bound)).one()
 
 
 @made_once
@@ -253,6 +296,17 @@ _OFFERED = Columns(
     .scalar_subquery(),
     answered=folded(
         select(checkin_items.c.code, checkin_items.c.item_codes).where(checkin_items.c.tenant_id == TENANT)
+    ),
+    demanding=folded(
+        select(items.c.code, items.c.flags).where(
+            items.c.tenant_id == TENANT,
+            or_(
+                *(
+                    cast(items.c.flags, Text).contains(f'"{flag}"')
+                    for flag in (ItemFlag.QUALIFICATION, ItemFlag.MINORS)
+                )
+            ),
+        )
     ),
     proof=PROOF.element,
 )
@@ -304,7 +358,9 @@ async def next_open(
     """
     rules, load = read_rules(known.taking_rules), read_load(known)
     wanted = _next_open(shape_of(actor), wait, bool(item_code), bool(place_id))
-    if against := [*_not_theirs_yet(rules, load, at), *_not_full(rules, load, party)]:
+    today = at.astimezone(actor.tenant.zone).date()
+    against = [*_not_theirs_yet(rules, load, at), *_not_full(rules, load, party)]
+    if against := [*against, *_not_beyond(known, party, today)]:
         wanted = wanted.where(*against)
     bound = values(actor) | {
         "at": at,
@@ -359,3 +415,11 @@ def _not_full(rules: RuleRows, load: Load, party: Party) -> list[ColumnElement[b
     """Not of an item of which this taker holds as many as may be held."""
     full = [code for code in rules if code != EVERY_ITEM and limit_reached(party[0], code, rules, load.held)]
     return [orders.c.item_code.notin_(full)] if full else []
+
+
+def _not_beyond(known: Any, party: Party, on: date) -> list[ColumnElement[bool]]:
+    """Not of an item that demands what this member has not."""
+    if party[0] is not TakerKind.MEMBER:
+        return []
+    beyond = [line["code"] for line in known.demanding if unable_for(known, line["code"], line["flags"], on)]
+    return [orders.c.item_code.notin_(beyond)] if beyond else []

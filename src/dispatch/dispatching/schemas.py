@@ -6,11 +6,11 @@ from uuid import UUID
 from fastapi import Path
 from pydantic import Field
 
-from dispatch.dispatching.tables import HandoverState
 from dispatch.domain.handing import MOST_SLOTS
 from dispatch.domain.order import Closing, Mode, Move, TakerKind
 from dispatch.orders.answers import OrderAnswer
 from dispatch.orders.schemas import Attachments, ItemRef, OrderRef, PartyOut, TakeOut
+from dispatch.orders.tables import HandoverState
 from dispatch.web.wire import Body, Code, IdIn, InstantOut, Text, Wire, example
 
 LONGEST_OFFER_SECONDS = 30 * 24 * 3600

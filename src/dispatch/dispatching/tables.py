@@ -1,12 +1,10 @@
-"""What tenants set about taking, what was sent too late for a take, and takes that are to pass to another."""
+"""What tenants set about taking and matching, and what was sent too late for a take."""
 
-from typing import Literal, get_args
+from sqlalchemy import Boolean, Column, Integer, SmallInteger, String
 
-from sqlalchemy import Boolean, Column, Index, Integer, SmallInteger, String, Text
-
-from dispatch.db.base import code_column, one_of, tenant_fk, tenant_index, tenant_table, tenant_unique
+from dispatch.db.base import code_column, tenant_fk, tenant_index, tenant_table, tenant_unique
 from dispatch.db.types import Id, Instant, Json
-from dispatch.domain.order import Move, TakerKind
+from dispatch.domain.order import Move
 
 taking_rules = tenant_table(
     "taking_rules",
@@ -21,6 +19,24 @@ taking_rules = tenant_table(
     Column("fair_takes", SmallInteger),
     Column("overlaps", Boolean),
     Column("wait_seconds", Integer),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    key=("item_code",),
+)
+
+matching_rules = tenant_table(
+    "matching_rules",
+    # An item's code, or "*" for all; what is null is left to the tenant's "*" and then to domain.matchrule.
+    Column("item_code", String(16), nullable=False),
+    Column("weights", Json),
+    Column("qualifications", Json),
+    Column("auto", Boolean),
+    Column("capacity", SmallInteger),
+    Column("offers", SmallInteger),
+    Column("offer_seconds", Integer),
+    Column("open_seconds", Integer),
+    Column("unit_seconds", Integer),
+    Column("staff_seconds", Integer),
     Column("version", Integer, nullable=False),
     Column("updated_at", Instant, nullable=False),
     key=("item_code",),
@@ -44,35 +60,4 @@ drafts = tenant_table(
     tenant_unique("id"),
     tenant_index("ix_drafts_account", "account_id", "kept_at", "id"),
     key=("take_id", "account_id", "move"),
-)
-
-HandoverState = Literal["asked", "accepted", "declined", "withdrawn"]
-HANDOVER_STATES: tuple[str, ...] = get_args(HandoverState)
-
-handovers = tenant_table(
-    "handovers",
-    # A taker asks another to take the place; that one consents or not.
-    Column("id", Id, nullable=False),
-    Column("order_id", Id, nullable=False),
-    Column("take_id", Id, nullable=False),
-    code_column("kind", TakerKind),
-    Column("taker_id", Id, nullable=False),
-    code_column("state", HANDOVER_STATES),
-    Column("text", Text),
-    Column("asked_by", Id, nullable=False),
-    Column("asked_at", Instant, nullable=False),
-    Column("ended_at", Instant),
-    one_of("state", HANDOVER_STATES),
-    tenant_fk("order_id", "orders"),
-    tenant_fk("take_id", "takes"),
-    tenant_index("ix_handovers_taker", "kind", "taker_id", "asked_at", "id"),
-    tenant_index("ix_handovers_asker", "asked_by", "asked_at", "id"),
-)
-Index(
-    "uq_handovers_asked",
-    handovers.c.tenant_id,
-    handovers.c.take_id,
-    unique=True,
-    postgresql_where=handovers.c.state == "asked",
-    sqlite_where=handovers.c.state == "asked",
 )

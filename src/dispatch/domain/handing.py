@@ -1,17 +1,19 @@
 """Handing an order out and giving it back: dispatch, recall, take, decline, lapse, proceed, release."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from dispatch.domain import queue
+from dispatch.domain.catalog import ItemFlag
 from dispatch.domain.life import Data, Dispatch, Life, Party, Standing, Take, Target, asked_of, own_take
 from dispatch.domain.moved import Moved, TakeChange
 from dispatch.domain.order import (
     ASSIGNABLE,
     OPEN_KINDS,
+    PEOPLE,
     DispatchState,
     Flag,
     Mode,
@@ -28,6 +30,9 @@ from dispatch.domain.refusal import (
     TargetNotAllowed,
 )
 
+PAIR = 2
+"""Takers of an item for two."""
+
 MOST_SLOTS = 500
 """The largest team that one dispatch gathers."""
 
@@ -37,19 +42,26 @@ _ASKABLE = frozenset({TargetState.ASKED, TargetState.WAITING})
 def dispatch(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     """Hand the order out. Takes kept from before count toward the slots.
 
-    ``data``: mode, targets, parallel, kinds, ring_id, slots_min, slots_max, expires_in_seconds, note,
-    dispatch_id (the new row's id).
+    ``data``: mode, targets, parallel, kinds, ring_id, slots_min (default: as many as the item needs), slots_max,
+    expires_in_seconds, note, dispatch_id (the new row's id). Fewer than the item needs stand in the log.
+
+    Raises:
+        SlotsInvalid: the numbers contradict each other, or fewer are named than the item needs and none was told.
     """
     mode = Mode(data["mode"])
     kept = len(life.active)
-    slots_min = data.get("slots_min") or 1
+    lasts = data.get("expires_in_seconds")
+    targets = _targets(life, mode, data)
+    kinds = frozenset(data.get("kinds") or OPEN_KINDS) if mode is Mode.OPEN else frozenset()
+    needed = _needed(life, kinds or {target.kind for target in targets})
+    told = data.get("slots_min") or data.get("slots_max")
+    slots_min = data.get("slots_min") or min(needed, told or needed)
     slots_max = data.get("slots_max") or max(
         slots_min, kept + 1 if data.get("slots_min") is None else slots_min
     )
-    if not 1 <= slots_min <= slots_max <= MOST_SLOTS or slots_max <= kept:
+    few = not told and mode is not Mode.OPEN and len(targets) + kept < needed
+    if few or not 1 <= slots_min <= slots_max <= MOST_SLOTS or slots_max <= kept:
         raise SlotsInvalid(slots_min=slots_min, slots_max=slots_max, kept=kept)
-    lasts = data.get("expires_in_seconds")
-    targets = _targets(life, mode, data)
     opened = Dispatch(
         id=data["dispatch_id"],
         mode=mode,
@@ -57,17 +69,25 @@ def dispatch(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
         slots_min=slots_min,
         slots_max=slots_max,
         slots_taken=kept,
-        kinds=frozenset(data.get("kinds") or OPEN_KINDS) if mode is Mode.OPEN else frozenset(),
+        kinds=kinds,
         ring_id=_ring(life, data) if mode is Mode.OPEN else None,
         expires_at=at + timedelta(seconds=lasts) if lasts else None,
         lasts_seconds=lasts,
         parallel=bool(data.get("parallel")) or mode is Mode.ASSIGN,
         targets=targets,
     )
-    detail = {"dispatch_id": str(opened.id), "mode": mode.value, "level": None}
+    detail: dict[str, Any] = {"dispatch_id": str(opened.id), "mode": mode.value, "level": None}
+    if slots_min < needed:  # whoever hands it out decided so
+        detail |= {"slots_min": slots_min, "needed": needed}
     after = State.OPEN if mode is Mode.OPEN else State.OFFERED
     order = {"dispatches_made": life.dispatches_made + 1, "level": None, "started": False}
     return Moved(Move.DISPATCH, life.state, after, data.get("note"), order, detail, opens=opened)
+
+
+def _needed(life: Life, kinds: Collection[TakerKind]) -> int:
+    """How many must take: two for a home visit by people (domain.md §7.2, 2p); a body sends two of its own."""
+    people = any(kind in PEOPLE for kind in kinds)
+    return PAIR if people and ItemFlag.TWO_PEOPLE in life.item_flags else 1
 
 
 def _ring(life: Life, data: Data) -> UUID:

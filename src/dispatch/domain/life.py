@@ -63,7 +63,8 @@ class Take:
 class Target:
     """One named candidate of an offer or assignment, or one in the waiting list of an open dispatch.
 
-    ``match``: {score, parts, reasons}, if matching named it; ``until``: until when a place is kept for who waited.
+    ``match``: {score, parts, reasons}, if matching named it; ``until``: until when a place is kept for who waited;
+    ``serves``: no member who left or pauses, no body out of service.
     """
 
     kind: TakerKind
@@ -72,6 +73,7 @@ class Target:
     state: TargetState
     match: Mapping[str, Any] | None = None
     until: datetime | None = None
+    serves: bool = True
 
     @property
     def party(self) -> Party:

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from dispatch.domain import freetime
+from dispatch.domain.ability import Skill, answering, unable
 from dispatch.domain.conflict import UNTOLD, Concerned, conflicts
 from dispatch.domain.freetime import Window
 from dispatch.domain.geo import Point
@@ -83,7 +84,6 @@ UNKNOWN_FREE = 0.3
 PRIOR_SCORE, PRIOR_COUNT = 4.0, 5.0
 """A taker without a past counts as five verdicts of 满意: a single bad day ends nobody's turn."""
 
-ADULT_YEARS = 18
 MASK64 = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 
@@ -94,7 +94,8 @@ class Need:
 
     ``place`` holds the ids from the root to the order's place; ``at`` is in the tenant's zone. ``offers``
     are the check-in codes that answer the item, ``qualifications`` the codes of which one is demanded (None:
-    none is; empty: any will do).
+    none is; empty: any will do). ``capacity``: how many orders of any item a person may have in hand and still be
+    offered this one; ``member_limit`` and ``body_limit``: how many of this item one may hold (None: no such limit).
     """
 
     order_id: UUID
@@ -112,6 +113,9 @@ class Need:
     staff_only: bool = False
     minors: bool = False
     slots: int = 1
+    capacity: int | None = None
+    member_limit: int | None = None
+    body_limit: int | None = None
     point: Point | None = None
     wanted: Window | None = None
     wanted_on: date | None = None
@@ -132,23 +136,11 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Skill:
-    """What somebody is able to do, with proof or without."""
-
-    code: str
-    name: str
-    expires_on: date | None = None
-
-    def stands(self, on: date) -> bool:
-        """Whether it is in force on a day (the last day included)."""
-        return self.expires_on is None or on <= self.expires_on
-
-
-@dataclass(frozen=True, slots=True)
 class Candidate:
     """A member, unit or team as matching sees it. ``path`` holds the ids down to where it checked in.
 
-    ``free`` None: nothing declared. ``active`` takes are in hand, ``asked`` offers wait for an answer.
+    ``free`` None: nothing declared. ``active`` takes are in hand, ``asked`` offers wait for an answer; ``capacity``: how
+    many of both there may be, whatever the item; ``of_items``: how many of items that have a limit of their own.
     ``helped``: how often the same beneficiary was helped. ``people``: whom a body may send; empty if it
     has not told. ``leaves`` are days, the last one excluded; ``this_day`` and ``this_week`` count what was
     taken in 24 hours and in seven days, ``most_a_day`` and ``most_a_week`` what the member wants at most.
@@ -177,6 +169,7 @@ class Candidate:
     active: int = 0
     asked: int = 0
     capacity: int = 3
+    of_items: Mapping[str, int] = field(default_factory=dict)
     served: int = 0
     this_day: int = 0
     this_week: int = 0
@@ -197,18 +190,25 @@ class Candidate:
         return self.kind is not TakerKind.MEMBER
 
     @property
-    def free_slots(self) -> int:
-        """How many more may be offered: by what is in hand, and by what the member wants at most."""
-        left = [self.capacity - self.active - self.asked]
+    def in_hand(self) -> int:
+        """What is held and what waits for an answer."""
+        return self.active + self.asked
+
+    @property
+    def own_slots(self) -> int | None:
+        """How many more the member wants at most; None without such a wish."""
+        left = []
         if self.most_a_day is not None:
             left.append(self.most_a_day - self.this_day)
         if self.most_a_week is not None:
             left.append(self.most_a_week - self.this_week)
-        return min(left)
+        return min(left, default=None)
 
-    def consented(self, on: date) -> bool:
-        """Whether the guardian of a minor has agreed by a day."""
-        return self.guardian_consent_on is not None and self.guardian_consent_on <= on
+    @property
+    def free_slots(self) -> int:
+        """How many more may be offered, whatever the item: by what is in hand, and by what the member wants at most."""
+        left, own = self.capacity - self.in_hand, self.own_slots
+        return left if own is None else min(left, own)
 
     def away(self, on: date) -> bool:
         """Whether a leave covers a day."""
@@ -253,10 +253,21 @@ def _standing(need: Need, who: Candidate) -> Iterable[str]:
         yield "outside_ring"
     if need.staff_only:
         yield "staff_only"
-    if who.active + who.asked >= who.capacity:
+    if hands(need, who) <= 0:
         yield "at_capacity"
-    elif who.free_slots <= 0:
+    elif who.own_slots is not None and who.own_slots <= 0:
         yield "own_limit"
+
+
+def hands(need: Need, who: Candidate) -> int:
+    """How many more orders like this one may be offered by what is in hand: of everything, and of its item."""
+    left = [who.capacity - who.in_hand]
+    if need.capacity is not None:
+        left.append(need.capacity * max(len(who.people), 1) - who.in_hand)
+    most = need.body_limit if who.body else need.member_limit
+    if most is not None:
+        left.append(most - who.of_items.get(need.item_code, 0))
+    return min(left)
 
 
 def _past(need: Need, who: Candidate) -> Iterable[str]:
@@ -274,32 +285,16 @@ def _person(need: Need, who: Candidate) -> Iterable[str]:
     qualified = qualifying(need, who)
     if any(who.away(day) for day in need.days):
         yield "on_leave"
-    if need.qualifications is not None and not any(skill.stands(on) for skill in qualified):
-        yield "qualification_expired" if qualified else "no_qualification"
+    yield from unable(need.qualifications, need.minors, who.skills, who.born_on, who.guardian_consent_on, on)
     if not who.offers & need.offers and not any(skill.stands(on) for skill in qualified):
         yield "not_checked_in"
-    years = age(who.born_on, on)
-    if years is not None and years < ADULT_YEARS:
-        if need.minors:
-            yield "under_age"
-        if not who.consented(on):
-            yield "no_guardian_consent"
     if need.wanted and who.free is not None and not freetime.fits(who.free, need.wanted):
         yield "not_free"
 
 
 def qualifying(need: Need, who: Candidate) -> tuple[Skill, ...]:
     """The candidate's skills that answer the item's demand, expired ones too."""
-    if need.qualifications is None:
-        return ()
-    return tuple(s for s in who.skills if not need.qualifications or s.code in need.qualifications)
-
-
-def age(born_on: date | None, on: date) -> int | None:
-    """Full years, None if unknown."""
-    if born_on is None:
-        return None
-    return on.year - born_on.year - ((on.month, on.day) < (born_on.month, born_on.day))
+    return answering(need.qualifications, who.skills)
 
 
 def able(need: Need, who: Candidate) -> list[Candidate]:

@@ -1,7 +1,8 @@
 """What a tenant may set about matching, for all items or for one, and what holds where it has set nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from dispatch.domain.matching import WEIGHTS
 
@@ -50,14 +51,24 @@ class Rule:
     staff_seconds: int = 14_400
 
 
+def qualifications(item_code: str, rows: Mapping[str, Iterable[str] | None]) -> frozenset[str]:
+    """Of which qualifications one is demanded, of an item that demands any: the item's own, else the tenant's, else the
+    default. ``rows``: what the tenant has set, by item code."""
+    told = (rows[code] for code in (item_code, EVERY_ITEM) if rows.get(code) is not None)
+    found = next(told, None)
+    return QUALIFICATIONS.get(item_code, frozenset()) if found is None else frozenset(found)
+
+
 def rule_for(item_code: str, rows: Mapping[str, Mapping[str, object]]) -> Rule:
     """The item's own rule, what it leaves open from the tenant's, and the rest from the defaults.
 
     Args:
         rows: what the tenant has set, by item code; None in a row leaves it open.
     """
-    set_: dict[str, object] = {"qualifications": QUALIFICATIONS.get(item_code, frozenset())}
+    set_: dict[str, object] = {}
     for code in (EVERY_ITEM, item_code):
         set_ |= {name: value for name, value in rows.get(code, {}).items() if value is not None}
+    told: Mapping[str, Any] = {code: row.get("qualifications") for code, row in rows.items()}
+    set_["qualifications"] = qualifications(item_code, told)
     weights = {**WEIGHTS, **set_["weights"]} if "weights" in set_ else WEIGHTS  # type: ignore[dict-item]
     return Rule(**(set_ | {"item_code": item_code, "weights": weights}))  # type: ignore[arg-type]

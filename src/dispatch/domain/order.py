@@ -446,6 +446,9 @@ class TakerKind(StrEnum):
 ASSIGNABLE = frozenset({TakerKind.UNIT, TakerKind.STAFF, TakerKind.PROVIDER, TakerKind.DEPARTMENT})
 """Who may be told rather than asked. 志愿服务条例: helping is voluntary, so members and teams are only asked."""
 
+PEOPLE = frozenset({TakerKind.MEMBER, TakerKind.STAFF})
+"""Takers that are one person; all others are bodies."""
+
 OPEN_KINDS = frozenset({TakerKind.MEMBER, TakerKind.TEAM, TakerKind.UNIT})
 """The default audience of an open dispatch."""
 

@@ -39,9 +39,11 @@ def after(targets: Iterable[Target], changed: Iterable[Target]) -> tuple[Target,
 
 
 def next_in_line(held: Dispatch, targets: tuple[Target, ...], taken: int, at: datetime) -> tuple[Target, ...]:
-    """Who is asked now, the longest waiting first, for every place that is neither held nor kept."""
+    """Who is asked now, the longest waiting first, for every place that is neither held nor kept. Whoever no longer serves
+    is passed over: the place would be kept for nobody."""
     free = held.slots_max - taken - kept(targets)
-    waiting = sorted((t for t in targets if t.state is TargetState.WAITING), key=lambda target: target.seq)
+    waiting = [t for t in targets if t.state is TargetState.WAITING and t.serves]
+    waiting.sort(key=lambda target: target.seq)
     until = at + timedelta(seconds=held.wait_seconds or 0)
     return tuple(replace(target, state=TargetState.ASKED, until=until) for target in waiting[: max(free, 0)])
 

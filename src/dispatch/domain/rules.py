@@ -10,6 +10,7 @@ from dispatch.domain.order import (
     ASKS,
     EDGES,
     LEVELS,
+    PEOPLE,
     REOPEN_DAYS,
     STATE_LABELS,
     SYSTEM_MOVES,
@@ -21,7 +22,6 @@ from dispatch.domain.order import (
     Move,
     Relation,
     State,
-    TakerKind,
 )
 from dispatch.domain.people import STREET_ROLES, Role
 from dispatch.domain.queue import full
@@ -119,12 +119,9 @@ def take_refusal(life: Life, who: Standing, at: datetime) -> Refusal | None:
 def _take(life: Life, who: Standing, at: datetime) -> Refusal | None:
     if own_take(life, who, staffed=True):
         return NotEligible(why="already_on_order")
-    if who.account_id == life.beneficiary_id and all(kind in _PEOPLE for kind, _ in who.parties):
+    if who.account_id == life.beneficiary_id and all(kind in PEOPLE for kind, _ in who.parties):
         return NotEligible(why=UNTOLD)
     return take_refusal(life, who, at)
-
-
-_PEOPLE = frozenset({TakerKind.MEMBER, TakerKind.STAFF})
 
 
 def _decline(life: Life, who: Standing, at: datetime) -> Refusal | None:

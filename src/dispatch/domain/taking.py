@@ -64,7 +64,7 @@ def rule_for(item_code: str, rows: Rows) -> TakingRule:
     return TakingRule(**set_)
 
 
-_LIMITS = {
+LIMITS = {
     TakerKind.MEMBER: "member_limit",
     TakerKind.UNIT: "body_limit",
     TakerKind.TEAM: "body_limit",
@@ -112,7 +112,7 @@ class Wanted:
 
 def limit_reached(kind: str, item_code: str, rows: Rows, held: Sequence[Held]) -> int | None:
     """The limit that is reached, if one is: the tenant's over all that is in hand, an item's over that item."""
-    name = _LIMITS.get(TakerKind(kind))
+    name = LIMITS.get(TakerKind(kind))
     if name is None:
         return None
     most: int = getattr(rule_for(EVERY_ITEM, rows), name)

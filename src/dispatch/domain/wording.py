@@ -48,6 +48,11 @@ def sentence(move: Move, after: State, detail: Mapping[str, Any], text: str | No
     return f"{said}：{text}" if text else f"{said}。"
 
 
+def _dispatch(after: State, detail: Mapping[str, Any]) -> str:
+    fewer = f"，按{detail['slots_min']}人办理（应有{detail['needed']}人）" if "needed" in detail else ""
+    return f"已派单，{MODE_WORDS[Mode(detail['mode'])]}{fewer}"
+
+
 def _follow(after: State, detail: Mapping[str, Any]) -> str:
     return "原合并需求已撤回，由本需求继续办理" if "heir_of" in detail else "随同类需求一并合并办理"
 
@@ -72,7 +77,7 @@ def _redo(after: State, detail: Mapping[str, Any]) -> str:
 _SAID: dict[Move, Any] = {
     Move.FOLLOW: _follow,
     Move.RESOLVE: lambda after, detail: f"已办结（{CLOSING_WORDS[Closing(detail['closing'])]}）",
-    Move.DISPATCH: lambda after, detail: f"已派单，{MODE_WORDS[Mode(detail['mode'])]}",
+    Move.DISPATCH: _dispatch,
     Move.RELEASE: _release,
     Move.LAPSE: lambda after, detail: (
         "候补未按时接单，名额转给下一位" if "place" in detail else "到期无人接单，继续寻找"

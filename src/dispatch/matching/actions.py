@@ -5,13 +5,13 @@ own guard lets one of them hand it out.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, and_, case, func, literal, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.engine import Database
@@ -19,13 +19,14 @@ from dispatch.db.guarding import Count, counted
 from dispatch.db.tenants import tenants
 from dispatch.dispatching.actions import handing_out
 from dispatch.domain.life import Party
-from dispatch.domain.matching import Candidate, Scored
+from dispatch.domain.matching import Candidate, Scored, hands
 from dispatch.domain.order import DispatchState, Mode, TakeState, TargetState
 from dispatch.domain.people import Actor, Tenant, the_service
 from dispatch.domain.refusal import Refusal
 from dispatch.matching.batch import Placed, Plan, plan, waiting
+from dispatch.matching.queries import DAY, WEEK
 from dispatch.orders.actions.performing import Call
-from dispatch.orders.tables import dispatch_targets, dispatches, takers, takes
+from dispatch.orders.tables import dispatch_targets, dispatches, orders, takers, takes
 from dispatch.people.queries import prove
 
 FULL = "TAKER_FULL"
@@ -115,23 +116,21 @@ async def offer(
     Raises:
         OrderMoved: somebody else has handed it out, or it is no longer there to be.
     """
-    rule, slots = one.waiting.rule, one.waiting.need.slots
-    parties = [who.party for who, _ in one.takers]
-    limits = {who.party: who.capacity for who, _ in one.takers}
-    in_hand = await _counted(db, actor.tenant.id, parties)
-    if any(in_hand[party] >= limits[party] for party in parties):
+    need, rule, slots = one.waiting.need, one.waiting.rule, one.waiting.need.slots
+    asked = await _as_they_stand(db, actor.tenant.id, [who for who, _ in one.takers], need.item_code, at=at)
+    if any(who.free_slots <= 0 or hands(need, who) <= 0 for who in asked):
         return False
     # Of several slots all takers must be asked at once, and the others would be asked with them.
     named = [*one.takers, *one.others] if in_order and slots == 1 else one.takers
     data = {
         "mode": Mode.OFFER,
         "targets": [target(who, told) for who, told in named],
-        "parallel": slots > 1 or one.waiting.need.urgency == "U1",
+        "parallel": slots > 1 or need.urgency == "U1",
         "slots_min": slots,
         "slots_max": slots,
         "expires_in_seconds": rule.offer_seconds,
     }
-    await handing_out.dispatch(db, actor, one.waiting.need.order_id, data, Call(), at=at)
+    await handing_out.dispatch(db, actor, need.order_id, data, Call(), at=at)
     return True
 
 
@@ -142,51 +141,90 @@ def target(who: Candidate, told: Scored) -> dict[str, Any]:
     return {"kind": who.kind, "id": who.id, "match": said}
 
 
-async def _counted(db: AsyncConnection, tenant_id: int, parties: Sequence[Party]) -> dict[Party, int]:
-    """What each holds or is asked for, read under the lock that its takes take too.
+async def _as_they_stand(
+    db: AsyncConnection, tenant_id: int, people: Sequence[Candidate], item_code: str, *, at: datetime
+) -> list[Candidate]:
+    """The same with what each holds or is asked for now, of everything and of this item, and took of late; read under the
+    lock that their takes take too.
 
     Taker first, then dispatch, then order: the rulebook's order; and takers always in the same one, so that two
     runs wait for each other and never in a circle.
     """
+    parties = [who.party for who in people]
     for kind, id in sorted(parties):
         key = {"tenant_id": tenant_id, "kind": str(kind), "taker_id": id}
         await counted(db, Count(takers, key, "takes_made", by=0))
-    held = select(takes.c.kind, takes.c.taker_id.label("id"), func.count().label("many")).where(
-        takes.c.tenant_id == tenant_id,
-        takes.c.state == TakeState.ACTIVE,
-        or_(*(and_(takes.c.kind == str(kind), takes.c.taker_id == id) for kind, id in parties)),
-    )
-    asked = (
-        select(dispatch_targets.c.kind, dispatch_targets.c.target_id.label("id"), func.count().label("many"))
-        .select_from(
-            dispatch_targets.join(
-                dispatches,
-                and_(
-                    dispatches.c.tenant_id == dispatch_targets.c.tenant_id,
-                    dispatches.c.id == dispatch_targets.c.dispatch_id,
-                    dispatches.c.tenant_id == literal(tenant_id),
-                ),
+    counts = {party: [0, 0, 0, 0, 0] for party in parties}
+    for row in await db.execute(_counts(tenant_id, parties, item_code, at=at)):
+        party = (row.kind, row.id)
+        more = (row.active, row.asked, row.of_item, row.this_day, row.this_week)
+        counts[party] = [one + other for one, other in zip(counts[party], more, strict=True)]
+    found = []
+    for who in people:
+        active, asked, of_item, day, week = counts[who.party]
+        found.append(
+            replace(
+                who, active=active, asked=asked, of_items={item_code: of_item}, this_day=day, this_week=week
             )
         )
+    return found
+
+
+def _counts(tenant_id: int, parties: Sequence[Party], item_code: str, *, at: datetime) -> CompoundSelect[Any]:
+    """What these takers hold and took, and what they are asked for."""
+    target = dispatch_targets.c
+    is_held, is_item = takes.c.state == TakeState.ACTIVE, orders.c.item_code == item_code
+
+    def many(*which: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.sum(case((and_(*which), 1), else_=0))
+
+    def theirs(kind: ColumnElement[str], id: ColumnElement[UUID]) -> ColumnElement[bool]:
+        return or_(*(and_(kind == str(of), id == party_id) for of, party_id in parties))
+
+    held = (
+        select(
+            takes.c.kind,
+            takes.c.taker_id.label("id"),
+            many(is_held).label("active"),
+            literal(0).label("asked"),
+            many(is_held, is_item).label("of_item"),
+            many(takes.c.taken_at > at - DAY).label("this_day"),
+            many(takes.c.taken_at > at - WEEK).label("this_week"),
+        )
+        .join(orders, and_(orders.c.tenant_id == takes.c.tenant_id, orders.c.id == takes.c.order_id))
         .where(
-            dispatch_targets.c.tenant_id == tenant_id,
-            dispatch_targets.c.state == TargetState.ASKED,
+            takes.c.tenant_id == tenant_id,
+            orders.c.tenant_id == literal(tenant_id),
+            or_(is_held, takes.c.taken_at > at - WEEK),
+            theirs(takes.c.kind, takes.c.taker_id),
+        )
+        .group_by(takes.c.kind, takes.c.taker_id)
+    )
+    asked = (
+        select(
+            target.kind,
+            target.target_id.label("id"),
+            literal(0).label("active"),
+            func.count().label("asked"),
+            many(is_item).label("of_item"),
+            func.count().label("this_day"),
+            func.count().label("this_week"),
+        )
+        .join(
+            dispatches,
+            and_(dispatches.c.tenant_id == target.tenant_id, dispatches.c.id == target.dispatch_id),
+        )
+        .join(
+            orders, and_(orders.c.tenant_id == dispatches.c.tenant_id, orders.c.id == dispatches.c.order_id)
+        )
+        .where(
+            target.tenant_id == tenant_id,
+            dispatches.c.tenant_id == literal(tenant_id),
+            orders.c.tenant_id == literal(tenant_id),
+            target.state == TargetState.ASKED,
             dispatches.c.state == DispatchState.RUNNING,
-            or_(
-                *(
-                    and_(dispatch_targets.c.kind == str(kind), dispatch_targets.c.target_id == id)
-                    for kind, id in parties
-                )
-            ),
+            theirs(target.kind, target.target_id),
         )
+        .group_by(target.kind, target.target_id)
     )
-    counts = dict.fromkeys(parties, 0)
-    rows = await db.execute(
-        union_all(
-            held.group_by(takes.c.kind, takes.c.taker_id),
-            asked.group_by(dispatch_targets.c.kind, dispatch_targets.c.target_id),
-        )
-    )
-    for row in rows:
-        counts[(row.kind, row.id)] += row.many
-    return counts
+    return union_all(held, asked)

@@ -11,28 +11,32 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import and_, delete, false, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, exists, false, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.engine import Database
 from dispatch.db.guarding import Count, counted
 from dispatch.dispatching.actions import handing_out
+from dispatch.dispatching.tables import matching_rules
 from dispatch.domain.automatic import RETRY, Step, next_step
+from dispatch.domain.conflict import conflicts
 from dispatch.domain.explaining import scored
-from dispatch.domain.matching import Candidate, place_in_line, why_not
-from dispatch.domain.matchrule import EVERY_ITEM
+from dispatch.domain.matching import Candidate, Need, place_in_line, why_not
+from dispatch.domain.matchrule import EVERY_ITEM, Rule
 from dispatch.domain.order import DispatchState, Mode, State, TakerKind, TakeState
 from dispatch.domain.people import GROUND_ROLES, Actor
-from dispatch.domain.refusal import Refusal
+from dispatch.domain.refusal import Refusal, TargetNotAllowed
 from dispatch.matching import actions, needs, queries
 from dispatch.matching.batch import EVERYWHERE, Left, Placed, Waiting, plan, waiting
-from dispatch.matching.tables import matching_rules, matching_waits
+from dispatch.matching.tables import matching_waits
 from dispatch.orders import visibility
 from dispatch.orders.actions.performing import Call
-from dispatch.orders.tables import orders, takes
+from dispatch.orders.tables import dispatches, orders, takes
 from dispatch.orders.whole import number
+from dispatch.people.queries import homes
 from dispatch.people.shapes import shape_of, values
 from dispatch.people.tables import accounts, grants
+from dispatch.places.queries import ids_of
 from dispatch.places.tables import places
 
 log = structlog.get_logger(__name__)
@@ -55,15 +59,11 @@ async def look_again(database: Database, at: datetime) -> None:
 async def dispatch_by_itself(database: Database, service: Actor, *, at: datetime) -> dict[UUID, Step]:
     """Try what is due for every order of a tenant that dispatches itself; what was done for each."""
     async with database.reading() as db:
-        if not await _switched_on(db, service.tenant.id):
+        switched_on = await _switched_on(db, service.tenant.id)
+        if switched_on is None:
             return {}
         rests = await _waits(db, service.tenant.id)
-
-        def due(one: Waiting) -> bool:
-            last, rest = one.whole.life.last, rests.get(one.need.order_id)
-            by_hand = last is not None and last.state is DispatchState.RECALLED
-            return one.rule.auto and not by_hand and (rest is None or rest.tried_at <= at - RETRY)
-
+        due = (switched_on, ~_just_tried(service.tenant.id, at), ~_recalled(service.tenant.id))
         found, beside = await waiting(db, service, only=due, at=at)
         made = await plan(db, service, found, beside, at=at)
         others = await _others(db, service.tenant.id, beside, at=at) if made.left else _Others((), ())
@@ -79,11 +79,37 @@ async def dispatch_by_itself(database: Database, service: Actor, *, at: datetime
     return done
 
 
-async def _switched_on(db: AsyncConnection, tenant_id: int) -> bool:
-    some = select(matching_rules.c.item_code).where(
-        matching_rules.c.tenant_id == tenant_id, matching_rules.c.auto.is_(True)
+async def _switched_on(db: AsyncConnection, tenant_id: int) -> ColumnElement[bool] | None:
+    """Whether an order's item dispatches itself; None if none does."""
+    rows = select(matching_rules.c.item_code, matching_rules.c.auto).where(
+        matching_rules.c.tenant_id == tenant_id, matching_rules.c.auto.is_not(None)
     )
-    return (await db.scalar(some.limit(1))) is not None
+    told: dict[str, bool] = {row.item_code: row.auto for row in await db.execute(rows)}
+    if not any(told.values()):
+        return None
+    every = told.pop(EVERY_ITEM, False)
+    differ = sorted(code for code, auto in told.items() if auto is not every)
+    return orders.c.item_code.notin_(differ) if every else orders.c.item_code.in_(differ)
+
+
+def _just_tried(tenant_id: int, at: datetime) -> ColumnElement[bool]:
+    return exists().where(
+        matching_waits.c.tenant_id == tenant_id,
+        matching_waits.c.order_id == orders.c.id,
+        matching_waits.c.tried_at > at - RETRY,
+    )
+
+
+def _recalled(tenant_id: int) -> ColumnElement[bool]:
+    """Whether a person took the order back last: it is that person's."""
+    newest = (
+        select(dispatches.c.state)
+        .where(dispatches.c.tenant_id == tenant_id, dispatches.c.order_id == orders.c.id)
+        .order_by(dispatches.c.created_at.desc(), dispatches.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return func.coalesce(newest, "") == DispatchState.RECALLED
 
 
 async def _waits(db: AsyncConnection, tenant_id: int) -> dict[UUID, Any]:
@@ -93,10 +119,12 @@ async def _waits(db: AsyncConnection, tenant_id: int) -> dict[UUID, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Staff:
-    """A grid worker, where, and with how much in hand."""
+    """A grid worker, where, behind which door, and with how much in hand. ``path`` holds the ids down to the place."""
 
     id: UUID
-    place_id: UUID
+    path: tuple[UUID, ...]
+    household_id: UUID | None
+    address_key: str | None
     active: int
 
 
@@ -109,7 +137,7 @@ class _Others:
 
 
 async def _others(db: AsyncConnection, tenant_id: int, beside: needs.Context, *, at: datetime) -> _Others:
-    everybody = await queries.candidates(db, tenant_id, EVERYWHERE, beside, beside.rule(EVERY_ITEM), at=at)
+    everybody = await queries.candidates(db, tenant_id, EVERYWHERE, beside, at=at)
     in_hand = (
         select(func.count())
         .where(
@@ -120,21 +148,29 @@ async def _others(db: AsyncConnection, tenant_id: int, beside: needs.Context, *,
         )
         .scalar_subquery()
     )
+    home = homes(tenant_id, accounts.c.disabled_at.is_(None)).subquery("home")
     rows = await db.execute(
-        select(grants.c.account_id, grants.c.place_id, in_hand.label("active"))
-        .join(
-            accounts, and_(accounts.c.tenant_id == grants.c.tenant_id, accounts.c.id == grants.c.account_id)
+        select(
+            grants.c.account_id,
+            places.c.path,
+            home.c.household_id,
+            home.c.address_key,
+            in_hand.label("active"),
         )
+        .join(home, home.c.id == grants.c.account_id)
+        .join(places, and_(places.c.tenant_id == grants.c.tenant_id, places.c.id == grants.c.place_id))
         .where(
             grants.c.tenant_id == tenant_id,
             grants.c.role.in_(GROUND_ROLES),
             grants.c.valid_from <= at,
             or_(grants.c.valid_to.is_(None), grants.c.valid_to > at),
-            accounts.c.disabled_at.is_(None),
         )
         .order_by(grants.c.account_id)
     )
-    staff = [_Staff(row.account_id, row.place_id, row.active) for row in rows]
+    staff = [
+        _Staff(row.account_id, ids_of(row.path), row.household_id, row.address_key, row.active)
+        for row in rows
+    ]
     return _Others([one for one in everybody if one.body], staff)
 
 
@@ -146,64 +182,85 @@ async def _tried(database: Database, service: Actor, placed: Placed, *, at: date
 async def _without_members(
     database: Database, service: Actor, left: Left, others: _Others, rest: Any, *, at: datetime
 ) -> dict[UUID, Step]:
-    """One order for which no member was found, in a transaction of its own."""
+    """One order for which no member was found. Who is refused is passed over for the next, each in a transaction of its
+    own; the try is noted whatever came of it, or the same one would be tried for ever."""
     need, rule = left.waiting.need, left.waiting.rule
-    team, unit = (_best_body(left.waiting, others, kind) for kind in (TakerKind.TEAM, TakerKind.UNIT))
-    staff = _nearest_staff(left.waiting, others)
-    step = next_step(
-        need,
-        rule,
-        people=team is not None,
-        unit=unit is not None,
-        staff=staff is not None,
-        opened=rest is not None and rest.opened,
-        waited=at - rest.since if rest else timedelta(0),
-    )
-    data = _handing(step, rule.offer_seconds, rule.open_seconds, team if step is Step.OFFER else unit, staff)
-    try:
+    teams, units = (_best_bodies(left.waiting, others, kind) for kind in (TakerKind.TEAM, TakerKind.UNIT))
+    staff = _nearest_staff(need, others)
+    fewest = 1 if need.urgency == "U1" else need.slots  # in an emergency whoever is there goes ahead
+    while True:
+        step = next_step(
+            need,
+            rule,
+            people=bool(teams),
+            unit=bool(units),
+            staff=len(staff) >= fewest,
+            opened=rest is not None and rest.opened,
+            waited=at - rest.since if rest else timedelta(0),
+        )
+        line = {Step.OFFER: teams, Step.UNIT: units, Step.STAFF: staff}.get(step, [])
+        named = line[: need.slots if step is Step.STAFF else 1]
+        data = _handing(step, rule, named)
+        try:
+            async with database.writing() as db:
+                if data is not None:
+                    await handing_out.dispatch(db, service, need.order_id, data, Call(), at=at)
+                await _note(db, service.tenant.id, left, opened=step is Step.OPEN, at=at)
+        except TargetNotAllowed as refusal:
+            refused = [one for one in named if str(one["id"]) == refusal.facts.get("target")] or named
+            if refused:
+                line[:] = [one for one in line if one not in refused]
+                continue
+        except Refusal:
+            pass  # it moved on meanwhile
+        else:
+            return {need.order_id: step}
         async with database.writing() as db:
-            if data is not None:
-                await handing_out.dispatch(db, service, need.order_id, data, Call(), at=at)
-            await _note(db, service.tenant.id, left, opened=step is Step.OPEN, at=at)
-    except Refusal:
-        return {}  # it moved on meanwhile; if it still waits, the next look finds it
-    return {need.order_id: step}
+            await _note(db, service.tenant.id, left, opened=False, at=at)
+        return {}
 
 
-def _best_body(one: Waiting, others: _Others, kind: TakerKind) -> dict[str, Any] | None:
-    """The team or unit to ask, as a dispatch names it."""
+def _best_bodies(one: Waiting, others: _Others, kind: TakerKind) -> list[dict[str, Any]]:
+    """The teams or units to ask, best first, as a dispatch names them."""
     can = [who for who in others.bodies if who.kind is kind and not why_not(one.need, who)]
     told = [(who, scored(one.need, who, one.rule.weights)) for who in can]
-    if not told:
+    told.sort(key=lambda line: place_in_line(one.need, line[0], line[1].value))
+    return [actions.target(*line) for line in told]
+
+
+def _nearest_staff(need: Need, others: _Others) -> list[dict[str, Any]]:
+    """Staff of the order's grid, then of its community, then of the other grids there; among them who has least in hand."""
+    barred = {id for _, id in (*need.returned, *need.on_it)}
+    ranked: dict[UUID, tuple[int, int, UUID]] = {}
+    for who in others.staff:
+        if who.id in barred or conflicts(need.concerned, who.id, who.household_id, who.address_key):
+            continue
+        near = _how_near(need, who)
+        if near is not None:
+            key = (near, who.active, who.id)
+            ranked[who.id] = min(key, ranked.get(who.id, key))
+    return [{"kind": TakerKind.STAFF, "id": id} for *_, id in sorted(ranked.values())]
+
+
+def _how_near(need: Need, who: _Staff) -> int | None:
+    """0 of the order's grid, 1 of its community, 2 of another grid there; None from elsewhere."""
+    here = who.path[-1]
+    if need.grid_id is not None and here == need.grid_id:
+        return 0
+    if need.community_id is None or need.community_id not in who.path:
         return None
-    return actions.target(*min(told, key=lambda line: place_in_line(one.need, line[0], line[1].value)))
+    return 1 if here == need.community_id else 2
 
 
-def _nearest_staff(one: Waiting, others: _Others) -> dict[str, Any] | None:
-    """Staff of the order's grid, else of its community; among them who has least in hand."""
-    need = one.need
-    near = {place: rank for rank, place in enumerate((need.grid_id, need.community_id)) if place}
-    barred = {id for _, id in need.returned} | need.concerned.kept | {need.concerned.beneficiary_id}
-    can = [who for who in others.staff if who.place_id in near and who.id not in barred]
-    if not can:
-        return None
-    best = min(can, key=lambda who: (near[who.place_id], who.active, who.id))
-    return {"kind": TakerKind.STAFF, "id": best.id}
-
-
-def _handing(
-    step: Step,
-    offer_seconds: int,
-    open_seconds: int,
-    body: dict[str, Any] | None,
-    staff: dict[str, Any] | None,
-) -> dict[str, Any] | None:
+def _handing(step: Step, rule: Rule, named: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The body of the dispatch that a step calls for."""
     if step is Step.OPEN:
-        return {"mode": Mode.OPEN, "expires_in_seconds": open_seconds}
+        return {"mode": Mode.OPEN, "expires_in_seconds": rule.open_seconds}
     if step in (Step.OFFER, Step.UNIT):
-        return {"mode": Mode.OFFER, "targets": [body], "expires_in_seconds": offer_seconds}
-    return {"mode": Mode.ASSIGN, "targets": [staff]} if step is Step.STAFF else None
+        return {"mode": Mode.OFFER, "targets": named, "expires_in_seconds": rule.offer_seconds}
+    if step is Step.STAFF:
+        return {"mode": Mode.ASSIGN, "targets": named, "slots_min": len(named)}
+    return None
 
 
 async def _note(db: AsyncConnection, tenant_id: int, left: Left, *, opened: bool, at: datetime) -> None:

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.explaining import scored
 from dispatch.domain.life import Party
 from dispatch.domain.matching import Candidate, Need, Scored, why_not
-from dispatch.domain.matchrule import EVERY_ITEM, Rule
+from dispatch.domain.matchrule import Rule
 from dispatch.domain.people import Actor
 from dispatch.matching import needs, queries
 from dispatch.orders.listing import backlog
@@ -21,7 +22,7 @@ from dispatch.orders.whole import Whole
 
 if TYPE_CHECKING:
     from dispatch.matching.pool import Pool
-    from dispatch.matching.solver import Floats, Ints
+    from dispatch.matching.solver import Demand, Floats, Ints
 
 MOST_ORDERS = 2000
 """Orders of one run; the others wait for the next."""
@@ -76,16 +77,16 @@ async def waiting(
     actor: Actor,
     *,
     place_id: UUID | None = None,
-    only: Callable[[Waiting], bool] = lambda one: True,
+    only: Sequence[ColumnElement[bool]] = (),
     at: datetime,
 ) -> tuple[list[Waiting], needs.Context]:
-    """The orders that wait in the actor's scope, and what stands beside them."""
-    wholes = await backlog(db, actor, place_id=place_id, limit=MOST_ORDERS, at=at)
+    """The orders that wait in the actor's scope (``only`` these), and what stands beside them."""
+    wholes = await backlog(db, actor, place_id=place_id, only=only, limit=MOST_ORDERS, at=at)
     beside = await needs.context(db, actor.tenant.id, wholes)
     found = [
         Waiting(whole, needs.need(whole, beside, at=at), beside.rule(whole.row.item_code)) for whole in wholes
     ]
-    return [one for one in found if only(one)], beside
+    return found, beside
 
 
 async def plan(
@@ -94,7 +95,7 @@ async def plan(
     """Who should be asked for each of these orders. Six statements; the solving is done beside the event loop."""
     if not found:
         return Plan()
-    people = await queries.candidates(db, actor.tenant.id, EVERYWHERE, beside, beside.rule(EVERY_ITEM), at=at)
+    people = await queries.candidates(db, actor.tenant.id, EVERYWHERE, beside, at=at)
     members = [one for one in people if not one.body]
     helped = await queries.familiar(
         db, actor.tenant.id, {id for one in found if (id := one.need.concerned.beneficiary_id)}
@@ -109,7 +110,7 @@ def solved(found: Sequence[Waiting], members: Sequence[Candidate], helped: Famil
     placed = placements(found, Pool(members), helped)
     left = [_in_street(one) for one in found if one.need.order_id not in placed]
     return Plan(
-        tuple(placed[one.need.order_id] for one in found if one.need.order_id in placed),
+        tuple(placed.values()),
         tuple(Left(one, _reasons(one, members)) for one in left),
     )
 
@@ -136,29 +137,61 @@ def _reasons(one: Waiting, members: Sequence[Candidate]) -> Mapping[str, int]:
 
 
 def _round(found: Sequence[Waiting], pool: "Pool", helped: Familiar) -> dict[UUID, Placed]:
-    """Assign what can be assigned with the hands that are still free, and take these hands."""
+    """Assign what can be assigned with the hands that are still free, and take these hands.
+
+    The solver knows one number of free hands for each; where items have limits of their own, what goes beyond one is
+    put back and the rest solved again. Of an urgency what has the narrower limit goes first: it would not fit after.
+    """
+    placed: dict[UUID, Placed] = {}
+    rest = list(found)
+    while rest:
+        assigned = _assigned(rest, pool, helped)
+        beyond = False
+        for one, demand, rows in sorted(assigned, key=lambda line: _precedence(line[0].need)):
+            if (pool.hands(one.need)[list(rows)] <= 0).any():
+                beyond = True
+                continue
+            pool.give(one.need, rows)
+            left = pool.hands(one.need)
+            spare = [row for row in demand.takers.tolist() if row not in rows and left[row] > 0]
+            told = _told(one, rows, pool, helped)
+            others = _told(one, spare[: max(one.rule.offers - len(rows), 0)], pool, helped)
+            placed[one.need.order_id] = Placed(one, told, others)
+        if not beyond:
+            break
+        rest = [one for one in rest if one.need.order_id not in placed]
+    return placed
+
+
+def _precedence(need: Need) -> tuple[str, int]:
+    limits = [most for most in (need.capacity, need.member_limit) if most is not None]
+    return (need.urgency, min(limits, default=0))
+
+
+def _assigned(
+    found: Sequence[Waiting], pool: "Pool", helped: Familiar
+) -> list[tuple[Waiting, "Demand", tuple[int, ...]]]:
+    """Who should take what, at most as much as the widest limit of these orders allows."""
     import numpy as np
 
     from dispatch.matching.solver import Demand, assign
 
     few = FEW
+    limits = {_limits(one.need): one.need for one in found}
+    hands = np.maximum.reduce([pool.hands(need) for need in limits.values()])
     while True:
         demands = [Demand(*_best(one, pool, helped, few), one.need.slots, one.need.urgency) for one in found]
-        taken = assign(demands, pool.free_slots, pool.active)
+        taken = assign(demands, hands, pool.active)
         cut = any(len(demand.takers) == few for demand in demands)
         if all(taken) or not cut or few >= pool.size:
             break
         few *= 4
-    placed = {}
-    for one, demand, rows in zip(found, demands, taken, strict=True):
-        if rows:
-            np.subtract.at(pool.free_slots, list(rows), 1)
-            np.add.at(pool.active, list(rows), 1)
-            spare = [row for row in demand.takers.tolist() if row not in rows and pool.free_slots[row] > 0]
-            told = _told(one, rows, pool, helped)
-            others = _told(one, spare[: max(one.rule.offers - len(rows), 0)], pool, helped)
-            placed[one.need.order_id] = Placed(one, told, others)
-    return placed
+    return [line for line in zip(found, demands, taken, strict=True) if line[2]]
+
+
+def _limits(need: Need) -> tuple[int | None, int | None, str | None]:
+    """What tells needs of different limits apart."""
+    return (need.capacity, need.member_limit, None if need.member_limit is None else need.item_code)
 
 
 def _told(

@@ -14,15 +14,16 @@ from dispatch.catalog.tables import checkin_items
 from dispatch.db.dialect import folded
 from dispatch.db.tenants import tenants
 from dispatch.dispatching.queries import read_rules, rules_column
+from dispatch.dispatching.tables import matching_rules
 from dispatch.domain import freetime
 from dispatch.domain.catalog import ItemFlag
 from dispatch.domain.geo import Point
+from dispatch.domain.handing import PAIR
 from dispatch.domain.matching import Need
-from dispatch.domain.matchrule import Rule, rule_for
+from dispatch.domain.matchrule import EVERY_ITEM, Rule, rule_for
 from dispatch.domain.order import TargetState
-from dispatch.domain.taking import Rows, TakingRule
+from dispatch.domain.taking import LIMITS, Rows, TakingRule
 from dispatch.domain.taking import rule_for as taking_rule_for
-from dispatch.matching.tables import matching_rules
 from dispatch.orders.concerned import concerned
 from dispatch.orders.queries import kept
 from dispatch.orders.whole import Whole
@@ -51,6 +52,19 @@ class Context:
     def taking(self, item_code: str) -> TakingRule:
         """How orders of an item may be taken here."""
         return taking_rule_for(item_code, self.taking_rules)
+
+    def own_limit(self, item_code: str, name: str) -> int | None:
+        """An item's own ``member_limit`` or ``body_limit``: over that item, beside the one over all."""
+        found: int | None = self.taking_rules.get(item_code, {}).get(name)
+        return found
+
+    @property
+    def limited(self) -> list[str]:
+        """Items that have one."""
+        codes = (code for code in self.taking_rules if code != EVERY_ITEM)
+        return sorted(
+            code for code in codes if any(self.own_limit(code, name) is not None for name in LIMITS.values())
+        )
 
 
 async def context(db: AsyncConnection, tenant_id: int, wholes: Sequence[Whole]) -> Context:
@@ -126,7 +140,10 @@ def need(whole: Whole, beside: Context, *, ring_id: UUID | None = None, at: date
         qualifications=rule.qualifications if ItemFlag.QUALIFICATION in flags else None,
         staff_only=ItemFlag.STAFF_ONLY in flags,
         minors=ItemFlag.MINORS in flags,
-        slots=2 if ItemFlag.TWO_PEOPLE in flags else 1,
+        capacity=rule.capacity,
+        member_limit=beside.own_limit(row.item_code, "member_limit"),
+        body_limit=beside.own_limit(row.item_code, "body_limit"),
+        slots=PAIR if ItemFlag.TWO_PEOPLE in flags else 1,
         point=point_of(row.location),
         wanted=_window(row, beside.zone),
         wanted_on=_wanted_on(row, beside.zone),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.domain import matching
+from dispatch.domain.ability import ADULT_YEARS, age, consented
 from dispatch.domain.freetime import QUARTERS, Window
 from dispatch.domain.matching import Candidate, Need
 
@@ -36,6 +37,8 @@ class Pool:
 
         self.active = numbers([one.active for one in members])
         self.free_slots = np.array([one.free_slots for one in members], dtype=np.int64)
+        self.in_hand = np.array([one.in_hand for one in members], dtype=np.int64)
+        self._of_items: dict[str, NDArray[np.int64]] = {}
         self.weekly = numbers([one.weekly_hours for one in members])
         self.served = np.array([one.served for one in members], dtype=np.int64)
         self.last_at = numbers([one.last_at for one in members])
@@ -96,7 +99,7 @@ class Pool:
             return np.zeros(self.size, dtype=bool)
         within = np.array([need.ring_id in path for path in self._paths], dtype=bool)
         offered, qualified = self._offered(need), self._qualified(need)
-        mask: Mask = within[self.path] & self.standing & (self.free_slots > 0) & (offered | qualified)
+        mask: Mask = within[self.path] & self.standing & (self.hands(need) > 0) & (offered | qualified)
         if need.qualifications is not None:
             mask &= qualified
         mask[self._excluded(need)] = False
@@ -104,6 +107,29 @@ class Pool:
             left = np.flatnonzero(mask)
             mask[left] = self._fits(left, need.wanted)
         return mask
+
+    def hands(self, need: Need) -> NDArray[np.int64]:
+        """How many more orders like this one each may be offered."""
+        left = self.free_slots
+        if need.capacity is not None:
+            left = np.minimum(left, need.capacity - self.in_hand)
+        if need.member_limit is not None:
+            left = np.minimum(left, need.member_limit - self._of_item(need.item_code))
+        return left
+
+    def give(self, need: Need, rows: Sequence[int]) -> None:
+        """These take the order into their hands."""
+        at = list(rows)
+        np.subtract.at(self.free_slots, at, 1)
+        np.add.at(self.in_hand, at, 1)
+        np.add.at(self.active, at, 1)
+        np.add.at(self._of_item(need.item_code), at, 1)
+
+    def _of_item(self, item_code: str) -> NDArray[np.int64]:
+        if item_code not in self._of_items:
+            counts = [one.of_items.get(item_code, 0) for one in self.members]
+            self._of_items[item_code] = np.array(counts, dtype=np.int64)
+        return self._of_items[item_code]
 
     def _offered(self, need: Need) -> Mask:
         found = np.zeros(self.size, dtype=bool)
@@ -134,9 +160,9 @@ class Pool:
         on = need.at.date()
         for at in self.young:
             one = self.members[at]
-            years = matching.age(one.born_on, on)
-            minor = years is not None and years < matching.ADULT_YEARS
-            if minor and (need.minors or not one.consented(on)):
+            years = age(one.born_on, on)
+            minor = years is not None and years < ADULT_YEARS
+            if minor and (need.minors or not consented(one.guardian_consent_on, on)):
                 found.append(at)
         return found
 

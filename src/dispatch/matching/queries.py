@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, o
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain import freetime
+from dispatch.domain.ability import Skill
 from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.life import Party
-from dispatch.domain.matching import RESTING, Candidate, Skill
-from dispatch.domain.matchrule import Rule
+from dispatch.domain.matching import RESTING, Candidate
+from dispatch.domain.matchrule import EVERY_ITEM
 from dispatch.domain.order import DispatchState, TakerKind, TakeState, TargetState
 from dispatch.domain.taking import LATELY, TakingRule
 from dispatch.matching.needs import Context, point_of
@@ -48,35 +49,46 @@ async def candidates(
     tenant_id: int,
     path: str,
     beside: Context,
-    rule: Rule,
     *,
+    item_code: str = EVERY_ITEM,
     beneficiary_id: UUID | None = None,
     at: datetime,
 ) -> list[Candidate]:
     """Everybody who checked in at the place with this path or below, and every unit and team that serves it.
 
-    Five statements, however many there are.
+    Five statements, however many there are, and one more where an item has a limit of its own.
+
+    Args:
+        item_code: by whose rule somebody rests who gave back too often.
     """
     rows = (await db.execute(_members(tenant_id, path))).all()
     found = (await db.execute(_bodies(tenant_id, path))).all()
     people = (await db.execute(_people(tenant_id, [row.id for row in found]))).all()
-    taking = beside.taking(rule.item_code)
+    taking = beside.taking(item_code)
     records = await _records(db, tenant_id, path, [row.id for row in found], taking, at=at)
     helped = await familiar(db, tenant_id, [beneficiary_id] if beneficiary_id else [])
+    of_items = await _of_items(db, tenant_id, beside.limited) if beside.limited else {}
     by_body: dict[UUID, list[Candidate]] = {}
     for row in people:
         by_body.setdefault(row.body_id, []).append(_member(row, beside))
     everybody = [_member(row, beside) for row in rows]
     everybody += [_body(row, tuple(by_body.get(row.id, ()))) for row in found]
     theirs = helped.get(beneficiary_id, {}) if beneficiary_id else {}
-    return [_with_record(one, records, theirs, rule, taking) for one in everybody]
+    limits = beside.taking(EVERY_ITEM)
+    return [
+        replace(
+            _with_record(one, records, theirs, taking),
+            capacity=limits.body_limit if one.body else limits.member_limit,
+            of_items=of_items.get(one.party, {}),
+        )
+        for one in everybody
+    ]
 
 
 def _with_record(
     one: Candidate,
     records: Mapping[Party, Record],
     helped: Mapping[Party, int],
-    rule: Rule,
     taking: TakingRule,
 ) -> Candidate:
     record = records.get(one.party, Record())
@@ -84,7 +96,6 @@ def _with_record(
     return replace(
         one,
         state=RESTING if rests and one.state == "active" else one.state,
-        capacity=capacity(rule, taking, one),
         active=record.active,
         asked=record.asked,
         served=record.served,
@@ -95,12 +106,6 @@ def _with_record(
         verdict_sum=record.verdict_sum,
         helped=helped.get(one.party, 0),
     )
-
-
-def capacity(rule: Rule, taking: TakingRule, one: Candidate) -> int:
-    """How many orders at a time: no more are offered than may be taken."""
-    most = taking.body_limit if one.body else taking.member_limit
-    return min(rule.capacity * max(len(one.people), 1), most)
 
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
@@ -389,6 +394,42 @@ def _asked(tenant_id: int) -> Select[Any]:
         )
         .group_by(dispatch_targets.c.kind, dispatch_targets.c.target_id)
     )
+
+
+async def _of_items(
+    db: AsyncConnection, tenant_id: int, item_codes: Sequence[str]
+) -> dict[Party, dict[str, int]]:
+    """How many orders of each of these items everybody holds or is asked for."""
+    found: dict[Party, dict[str, int]] = {}
+    own = and_(orders.c.tenant_id == tenant_id, orders.c.item_code.in_(item_codes))
+    held = (
+        select(takes.c.kind, takes.c.taker_id.label("id"), orders.c.item_code, func.count().label("many"))
+        .join(orders, and_(orders.c.tenant_id == takes.c.tenant_id, orders.c.id == takes.c.order_id))
+        .where(takes.c.tenant_id == tenant_id, takes.c.state == TakeState.ACTIVE, own)
+        .group_by(takes.c.kind, takes.c.taker_id, orders.c.item_code)
+    )
+    target = dispatch_targets.c
+    asked = (
+        select(target.kind, target.target_id.label("id"), orders.c.item_code, func.count().label("many"))
+        .join(
+            dispatches,
+            and_(dispatches.c.tenant_id == target.tenant_id, dispatches.c.id == target.dispatch_id),
+        )
+        .join(
+            orders, and_(orders.c.tenant_id == dispatches.c.tenant_id, orders.c.id == dispatches.c.order_id)
+        )
+        .where(
+            target.tenant_id == tenant_id,
+            target.state == TargetState.ASKED,
+            dispatches.c.state == DispatchState.RUNNING,
+            own,
+        )
+        .group_by(target.kind, target.target_id, orders.c.item_code)
+    )
+    for row in await db.execute(union_all(held, asked)):
+        counts = found.setdefault((row.kind, row.id), {})
+        counts[row.item_code] = counts.get(row.item_code, 0) + row.many
+    return found
 
 
 def _given_back(tenant_id: int, since: datetime) -> Select[Any]:

@@ -83,7 +83,7 @@ async def around(
         tenant_id,
         path_around(seen, need.ring_id),
         beside,
-        rule,
+        item_code=need.item_code,
         beneficiary_id=need.concerned.beneficiary_id,
         at=at,
     )

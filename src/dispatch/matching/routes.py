@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from dispatch.dispatching.actions import ruling
 from dispatch.dispatching.schemas import RuleCode
+from dispatch.dispatching.tables import matching_rules
 from dispatch.domain.life import standing
 from dispatch.domain.order import TakerKind
 from dispatch.domain.people import DISPATCHING_ROLES, SETTING_ROLES, Actor
@@ -29,7 +30,6 @@ from dispatch.matching.schemas import (
     RunOut,
     UnmatchedOut,
 )
-from dispatch.matching.tables import matching_rules
 from dispatch.orders.answers import OrderId, given
 from dispatch.web.deps import Caller, Match, Now, Reading, Store, Writing
 from dispatch.web.paging import DEFAULT_LIMIT, Cursor, Key, Limit, Page, cut, fingerprint, read_cursor

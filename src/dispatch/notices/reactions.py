@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.db.dialect import insert_or_ignore
 from dispatch.db.ids import new_id
 from dispatch.db.tenants import tenants
-from dispatch.dispatching.tables import handovers
 from dispatch.domain.order import (
     ASK_LABELS,
     Ask,
@@ -33,6 +32,7 @@ from dispatch.notices.tables import notices
 from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
+    handovers,
     order_recusals,
     order_steps,
     orders,

@@ -263,11 +263,23 @@ def _merged(pages: Sequence[Select[Any]], *, newest_first: bool) -> Select[Any]:
 
 
 async def backlog(
-    db: AsyncConnection, actor: Actor, *, place_id: UUID | None = None, limit: int, at: datetime
+    db: AsyncConnection,
+    actor: Actor,
+    *,
+    place_id: UUID | None = None,
+    only: Sequence[ColumnElement[bool]] = (),
+    limit: int,
+    at: datetime,
 ) -> list[Whole]:
-    """Orders in the actor's scope that wait to be handed out, the most urgent and then the oldest first."""
+    """Orders in the actor's scope that wait to be handed out, the most urgent and then the oldest first.
+
+    Args:
+        only: of these alone; what is left out takes no place within the limit.
+    """
     wanted = Wanted(states=(State.ACCEPTED, State.REDO), place_id=place_id)
     found = _backlog(shape_of(actor), wanted.form())
+    if only:
+        found = found.where(*only)
     rows = (await db.execute(found, values(actor) | wanted.values() | {"most": limit})).all()
     if not rows:
         return []

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, literal_column
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.guarding import Change, Dependent, Removal, Rows, guarded
@@ -30,6 +30,7 @@ from dispatch.orders.tables import (
     dispatch_targets,
     dispatches,
     give_backs,
+    handovers,
     order_steps,
     orders,
     requests,
@@ -88,7 +89,7 @@ async def record(
     loose: list[Dependent] = []
     for moved, _ in moves:
         loose += _given_back(tenant_id, life, moved, at=at)
-        hanging = [*_take_changes(tenant_id, moved.takes), *_target_changes(tenant_id, moved)]
+        hanging = [*_take_changes(tenant_id, moved.takes, at=at), *_target_changes(tenant_id, moved)]
         if moved.dispatch is None:
             loose += hanging
         elif await guarded(db, _dispatch_guard(tenant_id, life, moved), hanging) is None:
@@ -367,19 +368,30 @@ def _opened(whole: Whole, opened: Dispatch, moved: Moved, who: Author, *, at: da
     return [Rows(dispatches, [row]), Rows(dispatch_targets, targets)]
 
 
-def _take_changes(tenant_id: int, changes: Iterable[TakeChange]) -> list[Dependent]:
-    """Takes that change alike change in one statement; whoever left is no longer on the order."""
+_ASKED = (handovers.c.state == literal_column("'asked'"),)
+"""Written out, so that the index of what is asked serves."""
+
+
+def _take_changes(tenant_id: int, changes: Iterable[TakeChange], *, at: datetime) -> list[Dependent]:
+    """Takes that change alike change in one statement; whoever left is no longer on the order, and what one asked another
+    to take over ends with the take."""
     alike: dict[tuple[tuple[str, Any], ...], list[UUID]] = {}
+    ended: list[UUID] = []
     left: list[UUID] = []
     for change in changes:
         values = {name: value for name, value in change.values.items() if name != "people"}
         if values:
             alike.setdefault(tuple(sorted(values.items())), []).append(change.id)
+        if values.get("state") not in (None, TakeState.ACTIVE):
+            ended.append(change.id)
         if values.get("state") not in (None, TakeState.ACTIVE, TakeState.DONE):
             left.append(change.id)
     dependents: list[Dependent] = [
         Change(takes, {"tenant_id": tenant_id, "id": ids}, dict(values)) for values, ids in alike.items()
     ]
+    if ended:
+        their = {"tenant_id": tenant_id, "take_id": ended}
+        dependents.append(Change(handovers, their, {"state": "withdrawn", "ended_at": at}, holds=_ASKED))
     if left:
         dependents.append(Removal(take_people, {"tenant_id": tenant_id, "take_id": left}))
     return dependents

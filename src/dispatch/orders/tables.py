@@ -1,5 +1,7 @@
 """The order and everything that hangs on it: one aggregate, several tables."""
 
+from typing import Literal, get_args
+
 from sqlalchemy import Boolean, Column, Date, Index, Integer, SmallInteger, String, Text
 
 from dispatch.db.base import (
@@ -282,6 +284,37 @@ give_backs = tenant_table(
     one_of("state", TakeState),
     tenant_fk("order_id", "orders"),
     key=("kind", "taker_id", "at", "order_id"),
+)
+
+HandoverState = Literal["asked", "accepted", "declined", "withdrawn"]
+HANDOVER_STATES: tuple[str, ...] = get_args(HandoverState)
+
+handovers = tenant_table(
+    "handovers",
+    # A taker asks another to take the place; that one consents or not.
+    Column("id", Id, nullable=False),
+    Column("order_id", Id, nullable=False),
+    Column("take_id", Id, nullable=False),
+    code_column("kind", TakerKind),
+    Column("taker_id", Id, nullable=False),
+    code_column("state", HANDOVER_STATES),
+    Column("text", Text),
+    Column("asked_by", Id, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    one_of("state", HANDOVER_STATES),
+    tenant_fk("order_id", "orders"),
+    tenant_fk("take_id", "takes"),
+    tenant_index("ix_handovers_taker", "kind", "taker_id", "asked_at", "id"),
+    tenant_index("ix_handovers_asker", "asked_by", "asked_at", "id"),
+)
+Index(
+    "uq_handovers_asked",
+    handovers.c.tenant_id,
+    handovers.c.take_id,
+    unique=True,
+    postgresql_where=handovers.c.state == "asked",
+    sqlite_where=handovers.c.state == "asked",
 )
 
 order_bodies = tenant_table(

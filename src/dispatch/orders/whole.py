@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, select, true
 
 from dispatch.catalog.tables import items
 from dispatch.db.bound import TENANT
@@ -39,7 +39,7 @@ from dispatch.orders.tables import (
     take_people,
     takes,
 )
-from dispatch.people.tables import accounts, bodies
+from dispatch.people.tables import accounts, bodies, members
 from dispatch.places.queries import ids_of
 from dispatch.places.tables import places
 from dispatch.sla.queries import Terms, run_of
@@ -92,13 +92,24 @@ SOURCE = (
 )
 
 
+_person, _body = accounts.alias("person"), bodies.alias("body")
+
+
 def _named(table: Any, id: Any) -> tuple[Any, list[ColumnElement[Any]]]:
     """Join the name of a party: an account's or a body's, one of them null."""
-    person, body = accounts.alias("person"), bodies.alias("body")
+    person, body = _person, _body
     source = table.outerjoin(
         person, and_(person.c.tenant_id == table.c.tenant_id, person.c.id == id)
     ).outerjoin(body, and_(body.c.tenant_id == table.c.tenant_id, body.c.id == id))
     return source, [body.c.name.label("body_name"), person.c.name.label("person_name")]
+
+
+_SERVES = case(
+    (dispatch_targets.c.kind == TakerKind.MEMBER, func.coalesce(members.c.state == "active", true())),
+    (_body.c.retired_at.is_not(None), false()),
+    else_=true(),
+)
+"""Whether a target serves: no member who left or pauses, no body out of service; who never checked in does."""
 
 
 def hanging(these: Any, tenant_id: Any, *, listed: bool = False) -> list[ColumnElement[Any]]:
@@ -118,6 +129,10 @@ def hanging(these: Any, tenant_id: Any, *, listed: bool = False) -> list[ColumnE
 
     source, taker_name = _named(takes, takes.c.taker_id)
     targets_source, target_name = _named(dispatch_targets, dispatch_targets.c.target_id)
+    there = and_(
+        members.c.tenant_id == dispatch_targets.c.tenant_id,
+        members.c.account_id == dispatch_targets.c.target_id,
+    )
     asker, put = accounts.alias("asker"), accounts.alias("put")
     return [
         fold(
@@ -128,10 +143,10 @@ def hanging(these: Any, tenant_id: Any, *, listed: bool = False) -> list[ColumnE
         fold(
             select(dispatch_targets.c.dispatch_id, dispatch_targets.c.kind, dispatch_targets.c.target_id)
             .add_columns(dispatch_targets.c.seq, dispatch_targets.c.state, dispatch_targets.c.match)
-            .add_columns(dispatch_targets.c.until)
+            .add_columns(dispatch_targets.c.until, _SERVES.label("serves"))
             .add_columns(dispatches.c.order_id, *target_name)
             .select_from(
-                targets_source.join(
+                targets_source.outerjoin(members, there).join(
                     dispatches,
                     and_(
                         dispatches.c.tenant_id == dispatch_targets.c.tenant_id,
@@ -394,7 +409,14 @@ def _dispatch(line: Line, targets: list[Line]) -> Dispatch:
         waiters=line["waiters"],
         wait_seconds=line["wait_seconds"],
         targets=tuple(
-            Target(TakerKind(t["kind"]), t["target_id"], t["seq"], TargetState(t["state"]), until=t["until"])
+            Target(
+                TakerKind(t["kind"]),
+                t["target_id"],
+                t["seq"],
+                TargetState(t["state"]),
+                until=t["until"],
+                serves=t["serves"],
+            )
             for t in targets
             if t["dispatch_id"] == line["id"]
         ),

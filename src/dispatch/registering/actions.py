@@ -17,8 +17,10 @@ from dispatch.db.idempotency import Key
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.db.sealed import private
+from dispatch.dispatching.actions.winning import raised
 from dispatch.domain.checkin import LONGEST_AGREEMENT_YEARS, REGISTRATION_MONTHS, approves_bodies, later
 from dispatch.domain.facts import Fact
+from dispatch.domain.order import TakerKind
 from dispatch.domain.people import BODY_ROLES, DISPATCHING_ROLES, STAFF_ROLES, Actor, Role
 from dispatch.domain.refusal import (
     CheckinDecided,
@@ -266,16 +268,16 @@ async def leave(
             there = await checkin.spot(db, actor.tenant.id, row.place_id)
             if not approves_bodies(actor, there.path):
                 raise RoleForbidden()
-        if await queries.in_hand(db, actor.tenant.id, row.kind, body_id):
-            raise TakesInHand()
         await retire(db, actor.tenant.id, row.kind, body_id, at=at)
+        if await queries.in_hand(db, actor.tenant.id, row.kind, body_id):  # asked under the taker's lock
+            raise TakesInHand()
         return body_id
 
     return await once(db, actor, key, act, at=at)
 
 
 async def retire(db: AsyncConnection, tenant_id: int, kind: str, body_id: UUID, *, at: datetime) -> None:
-    """Take a body out of service, with all its agreements. Safe to repeat."""
+    """Take a body out of service, with all its agreements; a take in flight does not outrun it. Safe to repeat."""
     await rest(db, tenant_id, kind, body_id, at=at)
     theirs = registrations.c.tenant_id == tenant_id, registrations.c.body_id == body_id
     await db.execute(
@@ -287,5 +289,6 @@ async def retire(db: AsyncConnection, tenant_id: int, kind: str, body_id: UUID, 
 
 async def rest(db: AsyncConnection, tenant_id: int, kind: str, body_id: UUID, *, at: datetime) -> None:
     """Take a body out of service until another agreement of its begins. Safe to repeat."""
+    await raised(db, tenant_id, (TakerKind(kind), body_id))
     await people.retire_body(db, tenant_id, body_id, at=at)
     await belonging.leave(db, tenant_id, kind, body_id, at=at)

@@ -15,10 +15,12 @@ from dispatch.db.guarding import Count, counted, guarded
 from dispatch.db.idempotency import Key
 from dispatch.db.outbox import announce
 from dispatch.db.sealed import private
+from dispatch.dispatching.actions.winning import raised
 from dispatch.domain.checkin import RENEWAL_MONTHS, later, registers
 from dispatch.domain.facts import Fact
 from dispatch.domain.geo import in_both
 from dispatch.domain.household import address_key
+from dispatch.domain.order import TakerKind
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import (
     AccountNotFound,
@@ -241,6 +243,7 @@ async def end_member(
     """
 
     async def act() -> UUID:
+        await raised(db, actor.tenant.id, (TakerKind.MEMBER, account_id))
         if not await hold(db, actor.tenant.id, account_id):
             raise AccountNotFound()
         row = await queries.member(db, actor.tenant.id, account_id)

@@ -15,6 +15,7 @@ from dispatch.db.guarding import guarded
 from dispatch.db.ids import new_id
 from dispatch.db.outbox import announce
 from dispatch.db.sealed import private
+from dispatch.dispatching.actions.winning import raised
 from dispatch.domain.checkin import (
     LONGEST_LEAVE_DAYS,
     Problem,
@@ -26,6 +27,7 @@ from dispatch.domain.checkin import (
     without_leave,
 )
 from dispatch.domain.facts import Fact
+from dispatch.domain.order import TakerKind
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import (
     ChangedMeanwhile,
@@ -230,12 +232,13 @@ async def leave(db: AsyncConnection, actor: Actor, *, at: datetime) -> None:
         NotCheckedIn: never checked in, or gone already.
         TakesInHand: orders are in hand.
     """
+    await raised(db, actor.tenant.id, (TakerKind.MEMBER, actor.account_id))  # the taker first, as a take does
     await _standing(db, actor)
     await go(db, actor.tenant.id, actor.account_id, at=at)
 
 
 async def go(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
-    """End a membership, with what waits. Raises: TakesInHand."""
+    """End a membership, with what waits; the taker's row is raised by then. Raises: TakesInHand."""
     if await queries.in_hand(db, tenant_id, account_id):
         raise TakesInHand()
     await people.end_membership(db, tenant_id, account_id, at=at)

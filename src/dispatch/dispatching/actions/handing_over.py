@@ -25,7 +25,6 @@ from dispatch.dispatching.actions.taking import (
     unfit,
 )
 from dispatch.dispatching.actions.winning import TAKEN, against, alone, former, lease, take_rows
-from dispatch.dispatching.tables import handovers
 from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.facts import Fact
 from dispatch.domain.handover import handed_over
@@ -45,7 +44,7 @@ from dispatch.orders import log
 from dispatch.orders.actions.performing import ATTEMPTS, Call, Data, Done, looked
 from dispatch.orders.concerned import homes_column
 from dispatch.orders.queries import recused
-from dispatch.orders.tables import orders, takes
+from dispatch.orders.tables import handovers, orders, takes
 from dispatch.orders.whole import Whole
 from dispatch.people.queries import PEOPLE
 from dispatch.people.tables import accounts, bodies
@@ -158,7 +157,7 @@ async def _accepted(
     if given is None or asked.state != "asked":
         raise HandoverEnded()
     _passable(seen.life)
-    refusal = still_refused(seen, row, party, actor.account_id) or against(seen, row, party, at=at)
+    refusal = still_refused(actor, seen, row, party, at=at) or against(seen, row, party, at=at)
     if refusal:
         raise refusal
     return await _passed(db, actor, asked, seen, row, given, party, call, at=at)
@@ -185,7 +184,7 @@ async def _passed(
         return None
     if await guarded(db, _ended(actor, asked.id, "accepted", at)) is None:
         return None
-    await alone(db, seen, row, party, at=at)
+    await alone(db, actor, seen, row, party, at=at)
     at = seen.life.later(at)
     made = Take(take_id, held.id, TakerKind(party[0]), party[1], TakeState.ACTIVE, at, actor.account_id)
     made = replace(made, nth=nth, lease_until=await lease(db, seen, row, held, at=at))

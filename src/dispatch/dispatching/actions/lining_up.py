@@ -58,7 +58,7 @@ async def join(db: AsyncConnection, actor: Actor, order_id: UUID, call: Call, *,
             until = next(target.until for target in held.targets if target.party == party)
             return Done(order_id, {"place": nth, "until": until.isoformat() if until else None})
         _full(seen, held, at=at)
-        refusal = still_refused(seen, row, party, actor.account_id)
+        refusal = still_refused(actor, seen, row, party, at=at)
         if refusal:
             raise refusal
         outcome = {"place": sum(target.state in queue.IN_LINE for target in held.targets) + 1}

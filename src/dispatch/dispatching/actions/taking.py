@@ -13,7 +13,7 @@ from dispatch.db.bound import Brought, Columns
 from dispatch.db.engine import start_over
 from dispatch.db.idempotency import claim
 from dispatch.dispatching.actions.winning import TAKEN, against, win
-from dispatch.dispatching.queries import load_columns
+from dispatch.dispatching.queries import load_columns, unable_for
 from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.life import (
     Dispatch,
@@ -166,17 +166,26 @@ async def _refusal(
         return NotEligible(why="already_on_order")
     if party[0] in PEOPLE and conflict(seen, row.homes, actor.account_id):
         return NotEligible(why=UNTOLD)
-    why = not_serving(row)
+    # Whom a dispatcher named, the dispatcher vouches for.
+    why = not_serving(row) or (held.mode is Mode.OPEN and incapable(actor, seen, row, party, at=at))
     return NotEligible(why=why) if why else against(seen, row, party, at=at)
 
 
-def still_refused(seen: Whole, row: Any, party: Party, account_id: UUID) -> Refusal | None:
-    """What stands against a party on this order, whoever gives it a place; ``row`` as of a take."""
+def incapable(actor: Actor, seen: Whole, row: Any, party: Party, *, at: datetime) -> str | None:
+    """Why a member may not do what the item demands; ``row`` as of a take."""
+    if party[0] is not TakerKind.MEMBER:
+        return None
+    today = at.astimezone(actor.tenant.zone).date()
+    return unable_for(row, seen.row.item_code, seen.life.item_flags, today)
+
+
+def still_refused(actor: Actor, seen: Whole, row: Any, party: Party, *, at: datetime) -> Refusal | None:
+    """What stands against a party on this order, whoever but a dispatcher gives it a place; ``row`` as of a take."""
     if why := unfit(seen.life, party):
         return NotEligible(why=why)
-    if party[0] in PEOPLE and conflict(seen, row.homes, account_id):
+    if party[0] in PEOPLE and conflict(seen, row.homes, actor.account_id):
         return NotEligible(why=UNTOLD)
-    why = not_serving(row)
+    why = not_serving(row) or incapable(actor, seen, row, party, at=at)
     return NotEligible(why=why) if why else None
 
 

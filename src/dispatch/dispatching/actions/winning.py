@@ -41,9 +41,7 @@ from dispatch.domain.order import (
     TargetState,
 )
 from dispatch.domain.people import Actor
-from dispatch.domain.refusal import (
-    Refusal,
-)
+from dispatch.domain.refusal import NotEligible, Refusal
 from dispatch.domain.sla import Clock
 from dispatch.domain.taking import Wanted, lease_until, rule_for, unfair
 from dispatch.orders import log, queries
@@ -59,6 +57,7 @@ from dispatch.orders.tables import (
 )
 from dispatch.orders.whole import Whole, terms_of
 from dispatch.people.queries import PEOPLE
+from dispatch.people.serving import not_serving
 from dispatch.sla.queries import basis_for
 
 TAKEN = "taken"
@@ -86,7 +85,7 @@ async def win(
     outcome = {"outcome": TAKEN, "take_id": str(take_id)}
     if not await claim(db, call.key, status=200, order_id=seen.life.id, outcome=outcome, at=at):
         return None
-    await alone(db, seen, row, party, at=at)
+    await alone(db, actor, seen, row, party, at=at)
     at = seen.life.later(at)
     kept_until = await lease(db, seen, row, held, at=at)
     made = Take(take_id, held.id, TakerKind(party[0]), party[1], TakeState.ACTIVE, at, actor.account_id)
@@ -98,19 +97,29 @@ async def win(
     return take_id if await _settle(db, actor, seen, made, slot.slots_taken) else None
 
 
-async def alone(db: AsyncConnection, seen: Whole, row: Any, party: Party, *, at: datetime) -> None:
-    """Lock the taker's row: from here on nobody else takes with these hands.
+async def raised(db: AsyncConnection, tenant_id: int, party: Party) -> int:
+    """Lock the taker's row and count on: from here on nobody else takes with these hands, and a take that was judged
+    before is judged again. Whoever ends a taker's service begins with it."""
+    me = {"tenant_id": tenant_id, "kind": str(party[0]), "taker_id": party[1]}
+    found: int = (await counted(db, Count(takers, me, "takes_made"))).takes_made
+    return found
+
+
+async def alone(
+    db: AsyncConnection, actor: Actor, seen: Whole, row: Any, party: Party, *, at: datetime
+) -> None:
+    """Have the taker's row to oneself (``raised``).
 
     Raises:
-        Refusal: what they took since ``row`` was read stands against one more.
+        Refusal: what they took since ``row`` was read stands against one more, or they serve no more.
     """
-    tenant_id = seen.row.tenant_id
-    me = {"tenant_id": tenant_id, "kind": str(party[0]), "taker_id": party[1]}
-    mine = await counted(db, Count(takers, me, "takes_made"))
-    if mine.takes_made != row.takes_made + 1:
-        refusal = against(seen, await load_now(db, tenant_id, party, at=at), party, at=at)
-        if refusal:
-            raise refusal
+    if await raised(db, actor.tenant.id, party) == row.takes_made + 1:
+        return
+    now = await load_now(db, actor, party, at=at)
+    why = not_serving(now)
+    refusal = NotEligible(why=why) if why else against(seen, now, party, at=at)
+    if refusal:
+        raise refusal
 
 
 def former(seen: Whole, held: Dispatch, party: Party) -> tuple[UUID, int] | None:

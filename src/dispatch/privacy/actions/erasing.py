@@ -16,7 +16,7 @@ from dispatch.checkin.tables import checkins, member_views
 from dispatch.db.idempotency import idempotency_keys
 from dispatch.db.outbox import outbox
 from dispatch.db.sealed import private
-from dispatch.dispatching.tables import drafts, handovers
+from dispatch.dispatching.tables import drafts
 from dispatch.domain.keeping import ALL_GONE, CLEARED, CONTACT_GONE, GONE, gone_login
 from dispatch.domain.order import Move
 from dispatch.notices.tables import notices
@@ -26,6 +26,7 @@ from dispatch.orders.tables import (
     attachments,
     dispatch_targets,
     dispatches,
+    handovers,
     order_steps,
     orders,
     ratings,
