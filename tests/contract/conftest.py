@@ -1,5 +1,6 @@
 """The application on each database, over HTTP, with a town of its own for every test."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -34,7 +35,10 @@ def clock() -> Clock:
 @pytest.fixture(scope="session")
 async def everybodys(database: Database) -> AsyncIterator[FastAPI]:
     """One application for all towns of a database: a new one works out all its routes anew."""
-    app = create_app(Settings(rate_per_address=0, rate_per_account=0, password_memory_kib=32), database)
+    # Towns of several databases have the same numbers: each database has a directory of its own.
+    files = Settings().files_dir / re.sub(r"\W+", "-", str(database.url))
+    settings = Settings(rate_per_address=0, rate_per_account=0, password_memory_kib=32, files_dir=files)
+    app = create_app(settings, database)
     yield app
     await app.state.door.close()
 
