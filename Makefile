@@ -11,10 +11,10 @@ LOCK := $(DEV)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-annotate --extra build pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run work check test fix locks lock openapi previous migration bench docs
+.PHONY: help setup run work check test test-ha fix locks lock openapi previous migration bench docs
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: .venv-dev/.installed ## Install what developing needs into .venv-dev
 
@@ -37,16 +37,20 @@ check: .venv-dev/.installed locks ## Look without running: format, lint, types, 
 test: .venv-dev/.installed ## Run all tests, on SQLite and on a PostgreSQL of their own
 	$(DEV)/pytest -n $(WORKERS)
 
+test-ha: .venv-dev/.installed .venv-ha/.installed ## Break a cluster of three PostgreSQL under Patroni (optional; Debian, ten minutes)
+	$(DEV)/pytest -m ha --session-timeout=600 tests/e2e/ha
+
 fix: .venv-dev/.installed ## Format the code and repair what can be repaired
 	$(DEV)/ruff check --fix .
 	$(DEV)/ruff format .
 
 locks: ## Refuse addresses in the lock files
-	@! grep -n '://' requirements.lock requirements-dev.lock
+	@! grep -n '://' requirements.lock requirements-dev.lock requirements-ha.lock
 
-lock: .venv-dev/.installed ## Write both lock files again from pyproject.toml (U=--upgrade for newer versions)
+lock: .venv-dev/.installed ## Write the lock files again from pyproject.toml (U=--upgrade for newer versions)
 	$(LOCK) $(U) --output-file requirements.lock
 	$(LOCK) $(U) --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(LOCK) $(U) --extra ha --constraints requirements-dev.lock --output-file requirements-ha.lock
 
 previous: ## When a release was made, keep its description, with which the next one is compared: make previous of=v1.2.0
 	@test -n "$(of)" || { echo 'say of which release: make previous of=v1.2.0' >&2; exit 2; }
@@ -70,6 +74,10 @@ docs: .venv-dev/.installed ## Write the generated pages of docs/
 
 .venv/.installed: requirements.lock pyproject.toml .ci/install
 	$(PYTHON) .ci/install .venv requirements.lock
+	@touch $@
+
+.venv-ha/.installed: requirements-ha.lock pyproject.toml .ci/install
+	$(PYTHON) .ci/install .venv-ha requirements-ha.lock ydiff python-etcd # they have no wheels
 	@touch $@
 
 .venv-dev/.installed: requirements-dev.lock pyproject.toml .ci/install

@@ -24,7 +24,7 @@ def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9.-]+)(?:\[.*?\])?==([^ ;\\]+)", text(lock), re.MULTILINE))
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-ha.lock"])
 def test_a_lock_names_no_address_and_hashes_every_release(lock: str) -> None:
     releases = re.split(r"\n(?=[a-z0-9])", text(lock).strip())
 
@@ -33,11 +33,12 @@ def test_a_lock_names_no_address_and_hashes_every_release(lock: str) -> None:
     assert [release for release in releases if "--hash=sha256:" not in release] == []
 
 
-def test_what_is_developed_with_is_what_runs() -> None:
-    run, dev = pins("requirements.lock"), pins("requirements-dev.lock")
+@pytest.mark.parametrize("lock", ["requirements-dev.lock", "requirements-ha.lock"])
+def test_what_is_developed_with_is_what_runs(lock: str) -> None:
+    run, more = pins("requirements.lock"), pins(lock)
 
     assert len(run) > 30
-    assert {name: dev.get(name) for name in run} == run
+    assert {name: more.get(name) for name in run} == run
 
 
 def test_every_dependency_is_locked() -> None:
@@ -51,7 +52,7 @@ def test_every_dependency_is_locked() -> None:
 
 def test_help_tells_every_target() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", text("Makefile"), re.MULTILINE)
-    told = set(re.findall(r"^([a-z]+):.*## \S", text("Makefile"), re.MULTILINE))
+    told = set(re.findall(r"^([a-z-]+):.*## \S", text("Makefile"), re.MULTILINE))
 
     assert phony is not None
     assert told >= TARGETS

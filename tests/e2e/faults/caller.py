@@ -36,6 +36,7 @@ class Caller:
 
     Args:
         attempt_seconds: the deadline of one attempt.
+        patience_seconds: how long it asks before it gives up.
         keyed: send every attempt under the same Idempotency-Key. False is the careless client: a key for each.
     """
 
@@ -45,10 +46,12 @@ class Caller:
         *,
         keyed: bool = True,
         attempt_seconds: float = ATTEMPT_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
         connections: int = 600,
         seed: int = 1,
     ) -> None:
         self.bases, self._keyed, self._attempt = list(bases), keyed, attempt_seconds
+        self._patience = patience_seconds
         self._dice = Random(seed)
         self._turn = 0
         self._client = httpx.AsyncClient(limits=httpx.Limits(max_connections=connections), timeout=None)
@@ -62,7 +65,7 @@ class Caller:
 
     async def write(self, who: Person, path: str, body: dict[str, Any] | None = None) -> Answer:
         """One intent. Raises: GaveUp."""
-        key, until = uuid4().hex, asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        key, until = uuid4().hex, asyncio.get_running_loop().time() + self._patience
         attempts = 0
         while asyncio.get_running_loop().time() < until:
             attempts += 1

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -42,10 +42,6 @@ class Node:
         self._flags = {**flags, "port": str(self.port)}
         self.process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def hosts(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
     def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
         return psycopg.connect(
             host="127.0.0.1",
@@ -77,13 +73,13 @@ class Node:
     def crash(self) -> None:
         """kill -9 the server and every process of its own, as when the power goes."""
         assert self.process is not None
-        family = [self.process.pid, *_children(self.process.pid)]
+        family = [self.process.pid, *children(self.process.pid)]
         for pid in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
         until = time.monotonic() + 10
-        while any(_alive(pid) for pid in family[1:]) and time.monotonic() < until:
+        while any(alive(pid) for pid in family[1:]) and time.monotonic() < until:
             time.sleep(0.01)
 
     def replica(self, folder: Path) -> "Node":
@@ -105,7 +101,7 @@ class Node:
     def deafen(self) -> None:
         """Stop what receives the primary's changes: what is acknowledged from now on, is so without this replica."""
         assert self.process is not None
-        receivers = [pid for pid in _children(self.process.pid) if b"walreceiver" in _said(pid)]
+        receivers = [pid for pid in children(self.process.pid) if b"walreceiver" in command_line(pid)]
         assert len(receivers) == 1
         os.kill(receivers[0], signal.SIGSTOP)
         self._deaf = receivers[0]
@@ -134,19 +130,33 @@ class Node:
         assert made.returncode == 0, made.stderr
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _said(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+def command_line(pid: int) -> bytes:
+    """What a process was started with; nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def naming(driver: str, ports: Sequence[int]) -> str:
+    """The address that names several servers, in this order, and asks for the one that takes writes."""
+    if driver == "asyncpg":
+        hosts = "&".join(f"host=127.0.0.1:{port}" for port in ports)
+    else:
+        each, all_ports = ",".join("127.0.0.1" for _ in ports), ",".join(map(str, ports))
+        hosts = f"host={each}&port={all_ports}"
+    return f"postgresql+{driver}://postgres@/dispatch?{hosts}&target_session_attrs=read-write"
 
 
 class Cluster:
@@ -166,14 +176,9 @@ class Cluster:
         self.nodes.append(follower)
         return follower
 
-    def url(self, driver: str, database: str = "dispatch") -> str:
+    def url(self, driver: str) -> str:
         """The address that names every node; the one that takes writes is found by whoever connects."""
-        if driver == "asyncpg":
-            hosts = "&".join(f"host={node.hosts}" for node in self.nodes)
-        else:
-            ports = ",".join(str(node.port) for node in self.nodes)
-            hosts = f"host={','.join('127.0.0.1' for _ in self.nodes)}&port={ports}"
-        return f"postgresql+{driver}://postgres@/{database}?{hosts}&target_session_attrs=read-write"
+        return naming(driver, [node.port for node in self.nodes])
 
     def _folder(self, name: str, user: Mapping[str, Any]) -> Path:
         folder = self._root / name

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,6 +33,8 @@ class Pressure:
     pause_seconds: float = 0.0
     """Rest of a lane between two lives."""
     acked: list[Acked] = field(default_factory=list)
+    acked_at: list[float] = field(default_factory=list)
+    """By the loop's clock, beside ``acked``."""
     filed: dict[str, UUID | None] = field(default_factory=dict)
     """Text of each order that was asked for → its id; None while nobody has acknowledged it."""
     wrong: list[str] = field(default_factory=list)
@@ -60,6 +63,11 @@ class Pressure:
         async with asyncio.timeout(seconds):
             while self.closed < goal:  # noqa: ASYNC110  (the lanes count)
                 await asyncio.sleep(0.02)
+
+    def longest_pause(self, since: float) -> float:
+        """The longest time after ``since`` (by the loop's clock) in which nothing was acknowledged, in seconds."""
+        at = [since, *(when for when in self.acked_at if when > since)]
+        return max(after - before for before, after in pairwise(at))
 
     async def _lane(self, one: Person, other: Person) -> None:
         while not self._stop.is_set():
@@ -96,7 +104,7 @@ class Pressure:
     async def _take(self, who: Person, order_id: str) -> bool:
         answer = await self.caller.write(who, f"/v1/orders/{order_id}/take")
         if answer.status == 200:
-            self.acked.append(Acked(UUID(order_id), "take", who.id))
+            self._note(Acked(UUID(order_id), "take", who.id))
         elif (answer.status, answer.body["code"]) not in ((409, "SLOT_TAKEN"), (409, "ORDER_CLOSED")):
             self.wrong.append(f"take: {answer.status} {answer.body.get('code')}")
         return answer.status == 200
@@ -109,5 +117,9 @@ class Pressure:
         if answer.status not in (200, 201):
             self.wrong.append(f"{move}: {answer.status} {answer.body.get('code')} after {answer.attempts}")
             return None
-        self.acked.append(Acked(UUID(answer.body["id"]), move, who.id))
+        self._note(Acked(UUID(answer.body["id"]), move, who.id))
         return answer
+
+    def _note(self, one: Acked) -> None:
+        self.acked.append(one)
+        self.acked_at.append(asyncio.get_running_loop().time())

@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
+from sqlalchemy import select
 
 from dispatch.db.engine import Database
+from dispatch.people.tables import accounts
 from tests.e2e.faults.caller import Caller
-from tests.e2e.faults.cluster import Cluster
+from tests.e2e.faults.cluster import Cluster, naming
 from tests.e2e.faults.conftest import KEY
 from tests.e2e.faults.invariants import assert_unharmed
 from tests.e2e.faults.pressure import Pressure
@@ -53,3 +55,12 @@ async def test_when_the_primary_is_lost_the_replica_has_all_that_was_acknowledge
         service.servers[0].wait_ready(5)
     await assert_unharmed(pressure, least=12)
     await town.database.close()
+
+
+async def test_writes_find_the_primary_though_its_replica_is_named_first(machines: Cluster, driver: str):
+    replica = await asyncio.to_thread(machines.follow)
+    database = Database(naming(driver, [replica.port, machines.primary.port]))
+    town = await found(database, KEY, present=True)
+    assert replica.execute("SELECT pg_is_in_recovery()") == [(True,)]
+    assert await town.rows(select(accounts.c.id).where(accounts.c.tenant_id == town.tenant_id))
+    await database.close()
