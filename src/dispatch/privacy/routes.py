@@ -310,7 +310,7 @@ async def get_export_file(db: Reading, caller: Caller, now: Now, export_id: IdIn
 
 @router.post("/me/corrections", summary="更正个人信息")
 async def correct_data(db: WritingOwn, caller: Known, now: Now, body: CorrectionIn) -> DataRequestOut:
-    """更正: put one's own name or phone right, at once."""
+    """更正: put one's own name right or take one's phone out, at once."""
     data = body.model_dump(exclude_unset=True)
     return await _request(db, caller, await asking.correct(db, caller, data, at=now))
 
