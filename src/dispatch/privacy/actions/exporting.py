@@ -16,6 +16,7 @@ from dispatch.db.sealed import private
 from dispatch.dispatching.tables import drafts
 from dispatch.domain.keeping import EXPORT_DAYS
 from dispatch.domain.people import Actor
+from dispatch.notices.queries import told_to
 from dispatch.notices.tables import notices
 from dispatch.orders import queries as order_queries
 from dispatch.orders.rendering import shown, told
@@ -116,7 +117,7 @@ def _former_names(tenant_id: int, account_id: UUID) -> Select[Any]:
 async def _notices(db: AsyncConnection, actor: Actor) -> list[dict[str, Any]]:
     rows = (
         select(notices.c.created_at, notices.c.text, notices.c.read_at)
-        .where(notices.c.tenant_id == actor.tenant.id, notices.c.account_id == actor.account_id)
+        .where(told_to(actor))
         .order_by(notices.c.created_at)
     )
     return [row._asdict() for row in await db.execute(rows)]
