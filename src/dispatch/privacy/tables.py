@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Index, Integer, String, Text
 
-from dispatch.db.base import code_column, one_of, tenant_fk, tenant_index, tenant_table
+from dispatch.db.base import code_column, one_of, tally, tenant_fk, tenant_index, tenant_table
 from dispatch.db.sealed import Sealed
 from dispatch.db.types import Id, Instant, Json
 from dispatch.domain.keeping import Purpose
@@ -107,6 +107,8 @@ data_requests = tenant_table(
     Column("content", Sealed("data_requests.content")),
     # Of a deleted account: who it was, for those who must trace a leak, and for nobody else.
     Column("former_name", Sealed("data_requests.former_name")),
+    # How often a file could not be made.
+    tally("tries"),
     Column("asked_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("ended_at", Instant),

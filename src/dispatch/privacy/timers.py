@@ -12,7 +12,7 @@ from dispatch.db.tenants import tenant_ids
 from dispatch.domain.keeping import ALL_GONE, CONTACT_DAYS, CONTACT_GONE, CONTENT_DAYS, RECORD_DAYS
 from dispatch.orders.tables import order_views
 from dispatch.privacy import queries
-from dispatch.privacy.actions import asking, consenting, erasing, exporting
+from dispatch.privacy.actions import asking, consenting, erasing, exporting, lists
 from dispatch.privacy.tables import data_requests, reveal_requests, reveal_tallies
 from dispatch.registering.tables import registrations
 
@@ -103,7 +103,7 @@ async def _records(db: AsyncConnection, tenant_id: int, *, at: datetime) -> None
             member_views.c.tenant_id == tenant_id, member_views.c.at < at - RECORD_DAYS
         )
     )
-    over = registrations.c.state.in_(("returned", "withdrawn", "ended"))
+    over = registrations.c.state.in_(lists.OVER)
     since = func.coalesce(registrations.c.ended_at, registrations.c.decided_at)
     await db.execute(
         update(registrations)
@@ -111,6 +111,7 @@ async def _records(db: AsyncConnection, tenant_id: int, *, at: datetime) -> None
         .where(registrations.c.liaisons.is_not(None))
         .values(liaisons=None)
     )
+    await lists.keep_no_longer(db, tenant_id, at=at)
     asked = reveal_requests.c
     await db.execute(
         delete(reveal_requests).where(asked.tenant_id == tenant_id, asked.asked_at < at - RECORD_DAYS)
