@@ -208,7 +208,9 @@ class DataRequestOut(Wire):
     id: UUID
     kind: Literal["export", "correction", "deletion"]
     status: Literal["pending", "waiting", "done"]
-    reason: str | None = Field(description="Why it waits: order_open, take_active.")
+    reason: str | None = Field(
+        description="Why it waits: order_open, take_active, office_held. failed: the file could not be made; ask again."
+    )
     fields: list[str] | None
     asked_at: InstantOut
     due_at: InstantOut

@@ -99,7 +99,7 @@ data_requests = tenant_table(
     Column("account_id", Id, nullable=False),
     code_column("kind", DATA_ASKS),
     code_column("status", DATA_STATES),
-    # Why it waits: order_open, take_active.
+    # Why it waits: order_open, take_active, office_held; of a file that was given up: failed.
     Column("reason", String(32)),
     # Names of the corrected fields; never their values.
     Column("fields", Json),
