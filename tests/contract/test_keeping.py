@@ -152,6 +152,49 @@ async def test_a_consent_withdrawn_is_not_asked_for_again_soon_and_takes_the_pho
     assert location["ask_again_at"][:10] == (clock.now + timedelta(days=30)).date().isoformat()
 
 
+@pytest.mark.parametrize("given", [True, False])
+async def test_a_consent_withdrawn_while_an_order_is_open_takes_its_data_along_when_it_comes_to_rest(
+    hands: Hands, clock: Clock, given: bool
+):
+    town = hands.town
+    spot = {"lng": 113.0, "lat": 28.2, "crs": "gcj02"}
+    mine = await hands.file("resident-1", contact_phone="13911112222", location=spot)
+    others = await hands.file("resident-2", contact_phone="13733334444", location=spot)
+    for purpose in ("phone", "location"):
+        for login in ("resident-1", "resident-2"):
+            if given:
+                await hands.post(login, f"/v1/me/consents/{purpose}", {"version": 0})
+        clock.pass_(minutes=1)
+        path, headers = f"/v1/me/consents/{purpose}", town["resident-1"].headers
+        assert (await hands.client.delete(path, headers=headers)).status_code == 204
+    items = (await hands.get("resident-1", "/v1/me/consents")).json()["items"]
+    told = {item["purpose"]: item for item in items}["phone"]
+    assert (told["state"], told["given_at"] is not None) == ("withdrawn", given)
+
+    async def held() -> list[tuple[str | None, bool]]:
+        rows = select(orders.c.contact_phone, orders.c.location).where(orders.c.tenant_id == town.tenant_id)
+        found = await town.rows(rows.order_by(orders.c.serial))
+        return [(row.contact_phone, row.location is not None) for row in found]
+
+    assert await held() == [("13911112222", True), ("13733334444", True)]  # still needed
+    for login, order in (("resident-1", mine), ("resident-2", others)):
+        await hands.move(login, order, "cancel")
+    for _ in range(2):
+        await relay(town.database, clock.now, REACTIONS)
+    assert await held() == [(None, False), ("13733334444", True)]
+
+
+async def test_who_agrees_anew_keeps_what_the_order_holds_as_long_as_everybody(hands: Hands, clock: Clock):
+    order = await hands.file("resident-1", contact_phone="13911112222")
+    await hands.client.delete("/v1/me/consents/phone", headers=hands.town["resident-1"].headers)
+    clock.pass_(minutes=1)
+    await hands.post("resident-1", "/v1/me/consents/phone", {"version": 0})
+    await hands.move("resident-1", order, "cancel")
+    await relay(hands.town.database, clock.now, REACTIONS)
+    seen = (await hands.get("dispatcher-1", f"/v1/orders/{order['id']}")).json()
+    assert seen["contact_phone"] == "13911112222"
+
+
 async def test_the_file_of_ones_own_data_holds_all_of_it_and_nothing_of_others(hands: Hands, clock: Clock):
     town = hands.town
     order_id = await lived(hands)

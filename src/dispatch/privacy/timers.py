@@ -13,7 +13,7 @@ from dispatch.db.tenants import tenant_ids
 from dispatch.domain.keeping import ALL_GONE, CONTACT_DAYS, CONTACT_GONE, CONTENT_DAYS, RECORD_DAYS
 from dispatch.jobs.parts import Parts, parts
 from dispatch.orders.tables import order_views
-from dispatch.privacy import queries
+from dispatch.privacy import due
 from dispatch.privacy.actions import asking, consenting, erasing, exporting, lists
 from dispatch.privacy.tables import data_requests, reveal_requests, reveal_tallies
 from dispatch.registering.tables import registrations
@@ -32,7 +32,7 @@ async def make_exports(database: Database, at: datetime) -> None:
         for tenant_id in await _tenants(database):
             with run.apart(tenant=tenant_id):
                 async with database.reading() as db:
-                    rows = await queries.exports_to_make(db, tenant_id, limit=BATCH)
+                    rows = await due.exports_to_make(db, tenant_id, limit=BATCH)
                 for row in rows:
                     if at >= row.asked_at + (2**row.tries - 1) * BETWEEN_TRIES:
                         with run.apart(tenant=tenant_id, request=row.id):
@@ -44,10 +44,10 @@ async def finish_deletions(database: Database, at: datetime) -> None:
     with parts() as run:
         for tenant_id in await _tenants(database):
             with run.apart(tenant=tenant_id):
-                after: queries.Next = None
+                after: due.Next = None
                 while True:
                     async with database.reading() as db:
-                        rows = await queries.deletions_to_finish(db, tenant_id, after=after, limit=BATCH)
+                        rows = await due.deletions_to_finish(db, tenant_id, after=after, limit=BATCH)
                     for row in rows:
                         with run.apart(tenant=tenant_id, request=row.id):
                             async with database.writing() as db:
@@ -65,7 +65,7 @@ async def end_memberships(database: Database, at: datetime) -> None:
                 after: UUID | None = None
                 while True:
                     async with database.reading() as db:
-                        found = await queries.unwilling_members(db, tenant_id, after=after, limit=BATCH)
+                        found = await due.unwilling_members(db, tenant_id, after=after, limit=BATCH)
                     for account_id in found:
                         with run.apart(tenant=tenant_id, account=account_id):
                             async with database.writing() as db:
@@ -95,7 +95,7 @@ async def _cleared(database: Database, run: Parts, tenant_id: int, level: int, *
     kept = CONTENT_DAYS if level == ALL_GONE else CONTACT_DAYS
     while True:
         async with database.reading() as db:
-            rows = await queries.due_to_clear(
+            rows = await due.due_to_clear(
                 db, tenant_id, level=level, before=at - kept, after=after, limit=BATCH
             )
         if not rows:

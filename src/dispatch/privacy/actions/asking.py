@@ -15,7 +15,7 @@ from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OfficeHeld
 from dispatch.people import actions as people
 from dispatch.people.queries import hold, prove
-from dispatch.privacy import queries
+from dispatch.privacy import due, queries
 from dispatch.privacy.actions import erasing
 from dispatch.privacy.tables import data_requests
 
@@ -51,7 +51,7 @@ async def delete_account(db: AsyncConnection, actor: Actor, *, at: datetime) -> 
     tenant_id, account_id = actor.tenant.id, actor.account_id
     await prove(db, actor)
     await hold(db, tenant_id, account_id)
-    reason = await queries.why_not_yet(db, tenant_id, account_id, at=at)
+    reason = await due.why_not_yet(db, tenant_id, account_id, at=at)
     if reason == "office_held":
         raise OfficeHeld()
     there = await queries.open_request(db, tenant_id, account_id, "deletion")
@@ -68,10 +68,10 @@ async def look_again(
     db: AsyncConnection, tenant_id: int, id: UUID, account_id: UUID, *, at: datetime
 ) -> None:
     """Carry out a deletion that waited, if nothing keeps it now; an office may have been given meanwhile."""
-    if not await queries.claim_deletion(db, tenant_id, id):
+    if not await due.claim_deletion(db, tenant_id, id):
         return
     await hold(db, tenant_id, account_id)
-    reason = await queries.why_not_yet(db, tenant_id, account_id, at=at)
+    reason = await due.why_not_yet(db, tenant_id, account_id, at=at)
     if reason is None:
         await finish_deletion(db, tenant_id, id, account_id, at=at)
         return
