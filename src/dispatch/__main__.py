@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
-from dispatch import admin, audit, calendar_files, clock, doctor, log, pages, serving, upkeep
+from dispatch import admin, calendar_files, clock, doctor, log, pages, serving, upkeep
 from dispatch.app import create_app, described
 from dispatch.db import migrate as migrations
 from dispatch.db import sealed
@@ -55,6 +55,7 @@ cli.add_typer(admin.user, name="user")
 cli.add_typer(admin.key, name="api-key")
 cli.add_typer(admin.roster, name="roster")
 cli.add_typer(upkeep.database, name="db")
+cli.command(name="audit")(upkeep.audit_logs)
 cli.command(name="backup")(upkeep.back_up)
 cli.command(name="restore")(upkeep.bring_back)
 
@@ -194,43 +195,6 @@ def examine(
             typer.echo(f"{check.health:<5} {check.name:<11} {check.said}")
     if any(check.health is doctor.Health.FAIL for check in checks):
         raise typer.Exit(1)
-
-
-@cli.command(name="audit")
-def audit_logs(
-    tenant: Annotated[str | None, typer.Option(help="Code of one tenant; else all of them.")] = None,
-    heads: Annotated[
-        Path | None, typer.Option(help="Write every order's newest hash here, to be kept elsewhere.")
-    ] = None,
-    against: Annotated[
-        Path | None, typer.Option(help="Heads written before: what they name must be there still.")
-    ] = None,
-) -> None:
-    """Check that no log of an order was changed; one line of JSON for each that was, then the count. Ends with 1 if any."""
-    report = asyncio.run(_audit(Settings(), tenant, heads, against))
-    for line in report.broken:
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-    counted = {name: getattr(report, name) for name in ("orders", "entries", "erased", "unchained")}
-    sys.stdout.write(json.dumps({**counted, "broken": len(report.broken)}) + "\n")
-    if report.broken:
-        raise typer.Exit(1)
-
-
-async def _audit(
-    settings: Settings, tenant: str | None, heads: Path | None, against: Path | None
-) -> audit.Report:
-    database = open_database(settings)
-    try:
-        with contextlib.ExitStack() as files:
-            written = files.enter_context(heads.open("w", encoding="utf-8")) if heads else None
-            read = files.enter_context(against.open(encoding="utf-8")) if against else None
-            return await audit.examine(database, tenant=tenant, heads=written, against=read)
-    except KeyError:
-        sys.exit(f"there is no tenant {tenant}")
-    except (OSError, ValueError) as error:
-        sys.exit(f"{against or heads}: {error}")
-    finally:
-        await database.close()
 
 
 @cli.command()

@@ -152,6 +152,7 @@ FACT_WORDS = {
     ),
     Fact.REVEAL_DECIDED: ("查看申请有结果", "a second person confirmed it or refused"),
     Fact.PHONE_WITHDRAWN: ("手机号授权撤回", "a person took back WeChat's leave to use the phone"),
+    Fact.POINT_WITHDRAWN: ("位置授权撤回", "a person took back WeChat's leave to read where he is"),
     Fact.IDENTITY_ENDED: ("微信注销", "a person ended the account at WeChat"),
     Fact.HANDOVER_CHANGED: ("移交有变化", "a take is to pass to another, or was not wanted"),
     Fact.CLOCK_STEP: ("时限有动静", "a clock reached a step: a warning, a breach, the ladder, or its end"),

@@ -1,16 +1,21 @@
-"""What an operator does to the database as a whole: copies it, brings a copy back."""
+"""What an operator does to the database as a whole: copies it, brings a copy back, checks its logs."""
 
+import asyncio
+import contextlib
+import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dispatch import clock
+from dispatch import audit, clock
 from dispatch import wiring as _every_slice  # noqa: F401 — metadata knows the tables that were imported
 from dispatch.db import backup, migrate, spread
 from dispatch.db.backup import Contents, NotDone, Tools
 from dispatch.db.base import metadata
+from dispatch.db.engine import open_database
 from dispatch.db.sealed import Keyring
 from dispatch.files import copies
 from dispatch.files.copies import CopyBroken
@@ -76,6 +81,61 @@ def bring_back(folder: Folder, tools: Programs = None) -> None:
         sys.stdout.write("older than this version: dispatch migrate\n")
     if closed := backup.unopened(settings.owner_url, keys):
         sys.exit(f"restored, but DISPATCH_DATA_KEYS does not open everything: {'; '.join(closed)}")
+
+
+def audit_logs(
+    tenant: Annotated[str | None, typer.Option(help="Code of one tenant; else all of them.")] = None,
+    heads: Annotated[
+        Path | None, typer.Option(help="Write every order's newest hash here, to be kept elsewhere.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Heads written before: what they name must be there still.")
+    ] = None,
+    chained_since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="Orders filed before this day may be without hashes; else none may."
+        ),
+    ] = None,
+) -> None:
+    """Check that no log of an order was changed; one line of JSON for each that was, then the count. Ends with 1 if any."""
+    report = asyncio.run(_audit(Settings(), tenant, heads, against, chained_since))
+    for line in report.broken:
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    counted = {
+        name: getattr(report, name) for name in ("orders", "entries", "erased", "erased_since", "unchained")
+    }
+    sys.stdout.write(json.dumps({**counted, "broken": len(report.broken)}) + "\n")
+    if report.broken:
+        raise typer.Exit(1)
+
+
+async def _audit(
+    settings: Settings,
+    tenant: str | None,
+    heads: Path | None,
+    against: Path | None,
+    chained_since: datetime | None,
+) -> audit.Report:
+    database = open_database(settings)
+    try:
+        with contextlib.ExitStack() as files:
+            written = files.enter_context(heads.open("w", encoding="utf-8")) if heads else None
+            read = files.enter_context(against.open(encoding="utf-8")) if against else None
+            return await audit.examine(
+                database,
+                tenant=tenant,
+                heads=written,
+                against=read,
+                chained_since=chained_since.date() if chained_since else None,
+                at=clock.now(),
+            )
+    except KeyError:
+        sys.exit(f"there is no tenant {tenant}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"{against or heads}: {error}")
+    finally:
+        await database.close()
 
 
 @database.command()

@@ -95,12 +95,13 @@ PUBLIC = home.PUBLIC | auth.PUBLIC | reports.PUBLIC | demo.PUBLIC
 """Paths that ask for no credentials."""
 
 REACTIONS: Mapping[Fact, Sequence[Reaction]] = {
-    Fact.ORDER_MOVED: (notices.tell_of_move,),
+    Fact.ORDER_MOVED: (notices.tell_of_move, privacy_reactions.came_to_rest),
     Fact.REQUEST_ASKED: (notices.tell_deciders,),
     Fact.REQUEST_DECIDED: (notices.tell_asker,),
     Fact.REVEAL_ASKED: (notices.tell_second,),
     Fact.REVEAL_DECIDED: (notices.tell_revealed,),
-    Fact.PHONE_WITHDRAWN: (auth_reactions.forget_phone, privacy_reactions.phone_withdrawn),
+    Fact.PHONE_WITHDRAWN: (privacy_reactions.phone_withdrawn,),
+    Fact.POINT_WITHDRAWN: (privacy_reactions.location_withdrawn,),
     Fact.IDENTITY_ENDED: (auth_reactions.forget_identity, privacy_reactions.phone_withdrawn),
     Fact.HANDOVER_CHANGED: (notices.tell_of_handover,),
     Fact.CLOCK_STEP: (notices.tell_of_step, order_reactions.act_on_step),

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -44,7 +45,7 @@ async def tampered(town: Town, statement: str, order: dict) -> None:
 
 
 async def first_broken(town: Town) -> list[tuple[int, str]]:
-    report = await audit.examine(town.database, tenant=await code(town))
+    report = await audit.examine(town.database, tenant=await code(town), at=town.made)
     return [(line["seq"], line["why"]) for line in report.broken]
 
 
@@ -53,7 +54,7 @@ async def test_logs_as_they_were_written_hold_with_every_entry_counted(hands: Ha
     parent, child = await hands.accepted(), await hands.file("resident-2")
     await hands.move("dispatcher-1", child, "merge", parent_id=parent["id"])
     await hands.move("resident-1", parent, "cancel")
-    report = await audit.examine(hands.town.database, tenant=await code(hands.town))
+    report = await audit.examine(hands.town.database, tenant=await code(hands.town), at=hands.town.made)
     mine = order_steps.c.tenant_id == hands.town.tenant_id
     entries = (await hands.town.rows(select(func.count()).select_from(order_steps).where(mine)))[0][0]
     assert (report.broken, report.orders, report.entries, report.unchained) == ([], 3, entries, 0)
@@ -89,12 +90,12 @@ async def test_an_entry_or_the_end_that_was_taken_out_is_named(hands: Hands):
 async def test_a_log_rewritten_to_its_end_or_taken_away_is_found_by_heads_kept_elsewhere(hands: Hands):
     town, order = hands.town, await hands.taken()
     heads = io.StringIO()
-    report = await audit.examine(town.database, tenant=await code(town), heads=heads)
+    report = await audit.examine(town.database, tenant=await code(town), heads=heads, at=town.made)
     (line,) = map(json.loads, heads.getvalue().splitlines())
     assert (report.broken, line["seq"], line["number"]) == ([], 4, order["number"])
     await hands.move("member-1", order, "finish", result="办好了。", closing="solved")
     longer = await audit.examine(
-        town.database, tenant=await code(town), against=io.StringIO(heads.getvalue())
+        town.database, tenant=await code(town), against=io.StringIO(heads.getvalue()), at=town.made
     )
     assert longer.broken == []  # a log that goes on holds what it held
     kept = (
@@ -107,7 +108,9 @@ async def test_a_log_rewritten_to_its_end_or_taken_away_is_found_by_heads_kept_e
     await tampered(town, "DELETE FROM order_steps WHERE @ AND seq > 2", order)
     await tampered(town, f"UPDATE orders SET version = 2, head = '{kept}' WHERE @order", order)
     assert await first_broken(town) == []  # all hashes fit again
-    found = await audit.examine(town.database, tenant=await code(town), against=io.StringIO(heads.getvalue()))
+    found = await audit.examine(
+        town.database, tenant=await code(town), against=io.StringIO(heads.getvalue()), at=town.made
+    )
     assert [(line["seq"], line["why"]) for line in found.broken] == [(4, "gone")]
 
 
@@ -121,12 +124,12 @@ async def test_a_restored_backup_verifies_like_the_original(hands: Hands, tmp_pa
     with sqlite3.connect(source) as db:
         db.execute("VACUUM INTO ?", (str(copy),))
     restored = Database(f"sqlite+aiosqlite:///{copy}")
-    report = await audit.examine(restored, tenant=await code(town))
+    report = await audit.examine(restored, tenant=await code(town), at=town.made)
     async with restored.writing() as db:
         await db.execute(
             text(f"UPDATE order_steps SET role = 'street' WHERE tenant_id = {town.tenant_id} AND seq = 2")
         )
-    found = await audit.examine(restored, tenant=await code(town))
+    found = await audit.examine(restored, tenant=await code(town), at=town.made)
     await restored.close()
     assert (report.broken, report.orders) == ([], 1)
     assert [line["why"] for line in found.broken] == ["altered"]
@@ -138,12 +141,12 @@ async def test_who_was_forgotten_left_no_broken_log_and_is_counted(hands: Hands,
     helped = await hands.file("resident-2")
     await hands.move("dispatcher-1", helped, "ask", text="请补充。")
     assert (await hands.post("resident-1", "/v1/me/deletion")).json()["status"] == "done"
-    report = await audit.examine(town.database, tenant=await code(town))
+    report = await audit.examine(town.database, tenant=await code(town), at=clock.now)
     assert (report.broken, report.erased >= 4) == ([], True)
     await hands.move("resident-2", helped, "cancel")
     clock.pass_(days=3 * 365 + 1)
     await timers.keep_no_longer(town.database, clock.now)
-    later = await audit.examine(town.database, tenant=await code(town))
+    later = await audit.examine(town.database, tenant=await code(town), at=clock.now)
     assert (later.broken, later.erased > report.erased) == ([], True)
     salts = (
         select(func.count())
@@ -176,3 +179,70 @@ async def test_the_command_says_which_and_ends_with_one(hands: Hands, backend: s
     assert run("--tenant", "nowhere").stderr == "there is no tenant nowhere\n"
     told.write_text("{}\n")
     assert "a line is not a head" in run("--tenant", name, "--against", str(told)).stderr
+
+
+async def test_words_taken_out_without_leave_are_found_though_the_order_says_it_was_cleared(
+    hands: Hands, clock: Clock
+):
+    town, order = hands.town, await hands.accepted()
+    await hands.move("dispatcher-1", order, "urge", text="领导说先压一压")
+    rested = await hands.accepted("resident-2")
+    await hands.move("resident-2", rested, "cancel", text="不用了。")
+    heads = io.StringIO()
+    await audit.examine(town.database, tenant=await code(town), heads=heads, at=clock.now)
+    for which in (order, rested):
+        await tampered(
+            town, "UPDATE order_steps SET text = NULL, salt = NULL WHERE @ AND text IS NOT NULL", which
+        )
+        await tampered(town, "UPDATE orders SET cleared = 2, rested_at = created_at WHERE @order", which)
+    for days in (0, 4 * 365):  # of an open order never, of one at rest not before its time
+        report = await audit.examine(
+            town.database,
+            tenant=await code(town),
+            against=io.StringIO(heads.getvalue()),
+            at=clock.now + timedelta(days=days),
+        )
+        assert [line["why"] for line in report.broken] == ["words_missing"] * (1 if days else 2)
+        assert report.erased_since == 2
+
+
+async def test_words_erased_since_the_heads_are_counted_and_words_that_are_back_are_named(
+    hands: Hands, clock: Clock
+):
+    town = hands.town
+    order = await hands.file("resident-1")
+    await hands.move("resident-1", order, "cancel", text="心里话")
+    before, after = io.StringIO(), io.StringIO()
+    await audit.examine(town.database, tenant=await code(town), heads=before, at=clock.now)
+    salt = select(order_steps.c.salt, order_steps.c.seq).where(
+        order_steps.c.tenant_id == town.tenant_id, order_steps.c.text.is_not(None)
+    )
+    ((kept, seq),) = await town.rows(salt)
+    assert (await hands.post("resident-1", "/v1/me/deletion")).json()["status"] == "done"
+    old = io.StringIO(before.getvalue())
+    report = await audit.examine(
+        town.database, tenant=await code(town), heads=after, against=old, at=clock.now
+    )
+    assert (report.broken, report.erased_since) == ([], 1)
+    assert [json.loads(line)["erased"] for line in (before.getvalue(), after.getvalue())] == [0, 1]
+    back = f"UPDATE order_steps SET text = '心里话', salt = '{kept}' WHERE @ AND seq = {seq}"
+    await tampered(town, back, order)
+    new = io.StringIO(after.getvalue())
+    report = await audit.examine(town.database, tenant=await code(town), against=new, at=clock.now)
+    assert [line["why"] for line in report.broken] == ["words_back"]
+
+
+async def test_hashes_that_were_all_dropped_are_found_but_for_orders_from_before_there_were_any(
+    hands: Hands,
+):
+    town, order = hands.town, await hands.done()
+    await tampered(
+        town, "UPDATE order_steps SET hash = NULL, text_hash = NULL, text = '改过的' WHERE @", order
+    )
+    await tampered(town, "UPDATE orders SET head = NULL WHERE @order", order)
+    assert await first_broken(town) == [(1, "unchained")]
+    told = {"tenant": await code(town), "at": town.made}
+    since = await audit.examine(town.database, chained_since=date(2026, 11, 22), **told)
+    assert [line["why"] for line in since.broken] == ["unchained"]
+    older = await audit.examine(town.database, chained_since=date(2026, 11, 23), **told)
+    assert (older.broken, older.unchained > 0) == ([], True)

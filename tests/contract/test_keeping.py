@@ -80,6 +80,13 @@ async def lived(hands: Hands, filer: str = "resident-1") -> str:
     return str(order["id"])
 
 
+async def proven_phone(hands: Hands, login: str, phone: str) -> None:
+    """A phone that staff wrote down after calling back."""
+    said = {"phone": phone, "verified": "call_back", "consent": {"how": "oral"}}
+    answer = await hands.post("dispatcher-1", f"/v1/accounts/{hands.town[login].id}/phone", said)
+    assert answer.status_code in (200, 204), answer.text
+
+
 def hands_clock(hands: Hands) -> Any:
     return hands.town.made + timedelta(hours=1)
 
@@ -145,6 +152,49 @@ async def test_a_consent_withdrawn_is_not_asked_for_again_soon_and_takes_the_pho
     assert location["ask_again_at"][:10] == (clock.now + timedelta(days=30)).date().isoformat()
 
 
+@pytest.mark.parametrize("given", [True, False])
+async def test_a_consent_withdrawn_while_an_order_is_open_takes_its_data_along_when_it_comes_to_rest(
+    hands: Hands, clock: Clock, given: bool
+):
+    town = hands.town
+    spot = {"lng": 113.0, "lat": 28.2, "crs": "gcj02"}
+    mine = await hands.file("resident-1", contact_phone="13911112222", location=spot)
+    others = await hands.file("resident-2", contact_phone="13733334444", location=spot)
+    for purpose in ("phone", "location"):
+        for login in ("resident-1", "resident-2"):
+            if given:
+                await hands.post(login, f"/v1/me/consents/{purpose}", {"version": 0})
+        clock.pass_(minutes=1)
+        path, headers = f"/v1/me/consents/{purpose}", town["resident-1"].headers
+        assert (await hands.client.delete(path, headers=headers)).status_code == 204
+    items = (await hands.get("resident-1", "/v1/me/consents")).json()["items"]
+    told = {item["purpose"]: item for item in items}["phone"]
+    assert (told["state"], told["given_at"] is not None) == ("withdrawn", given)
+
+    async def held() -> list[tuple[str | None, bool]]:
+        rows = select(orders.c.contact_phone, orders.c.location).where(orders.c.tenant_id == town.tenant_id)
+        found = await town.rows(rows.order_by(orders.c.serial))
+        return [(row.contact_phone, row.location is not None) for row in found]
+
+    assert await held() == [("13911112222", True), ("13733334444", True)]  # still needed
+    for login, order in (("resident-1", mine), ("resident-2", others)):
+        await hands.move(login, order, "cancel")
+    for _ in range(2):
+        await relay(town.database, clock.now, REACTIONS)
+    assert await held() == [(None, False), ("13733334444", True)]
+
+
+async def test_who_agrees_anew_keeps_what_the_order_holds_as_long_as_everybody(hands: Hands, clock: Clock):
+    order = await hands.file("resident-1", contact_phone="13911112222")
+    await hands.client.delete("/v1/me/consents/phone", headers=hands.town["resident-1"].headers)
+    clock.pass_(minutes=1)
+    await hands.post("resident-1", "/v1/me/consents/phone", {"version": 0})
+    await hands.move("resident-1", order, "cancel")
+    await relay(hands.town.database, clock.now, REACTIONS)
+    seen = (await hands.get("dispatcher-1", f"/v1/orders/{order['id']}")).json()
+    assert seen["contact_phone"] == "13911112222"
+
+
 async def test_the_file_of_ones_own_data_holds_all_of_it_and_nothing_of_others(hands: Hands, clock: Clock):
     town = hands.town
     order_id = await lived(hands)
@@ -184,16 +234,32 @@ async def test_the_file_of_ones_own_data_holds_all_of_it_and_nothing_of_others(h
 
 
 async def test_what_is_wrong_is_put_right_and_the_record_keeps_no_value(hands: Hands):
-    asked = await hands.post(
-        "resident-1", "/v1/me/corrections", {"name": "李四", "phone": "+86 138 0000 3333"}
-    )
-    assert (asked.status_code, asked.json()["fields"]) == (200, ["name", "phone"])
+    town = hands.town
+    await proven_phone(hands, "resident-1", "13800003333")
+    asked = await hands.post("resident-1", "/v1/me/corrections", {"name": "李四"})
+    assert (asked.status_code, asked.json()["fields"]) == (200, ["name"])
     behalf = {"name": "李四", "phone": "13800003333", "relation": "居民", "consent": {"how": "oral"}}
     order = await hands.file("grid-1", on_behalf_of=behalf)
     assert (await hands.get("resident-1", f"/v1/orders/{order['id']}")).status_code == 200
-    assert (await hands.post("resident-1", "/v1/me/corrections", {"phone": None})).status_code == 200
+    gone = await hands.post("resident-1", "/v1/me/corrections", {"phone": None})
+    assert (gone.status_code, gone.json()["fields"]) == (200, ["phone"])
+    row = select(accounts.c.phone, accounts.c.phone_hash).where(
+        accounts.c.tenant_id == town.tenant_id, accounts.c.id == town["resident-1"].id
+    )
+    assert tuple((await town.rows(row))[0]) == (None, None)
     for wrong in ({}, {"name": None}, {"name": "1"}, {"phone": "12"}):
         assert (await hands.post("resident-1", "/v1/me/corrections", wrong)).status_code == 422
+
+
+async def test_nobody_claims_a_phone_by_a_correction_and_with_it_anothers_orders(hands: Hands):
+    refused = await hands.post("resident-1", "/v1/me/corrections", {"phone": "13987654321"})
+    assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, ["body", "phone"]), refused.text
+    behalf = {"name": "陈奶奶", "phone": "13987654321", "relation": "居民", "consent": {"how": "oral"}}
+    order = await hands.file("dispatcher-1", on_behalf_of=behalf, address="3栋2单元101")
+    assert (await hands.get("resident-1", f"/v1/orders/{order['id']}")).status_code == 404
+    assert (await hands.try_("resident-1", order, "cancel")).status_code == 404
+    listed = await hands.get("resident-1", "/v1/orders", view="mine")
+    assert listed.json()["items"] == []
 
 
 async def test_a_person_is_forgotten_everywhere_and_every_count_stays(hands: Hands, clock: Clock):

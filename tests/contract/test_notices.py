@@ -93,3 +93,26 @@ async def test_the_street_hears_of_a_second_unhappy_verdict(hands: Hands, databa
     await hands.move("member-1", order, "finish", result="又办了一次。", closing="solved")
     await hands.move("resident-1", order, "rate", **UNHAPPY)
     assert await told("street-1") == ["request.asked"]
+
+
+async def test_who_waits_with_a_merged_order_hears_what_happened_and_not_anothers_words(
+    hands: Hands, database: Database, clock: Clock
+):
+    parent = await hands.file("resident-1", text="楼道灯坏了")
+    child = await hands.file("resident-2", text="楼道灯不亮")
+    await hands.move("dispatcher-1", parent, "accept")
+    await hands.move("dispatcher-1", child, "merge", parent_id=parent["id"])
+    await hands.move("resident-1", parent, "supplement", text="我有暗号病，钥匙在门垫下")
+    await hands.move("dispatcher-1", parent, "dispatch", mode="open", kinds=["member"])
+    await hands.move("member-1", parent, "take")
+    await hands.move("member-1", parent, "finish", result="灯已换好", closing="solved")
+    await relay(database, clock.now, REACTIONS)
+
+    async def texts(login: str) -> list[str]:
+        items = (await hands.get(login, "/v1/me/notices", limit=50)).json()["items"]
+        return [item["text"].partition(" ")[2] for item in items]
+
+    assert "补充了情况。" in await texts("resident-2")
+    assert "暗号" not in "".join(await texts("resident-2"))
+    assert "补充了情况：我有暗号病，钥匙在门垫下" in await texts("dispatcher-1")
+    assert "灯已换好" in "".join(await texts("resident-2"))  # what was done for both is told to both

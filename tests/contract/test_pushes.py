@@ -180,7 +180,7 @@ async def test_an_account_ended_at_wechat_ends_the_identity_and_every_session(
 
 async def test_what_we_do_not_act_on_is_kept_and_acknowledged(post: Post, town: Town, clock: Clock):
     for event, said in (
-        ("user_authorization_revoke", {"RevokeInfo": "13"}),
+        ("user_authorization_revoke", {"RevokeInfo": "14"}),
         ("an_event_of_next_year", {}),
         ("user_authorization_revoke", {"RevokeInfo": "8", "OpenID": "o-of-a-stranger"}),
     ):
@@ -233,3 +233,24 @@ async def test_the_console_is_answered_with_what_it_asks(post: Post):
 
     assert (answer.status_code, answer.text) == (200, "4375")
     assert refused.status_code == 403
+
+
+@pytest.mark.parametrize("code", ["13", "18"])
+async def test_where_one_is_taken_back_at_wechat_leaves_orders_at_rest_at_once_and_open_ones_later(
+    post: Post, hands: Hands, town: Town, database: Database, clock: Clock, code: str
+):
+    spot = {"lng": 113.0, "lat": 28.2, "crs": "gcj02"}
+    rested, running = [await hands.file("resident-1", location=spot) for _ in range(2)]
+    await hands.move("resident-1", rested, "cancel")
+    assert await post.push(post.plain, "user_authorization_revoke", RevokeInfo=code) == (200, "success")
+    await relay(database, clock.now, REACTIONS)
+
+    async def points() -> list[bool]:
+        rows = select(orders.c.location).where(orders.c.tenant_id == town.tenant_id).order_by(orders.c.serial)
+        return [row.location is not None for row in await town.rows(rows)]
+
+    assert await points() == [False, True]
+    await hands.move("resident-1", running, "cancel")
+    await relay(database, clock.now, REACTIONS)
+    assert await points() == [False, False]
+    assert await phone(town) == "13800001111"

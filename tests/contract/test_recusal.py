@@ -133,3 +133,27 @@ async def test_ones_own_order_stays_ones_own(hands: Hands, login: str):
     order = await hands.file(login)
     assert (await recuse(hands, order, "person", hands.town[login].id)).status_code == 200
     assert (await hands.get(login, f"/v1/orders/{order['id']}")).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["person", "unit"])
+async def test_what_was_told_before_a_recusal_is_read_no_more_and_counts_no_more(
+    hands: Hands, clock: Clock, kind: str
+):
+    town = hands.town
+    told = "dispatcher-x"
+    await town.person(told, Role.DISPATCHER, "community-1", of="unit-1")
+    order = await hands.file("resident-1", item_code="0804", text="派单员态度恶劣。")
+    other = await hands.file("resident-2", text="路灯不亮。")
+    await hands.move("resident-1", order, "supplement", text="他上周三骂了我母亲。")
+    await relay(town.database, clock.now, REACTIONS)
+
+    async def read(login: str) -> tuple[set[str], int]:
+        items = (await hands.get(login, "/v1/me/notices", limit=50)).json()["items"]
+        badge = (await hands.get(login, "/v1/home")).json()["badges"]["notices"]
+        return {item["order_id"] for item in items}, badge
+
+    assert await read(told) == ({order["id"], other["id"]}, 3)
+    party = town[told].id if kind == "person" else town.bodies["unit-1"]
+    assert (await recuse(hands, order, kind, party)).status_code == 200
+    assert await read(told) == ({other["id"]}, 1)
+    assert await read("dispatcher-1") == ({order["id"], other["id"]}, 3)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from dispatch.domain import privacy
 from dispatch.domain.people import Role
 from dispatch.orders.tables import order_views
+from dispatch.people import actions as people
 from tests.town import Clock, Hands
 
 PRIVATE = {"contact_phone": "13800001111", "address": "暗号苑3栋501"}
@@ -198,3 +199,53 @@ async def test_an_agent_sees_whom_he_filed_for_while_the_order_is_open(hands: Ha
     family = await hands.file("resident-1", on_behalf_of=behalf)
     gone = await hands.move("resident-1", family, "cancel")
     assert gone["beneficiary"]["name"] == "赵小五"
+
+
+async def test_who_filed_by_office_sees_by_that_office_only_whatever_else_he_is_or_becomes(
+    hands: Hands, clock: Clock
+):
+    town = hands.town
+    behalf = {"name": "赵小五", "phone": "13911112222", "relation": "邻居", "consent": {"how": "oral"}}
+    grid = str(town.places["grid-11"])
+    order = await hands.file("grid-1", on_behalf_of=behalf, place_id=grid, **PRIVATE)
+    other = await hands.file("grid-1", on_behalf_of=behalf, place_id=grid, **PRIVATE)
+    async with town.database.writing() as db:
+        await people.grant(
+            db,
+            town.tenant_id,
+            town["grid-1"].id,
+            Role.RESIDENT,
+            place_id=town.places["grid-11"],
+            at=town.made,
+        )
+
+    async def seen(which: dict, version: int) -> str:
+        headers = {"Authorization": f"Bearer {town.token(town['grid-1'].id, version)}"}
+        answer = await hands.client.get(f"/v1/orders/{which['id']}", headers=headers)
+        phone: str = answer.json()["beneficiary"]["phone"]
+        return phone
+
+    assert await seen(order, 2) == "13911112222"
+    await hands.move("dispatcher-1", order, "cancel", reason_code="other", text="重复登记。")
+    assert await seen(order, 2) == "139******22"  # a resident too, but not as one did he file
+    assert await seen(other, 2) == "13911112222"
+    async with town.database.writing() as db:
+        await people.revoke_grant(db, town.tenant_id, town["grid-1"].grant_id, at=clock.now)
+    assert await seen(other, 3) == "139******22"  # still open, but the office has ended
+
+
+async def test_a_look_at_whom_one_filed_for_by_office_is_on_record_and_familys_is_not(
+    hands: Hands, clock: Clock
+):
+    behalf = {"name": "赵小五", "phone": "13911112222", "relation": "母亲", "consent": {"how": "oral"}}
+    by_office = await hands.file("grid-1", on_behalf_of=behalf, **PRIVATE)
+    by_family = await hands.file("resident-1", on_behalf_of=behalf, **PRIVATE)
+    for _ in range(2):
+        await hands.get("grid-1", f"/v1/orders/{by_office['id']}")
+        await hands.get("resident-1", f"/v1/orders/{by_family['id']}")
+    looks = select(
+        order_views.c.order_id, order_views.c.kind, order_views.c.role, order_views.c.grant_id
+    ).where(order_views.c.tenant_id == hands.town.tenant_id)
+    assert [(str(one.order_id), *one[1:]) for one in await hands.town.rows(looks)] == [
+        (by_office["id"], "open", Role.GRID_WORKER, hands.town["grid-1"].grant_id)
+    ]

@@ -14,7 +14,8 @@ from dispatch.domain.roster import read
 from dispatch.people.tables import accounts, belongings, grants, members
 from dispatch.rosters.spreadsheets import as_csv, as_xlsx, rows_of
 from dispatch.web.wire import normal_name, normal_phone
-from tests.contract.test_checkin import call, enrolled, good, headers
+from tests.contract.test_checkin import call, enrolled, good
+from tests.contract.test_keeping import proven_phone
 from tests.town import Clock, Hands
 
 HEAD = [
@@ -230,9 +231,7 @@ async def test_an_export_masks_by_role_and_whole_phones_are_on_record(hands: Han
     answer = await call(hands, "street-1", "POST", "/rosters/export", {**refused, **whole})
     assert (answer.status_code, answer.json()["code"]) == (403, "ROLE_FORBIDDEN")
 
-    await hands.client.post(
-        "/v1/me/corrections", json={"phone": "13800007777"}, headers=await headers(hands, "member-1")
-    )
+    await proven_phone(hands, "member-1", "13800007777")
     table = await exported(hands, "dispatcher-1", **whole)
     assert "13800007777" in {cells[1] for cells in table}
     seen = await good(hands, "member-1", "GET", "/me/checkin/views")
@@ -256,15 +255,25 @@ async def test_a_whole_export_comes_back_as_unchanged_and_computes_nothing(hands
 
 
 async def test_who_filed_himself_is_found_by_a_roster(hands: Hands):
-    await hands.client.post(
-        "/v1/me/corrections",
-        json={"phone": "13800008888", "name": "白嘉怡"},
-        headers=await headers(hands, "resident-1"),
-    )
+    await proven_phone(hands, "resident-1", "13800008888")
+    await hands.post("resident-1", "/v1/me/corrections", {"name": "白嘉怡"})
     line = ["白嘉怡", "13800008888", "", "", "community-1", *[""] * 6]
     assert await counts(hands, [HEAD, line], dry=True) == (0, 1, 0, 0)
     await enrolled(hands)
     assert await counts(hands, [HEAD, line]) == (0, 0, 0, 1)
+
+
+async def test_a_stranger_who_says_anothers_name_and_phone_is_not_found_by_a_roster(hands: Hands):
+    said = {"phone": "13800008888", "name": "白嘉怡"}
+    answer = await hands.post("resident-2", "/v1/me/corrections", said)
+    assert answer.status_code == 422
+    await hands.post("resident-2", "/v1/me/corrections", {"name": "白嘉怡"})
+    line = ["白嘉怡", "13800008888", "11010519491231002X", "", "community-1", *[""] * 6]
+    assert await counts(hands, [HEAD, line]) == (1, 0, 0, 0)
+    held = select(grants.c.role).where(
+        grants.c.tenant_id == hands.town.tenant_id, grants.c.account_id == hands.town["resident-2"].id
+    )
+    assert [one.role for one in await hands.town.rows(held)] == [Role.RESIDENT]
 
 
 async def test_what_is_no_file_is_refused_and_nothing_breaks(hands: Hands):

@@ -73,6 +73,7 @@ async def _live(client: httpx.AsyncClient, database: Database) -> None:
     order = await hands.file(text=text_, address=c["address"], contact_phone=c["phone"], on_behalf_of=behalf)
     await hands.post("street-1", f"/v1/orders/{order['id']}/reveal", {"purpose": c["words"]})
     await hands.post("resident-1", "/v1/me/corrections", {"name": c["name"], "phone": c["phone"]})
+    await hands.post("resident-1", "/v1/me/corrections", {"name": c["name"]})
     await hands.get("resident-1", "/v1/orders", place_id=c["phone"], q=c["name"])
     await hands.get("resident-1", f"/v1/orders/{c['phone']}")
     for body in ({"text": text_}, {"item_code": c["id_number"], "text": text_, c["phone"]: c["name"]}):

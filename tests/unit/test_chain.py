@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.domain.chain import Broken, audit, link, words_hash
+from dispatch.domain.chain import Broken, at_rest_since, audit, link, words_hash
 
 ORDER = UUID(int=9)
 AT = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
@@ -38,8 +38,15 @@ def written(count: int, words: str | None = "请打电话") -> tuple[Log, str]:
     return log, head or ""
 
 
-def checked(log: Log, head: str | None, version: int | None = None, erased: set[int] = frozenset()) -> Any:  # type: ignore[assignment]
-    return audit(ORDER, log, version=len(log) if version is None else version, head=head, erased=erased)
+def checked(
+    log: Log,
+    head: str | None,
+    version: int | None = None,
+    erased: set[int] = frozenset(),  # type: ignore[assignment]
+    older: bool = False,
+) -> Any:
+    count = len(log) if version is None else version
+    return audit(ORDER, log, version=count, head=head, erased=erased, older=older)
 
 
 def test_a_log_as_it_was_written_holds():
@@ -96,10 +103,20 @@ def test_a_log_from_before_chains_begins_one_and_never_ends_one():
     head = None
     for step in log[2:]:
         head = step["hash"] = link(head, ORDER, step)
-    found = checked(log, head)
+    found = checked(log, head, older=True)
     assert (found.broken, found.unchained) == (None, 2)
+    assert checked(log, head).broken == Broken(1, "unchained")  # of an order made since
     log[3]["hash"] = None
-    assert checked(log, log[2]["hash"], version=4).broken == Broken(4, "unchained")
+    assert checked(log, log[2]["hash"], version=4, older=True).broken == Broken(4, "unchained")
+
+
+def test_how_long_an_order_is_at_rest_is_read_from_its_log():
+    log, _ = written(4)
+    assert at_rest_since(log) is None
+    for step, state in zip(log, ("closed", "redo", "cancelled", "cancelled"), strict=True):
+        step["state_to"] = state
+    assert at_rest_since(log) == log[2]["at"]
+    assert at_rest_since([]) is None
 
 
 @given(

@@ -12,13 +12,8 @@ from dispatch.people import actions as people
 from dispatch.people.tables import identities
 
 
-async def forget_phone(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
-    """The account keeps no phone; its orders stay."""
-    await people.set_phone(db, tenant_id, UUID(body["account_id"]), None)
-
-
 async def forget_identity(db: AsyncConnection, tenant_id: int, body: Mapping[str, Any], at: datetime) -> None:
-    """Nobody signs in by this identity any more, and who is signed in is out. The phone goes with it."""
+    """Nobody signs in by this identity any more, and who is signed in is out."""
     account_id = UUID(body["account_id"])
     await db.execute(
         delete(identities).where(
@@ -28,4 +23,3 @@ async def forget_identity(db: AsyncConnection, tenant_id: int, body: Mapping[str
         )
     )
     await people.revoke_sessions(db, tenant_id, account_id, at=at)
-    await people.set_phone(db, tenant_id, account_id, None)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatch.db.engine import Database
 from dispatch.db.tenants import zones
 from dispatch.domain.checkin import GRACE_WORKING_DAYS, REMIND_DAYS, grace_ends
+from dispatch.jobs.parts import parts
 from dispatch.jobs.sweep import Batch
 from dispatch.notices.actions import tell
 from dispatch.people.tables import members
@@ -23,9 +24,11 @@ async def renewals(database: Database, at: datetime) -> None:
     """Remind and lapse in every tenant. Safe to repeat, and beside another worker."""
     async with database.reading() as db:
         tenants = await zones(db)
-    for tenant_id, zone in tenants:
-        await _all(database, tenant_id, zone, remind, at)
-        await _all(database, tenant_id, zone, lapse, at)
+    with parts() as run:
+        for tenant_id, zone in tenants:
+            for step in (remind, lapse):
+                with run.apart(tenant=tenant_id):
+                    await _all(database, tenant_id, zone, step, at)
 
 
 async def _all(database: Database, tenant_id: int, zone: ZoneInfo, step: Batch, at: datetime) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from dispatch.domain.order import RESTING, State
+
 FIELDS = ("seq", "move", "state_from", "state_to", "account_id", "grant_id", "role")
 """What of an entry is hashed as it stands, besides its instant, its detail and its words."""
 
@@ -42,6 +44,17 @@ class Audited:
     unchained: int = 0
 
 
+def at_rest_since(steps: Iterable[Mapping[str, Any]]) -> datetime | None:
+    """Since when an order has been at rest, by its log alone: the order's own row is in no chain."""
+    since: datetime | None = None
+    for step in steps:
+        if State(step["state_to"]) not in RESTING:
+            since = None
+        elif since is None:
+            since = step["at"]
+    return since
+
+
 def words_hash(salt: str, text: str) -> str:
     """The hash of an entry's words."""
     return hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
@@ -62,17 +75,24 @@ def link(before: str | None, order_id: object, step: Mapping[str, Any]) -> str:
 
 
 def audit(
-    order_id: object, steps: Iterable[Mapping[str, Any]], *, version: int, head: str | None, erased: set[int]
+    order_id: object,
+    steps: Iterable[Mapping[str, Any]],
+    *,
+    version: int,
+    head: str | None,
+    erased: set[int],
+    older: bool = False,
 ) -> Audited:
     """Check an order's log, oldest entry first, and name the first entry that is broken.
 
     Args:
         version, head: of the order's row: how many entries there are, and the newest one's hash.
         erased: entries whose words were erased lawfully.
+        older: whether the order is from before logs were chained: only then may entries be without a hash.
     """
     before, last, gone, unchained = None, 0, 0, 0
     for step in steps:
-        why = _wrong(before, order_id, step, last, erased)
+        why = _wrong(before, order_id, step, last, erased, older)
         if why is not None:
             return Audited(Broken(step["seq"], why), gone, unchained)
         gone += step["text_hash"] is not None and step["text"] is None
@@ -83,12 +103,12 @@ def audit(
 
 
 def _wrong(
-    before: str | None, order_id: object, step: Mapping[str, Any], last: int, erased: set[int]
+    before: str | None, order_id: object, step: Mapping[str, Any], last: int, erased: set[int], older: bool
 ) -> str | None:
     if step["seq"] != last + 1:
         return "gap"
     if step["hash"] is None:
-        return None if before is None and step["text_hash"] is None else "unchained"
+        return None if older and before is None and step["text_hash"] is None else "unchained"
     if step["hash"] != link(before, order_id, step):
         return "altered"
     if step["text"] is None:

@@ -15,6 +15,8 @@ class Fact(StrEnum):
     """A second person has decided on it; body as above, and ``status``."""
     PHONE_WITHDRAWN = "phone.withdrawn"
     """A person took back WeChat's leave to use the phone; body ``account_id``."""
+    POINT_WITHDRAWN = "point.withdrawn"
+    """A person took back WeChat's leave to read where he is; body ``account_id``."""
     IDENTITY_ENDED = "identity.ended"
     """A person ended the account at WeChat; body ``account_id``, ``appid``."""
     HANDOVER_CHANGED = "handover.changed"

@@ -147,7 +147,7 @@ class Life:
 
     ``takes`` are the active ones and those done in this round, ``former`` those done in earlier ones;
     ``barred`` are parties whose return was approved; ``held`` is the running or filled dispatch,
-    ``last`` the newest of any state.
+    ``last`` the newest of any state; ``filed_under`` is the grant it was filed under, ``filed_as`` that grant's role.
     """
 
     id: UUID
@@ -156,6 +156,8 @@ class Life:
     round: int
     place: frozenset[UUID]
     filer_id: UUID
+    filed_under: UUID | None = None
+    filed_as: Role | None = None
     beneficiary_id: UUID | None = None
     on_behalf: bool = False
     urgency: str = "U3"
@@ -215,13 +217,14 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What an actor is to one order, worked out once."""
+    """What an actor is to one order, worked out once. ``grants`` are those that count in the request."""
 
     account_id: UUID | None
     roles: frozenset[Role]
     scoped: frozenset[Role]
     relations: frozenset[Relation]
     parties: frozenset[Party] = frozenset()
+    grants: frozenset[UUID] = frozenset()
 
     def holds(self, right: Right) -> bool:
         """Whether the right is this actor's. A role *in scope* must be in scope by its own grant."""
@@ -302,7 +305,8 @@ def standing(life: Life, actor: Actor) -> Standing:
         targets = [named(life.held, party) for party in parties]
         if any(target and target.state in (TargetState.ASKED, TargetState.TAKEN) for target in targets):
             relations.add(Relation.INVITED)
-    return Standing(me, actor.roles, scoped, frozenset(relations), frozenset(parties))
+    held = frozenset(grant.id for grant in actor.grants)
+    return Standing(me, actor.roles, scoped, frozenset(relations), frozenset(parties), held)
 
 
 def own_take(life: Life, who: Standing, *, staffed: bool = False) -> Take | None:

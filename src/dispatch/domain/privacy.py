@@ -83,11 +83,11 @@ def view(life: Life, who: Standing, *, hide_name: bool, at: datetime) -> View:
 
 def sight(life: Life, who: Standing, *, at: datetime) -> Sight:
     """How much of filer and beneficiary an actor sees on this order."""
-    if concerned(who):
-        return Sight.MASKED if _office_is_over(life, who) else Sight.FULL
+    if concerned(who) and not (by_office(life, who) and _office_is_over(life, who)):
+        return Sight.FULL
     if who.scoped & KNOWS or (served(life, who) and not _contact_is_over(life, at)):
         return Sight.FULL
-    return Sight.MASKED if who.scoped else Sight.NOTHING
+    return Sight.MASKED if who.scoped or concerned(who) else Sight.NOTHING
 
 
 def concerned(who: Standing) -> bool:
@@ -95,10 +95,16 @@ def concerned(who: Standing) -> bool:
     return bool(who.relations & {Relation.FILER, Relation.BENEFICIARY})
 
 
+def by_office(life: Life, who: Standing) -> bool:
+    """Whether the actor filed it for another in a role that is no family's: the role it was filed under decides."""
+    if not life.on_behalf or Relation.FILER not in who.relations or Relation.BENEFICIARY in who.relations:
+        return False
+    return life.filed_as not in AT_HOME
+
+
 def _office_is_over(life: Life, who: Standing) -> bool:
-    """Who filed for another by office sees that person only while the order is open; family goes on seeing."""
-    by_office = life.on_behalf and Relation.BENEFICIARY not in who.relations and not who.roles & AT_HOME
-    return by_office and life.effective_state in RESTING
+    """The office sees that person only while the order is open, and its holder only as long as he holds it."""
+    return life.effective_state in RESTING or life.filed_under not in who.grants
 
 
 def _contact_is_over(life: Life, at: datetime) -> bool:

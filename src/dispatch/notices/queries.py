@@ -4,12 +4,27 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import and_, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatch.db.bound import ME, TENANT
 from dispatch.domain.people import Actor
 from dispatch.notices.tables import notices
 from dispatch.orders.listing import MOST_COUNTED
+from dispatch.orders.tables import orders
+from dispatch.orders.visibility import KEPT_FROM, mine
+from dispatch.people.shapes import values
+
+_COMPLAINS = exists().where(
+    orders.c.tenant_id == notices.c.tenant_id,
+    orders.c.id == notices.c.order_id,
+    orders.c.recused != 0,
+    ~or_(*mine()),
+    KEPT_FROM,
+)
+TOLD = and_(notices.c.tenant_id == TENANT, notices.c.account_id == ME, ~_COMPLAINS)
+"""The actor's notices, but for those of orders that complain of him: told before anybody knew it, or meanwhile. It runs
+with ``shapes.values`` of the actor."""
 
 
 async def page(
@@ -17,26 +32,15 @@ async def page(
 ) -> list[Any]:
     """The actor's notices, newest first, one more than ``limit``."""
     by = (notices.c.created_at, notices.c.id)
-    rows = (
-        select(notices)
-        .where(notices.c.tenant_id == actor.tenant.id, notices.c.account_id == actor.account_id)
-        .order_by(*(column.desc() for column in by))
-        .limit(limit + 1)
-    )
+    rows = select(notices).where(TOLD).order_by(*(column.desc() for column in by)).limit(limit + 1)
     if after is not None:
         rows = rows.where(tuple_(*by) < tuple_(*after))
-    return list((await db.execute(rows)).all())
+    return list((await db.execute(rows, values(actor))).all())
 
 
 async def unread(db: AsyncConnection, actor: Actor) -> int:
     """How many are unread, counted as far as badges count."""
-    rows = (
-        select(notices.c.id)
-        .where(
-            notices.c.tenant_id == actor.tenant.id,
-            notices.c.account_id == actor.account_id,
-            notices.c.read_at.is_(None),
-        )
-        .limit(MOST_COUNTED)
+    rows = select(notices.c.id).where(TOLD, notices.c.read_at.is_(None)).limit(MOST_COUNTED)
+    return int(
+        (await db.execute(select(func.count()).select_from(rows.subquery()), values(actor))).scalar_one()
     )
-    return int((await db.execute(select(func.count()).select_from(rows.subquery()))).scalar_one())

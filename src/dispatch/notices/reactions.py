@@ -101,7 +101,6 @@ async def tell_of_move(db: AsyncConnection, tenant_id: int, body: Mapping[str, A
     ).one()
     order = await _order(db, tenant_id, order_id)
     move = Move(step.move)
-    said = screened(sentence(move, State(step.state_to), step.detail, step.text))  # a notice may lie open
     told: dict[UUID, UUID] = {}
     if move in FOR_COMMUNITY:
         told |= dict.fromkeys(await _dispatchers(db, tenant_id, order, at=at), order_id)
@@ -112,7 +111,14 @@ async def tell_of_move(db: AsyncConnection, tenant_id: int, body: Mapping[str, A
     if move in FOR_FILERS:
         told |= await _filers(db, tenant_id, order)
     told.pop(step.account_id, None)
-    await _write(db, tenant_id, told, f"step:{order_id}:{seq}", move.value, order, said, seq=seq, at=step.at)
+    # What its own people wrote is theirs: whoever waits with a merged order hears what happened, not the words.
+    theirs = step.role == Role.AGENT or step.account_id in (order.filer_id, order.beneficiary_id)
+    beside = {id: of for id, of in told.items() if theirs and of != order_id}
+    among = {id: of for id, of in told.items() if id not in beside}
+    for people, text in ((among, step.text), (beside, None)):
+        said = screened(sentence(move, State(step.state_to), step.detail, text))  # a notice may lie open
+        cause = f"step:{order_id}:{seq}"
+        await _write(db, tenant_id, people, cause, move.value, order, said, seq=seq, at=step.at)
     if move in ASKING:
         await _tell_asked(db, tenant_id, order, step, at=at)
 

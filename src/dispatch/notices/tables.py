@@ -23,4 +23,5 @@ notices = tenant_table(
     tenant_fk("order_id", "orders"),
     tenant_index("uq_notices_cause", "account_id", "cause", unique=True),
     tenant_index("ix_notices_account", "account_id", "created_at", "id"),
+    tenant_index("ix_notices_cause", "cause"),
 )

@@ -27,6 +27,7 @@ from dispatch.domain.order import (
     TakeState,
     TargetState,
 )
+from dispatch.domain.people import Role
 from dispatch.domain.running import Run
 from dispatch.orders.tables import (
     attachments,
@@ -39,7 +40,7 @@ from dispatch.orders.tables import (
     take_people,
     takes,
 )
-from dispatch.people.tables import accounts, bodies, members
+from dispatch.people.tables import accounts, bodies, grants, members
 from dispatch.places.queries import ids_of
 from dispatch.places.tables import places
 from dispatch.sla.queries import Terms, run_of
@@ -72,6 +73,11 @@ ROW: tuple[ColumnElement[Any], ...] = (
     _community.c.name.label("community_name"),
     _grid.c.name.label("grid_name"),
     accounts.c.name.label("filer_name"),
+    select(grants.c.role)
+    .where(_beside(grants, orders.c.filer_grant_id))
+    .correlate(orders)
+    .scalar_subquery()
+    .label("filed_as"),
     _parent.c.state.label("parent_state"),
     _parent.c.day.label("parent_day"),
     _parent.c.serial.label("parent_serial"),
@@ -360,6 +366,8 @@ def _life(row: Any, lists: Mapping[str, list[Line]]) -> Life:
         place=frozenset(ids_of(row.place_path))
         | {p for p in (row.street_id, row.community_id, row.grid_id) if p},
         filer_id=row.filer_id,
+        filed_under=row.filer_grant_id,
+        filed_as=Role(row.filed_as) if row.filed_as else None,
         beneficiary_id=row.beneficiary_id,
         on_behalf=row.on_behalf,
         urgency=row.urgency,

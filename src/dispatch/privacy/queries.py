@@ -1,24 +1,23 @@
 """Reads of who looked, of policies and consents, and of what people asked of their own data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Exists, Select, and_, exists, false, or_, select, tuple_, union_all
+from sqlalchemy import Select, and_, exists, false, or_, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.keeping import DEFAULT_TEXT, DEFAULT_TITLE, Purpose
 from dispatch.domain.life import standing
-from dispatch.domain.order import RESTING, State, TakeState
 from dispatch.domain.people import STREET_ROLES, Actor
 from dispatch.domain.privacy import reads_reveal_requests, reads_views
 from dispatch.domain.refusal import ExportNotFound, RequestNotFound, RoleForbidden
 from dispatch.orders import visibility
 from dispatch.orders.queries import whole
-from dispatch.orders.tables import order_views, orders, requests, take_people, takes
+from dispatch.orders.tables import order_views, orders, takes
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
 from dispatch.people.shapes import shape_of, values
@@ -216,6 +215,48 @@ async def standing_consent(db: AsyncConnection, tenant_id: int, account_id: UUID
     return (await db.execute(rows)).one_or_none()
 
 
+async def heard_of(db: AsyncConnection, tenant_id: int, account_id: UUID, purpose: Purpose) -> bool:
+    """Whether an account ever agreed to a purpose, or refused it."""
+    rows = select(consents.c.id).where(
+        consents.c.tenant_id == tenant_id, consents.c.account_id == account_id, consents.c.purpose == purpose
+    )
+    return await db.scalar(rows.limit(1)) is not None
+
+
+async def taken_back(
+    db: AsyncConnection, tenant_id: int, order_id: UUID, purposes: Iterable[Purpose]
+) -> list[tuple[UUID, str]]:
+    """Who of an order's filer and beneficiary took back which consent, and has not given it anew."""
+    again = consents.alias("again")
+    rows = (
+        select(consents.c.account_id, consents.c.purpose)
+        .join(
+            orders,
+            and_(
+                orders.c.tenant_id == consents.c.tenant_id,
+                or_(
+                    orders.c.filer_id == consents.c.account_id,
+                    orders.c.beneficiary_id == consents.c.account_id,
+                ),
+            ),
+        )
+        .where(
+            consents.c.tenant_id == tenant_id,
+            orders.c.id == order_id,
+            consents.c.purpose.in_(tuple(purposes)),
+            consents.c.withdrawn_at.is_not(None),
+            ~exists().where(
+                again.c.tenant_id == consents.c.tenant_id,
+                again.c.account_id == consents.c.account_id,
+                again.c.purpose == consents.c.purpose,
+                again.c.withdrawn_at.is_(None),
+            ),
+        )
+        .distinct()
+    )
+    return [(row.account_id, row.purpose) for row in await db.execute(rows)]
+
+
 async def consents_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> Sequence[Any]:
     """Every consent an account gave, oldest first."""
     rows = (
@@ -292,83 +333,12 @@ async def open_request(db: AsyncConnection, tenant_id: int, account_id: UUID, ki
     )
 
 
-async def unanswered(db: AsyncConnection, tenant_id: int, kind: str, status: str, *, limit: int) -> list[Any]:
-    """Requests that a job looks after, oldest first, each locked for it."""
-    rows = (
-        select(data_requests.c.id, data_requests.c.account_id)
-        .where(
-            data_requests.c.tenant_id == tenant_id,
-            data_requests.c.status == status,
-            data_requests.c.kind == kind,
-        )
-        .order_by(data_requests.c.asked_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return list((await db.execute(rows)).all())
-
-
-async def why_not_yet(db: AsyncConnection, tenant_id: int, account_id: UUID) -> str | None:
-    """What keeps an account from being deleted now: ``order_open``, ``take_active``, or nothing."""
-    open_ = select(orders.c.id).where(
-        orders.c.tenant_id == tenant_id,
-        or_(orders.c.filer_id == account_id, orders.c.beneficiary_id == account_id),
-        orders.c.state.not_in(tuple(RESTING - {State.MERGED})),
-    )
-    if await db.scalar(open_.limit(1)) is not None:
-        return "order_open"
-    return "take_active" if await take_active(db, tenant_id, account_id) else None
-
-
-async def take_active(db: AsyncConnection, tenant_id: int, account_id: UUID) -> bool:
-    """Whether an account works on an order, for itself or put there by a body."""
-    held = select(takes.c.id).where(
-        takes.c.tenant_id == tenant_id, takes.c.account_id == account_id, takes.c.state == TakeState.ACTIVE
-    )
-    staffed = (
-        select(takes.c.id)
-        .join(
-            take_people,
-            and_(take_people.c.tenant_id == takes.c.tenant_id, take_people.c.take_id == takes.c.id),
-        )
-        .where(
-            takes.c.tenant_id == tenant_id,
-            take_people.c.account_id == account_id,
-            takes.c.state == TakeState.ACTIVE,
-        )
-    )
-    for rows in (held, staffed):
-        if await db.scalar(rows.limit(1)) is not None:
-            return True
-    return False
-
-
 async def is_member(db: AsyncConnection, tenant_id: int, account_id: UUID) -> bool:
     """Whether an account is checked in as a member, active or suspended."""
     rows = select(members.c.account_id).where(
         members.c.tenant_id == tenant_id, members.c.account_id == account_id, members.c.state != "ended"
     )
     return await db.scalar(rows) is not None
-
-
-async def unwilling_members(db: AsyncConnection, tenant_id: int, *, limit: int) -> list[UUID]:
-    """Members who took back that they agree to be known as such: last heard, and not agreed again since."""
-    party = and_(
-        consents.c.tenant_id == members.c.tenant_id,
-        consents.c.account_id == members.c.account_id,
-        consents.c.purpose == Purpose.PARTY,
-    )
-    rows = (
-        select(members.c.account_id)
-        .where(
-            members.c.tenant_id == tenant_id,
-            members.c.state != "ended",
-            exists().where(party, consents.c.withdrawn_at >= members.c.checked_in_at),
-            ~exists().where(party, consents.c.withdrawn_at.is_(None)),
-        )
-        .limit(limit)
-    )
-    return list((await db.execute(rows)).scalars())
 
 
 async def known_there(db: AsyncConnection, actor: Actor, account_id: UUID) -> bool:
@@ -426,52 +396,3 @@ async def disclosures(db: AsyncConnection, actor: Actor, *, after: Place, limit:
     if after is not None:
         rows = rows.where(tuple_(*by) < tuple_(*after))
     return list((await db.execute(rows)).all())
-
-
-def _disputed(tenant_id: int) -> Exists:
-    return exists().where(
-        requests.c.tenant_id == tenant_id,
-        requests.c.order_id == orders.c.id,
-        requests.c.status == "pending",
-    )
-
-
-def files_due(tenant_id: int, *, before: datetime) -> Select[tuple[UUID]]:
-    """The ids of orders at rest since before an instant, not in dispute, no child of one that is not: whose files go."""
-    parent = orders.alias("parent")
-    live = exists().where(
-        parent.c.tenant_id == tenant_id,
-        parent.c.id == orders.c.parent_id,
-        or_(parent.c.rested_at.is_(None), parent.c.rested_at > before),
-    )
-    return select(orders.c.id).where(
-        orders.c.tenant_id == tenant_id,
-        orders.c.rested_at <= before,
-        orders.c.state.in_(tuple(RESTING)),
-        ~_disputed(tenant_id),
-        or_(orders.c.state != State.MERGED, ~live),
-    )
-
-
-async def due_to_clear(
-    db: AsyncConnection, tenant_id: int, *, level: int, before: datetime, limit: int
-) -> list[UUID]:
-    """Orders at rest since before an instant that still hold what must go; none in dispute, no child of a live one."""
-    parent = orders.alias("parent")
-    live = select(parent.c.id).where(
-        parent.c.tenant_id == tenant_id, parent.c.id == orders.c.parent_id, parent.c.cleared < level
-    )
-    rows = (
-        select(orders.c.id)
-        .where(
-            orders.c.tenant_id == tenant_id,
-            orders.c.cleared < level,
-            orders.c.rested_at <= before,
-            orders.c.state.in_(tuple(RESTING)),
-            ~_disputed(tenant_id),
-            or_(orders.c.state != State.MERGED, ~live.exists()),
-        )
-        .order_by(orders.c.rested_at)
-        .limit(limit)
-    )
-    return list((await db.execute(rows)).scalars())

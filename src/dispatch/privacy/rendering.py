@@ -32,11 +32,12 @@ def consent(purpose: Purpose, row: Any, version: int, caller: Actor) -> ConsentO
     if row is not None:
         given: Literal["given", "outdated"] = "given" if row.version == version else "outdated"
         state = "withdrawn" if row.withdrawn_at else given
+    refused = row is not None and row.withdrawn_at == row.given_at  # it was never given
     return ConsentOut(
         purpose=purpose,
         state=state,
         version=row.version if row else None,
-        given_at=zoned(row.given_at if row else None, caller),
+        given_at=zoned(row.given_at if row and not refused else None, caller),
         withdrawn_at=zoned(row.withdrawn_at if row else None, caller),
         recorded=_recorded(row) if row and row.evidence else None,
         ask_again_at=zoned(row.withdrawn_at + ASK_AGAIN if row and row.withdrawn_at else None, caller),

@@ -328,7 +328,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 @router.post("/me/corrections", summary="更正个人信息")
 async def correct_data(db: WritingOwn, caller: Known, now: Now, body: CorrectionIn) -> DataRequestOut:
-    """更正: put one's own name or phone right, at once."""
+    """更正: put one's own name right or take one's phone out, at once."""
     data = body.model_dump(exclude_unset=True)
     return await _request(db, caller, await asking.correct(db, caller, data, at=now))
 

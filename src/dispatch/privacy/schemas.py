@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dispatch.domain.keeping import Purpose
@@ -208,7 +208,9 @@ class DataRequestOut(Wire):
     id: UUID
     kind: Literal["export", "correction", "deletion"]
     status: Literal["pending", "waiting", "done"]
-    reason: str | None = Field(description="Why it waits: order_open, take_active.")
+    reason: str | None = Field(
+        description="Why it waits: order_open, take_active, office_held. failed: the file could not be made; ask again."
+    )
     fields: list[str] | None
     asked_at: InstantOut
     due_at: InstantOut
@@ -216,11 +218,18 @@ class DataRequestOut(Wire):
     expires_at: InstantOut | None
 
 
-class CorrectionIn(Body, json_schema_extra=example(name="白嘉怡", phone="13800001111")):
-    """What is put right; a field that is absent stays, a phone of null is taken out."""
+def _taken_out(value: object) -> object:
+    if value is not None:
+        raise PydanticCustomError("phone_unproven", "新的手机号码请用验证码或微信填写，这里只能清除")
+    return value
+
+
+class CorrectionIn(Body, json_schema_extra=example(name="白嘉怡", phone=None)):
+    """What is put right; a field that is absent stays. A phone is only taken out, by null: by it orders and a
+    membership are found, so a new one needs a proof (``POST /v1/me/phone``)."""
 
     name: PersonName | None = None
-    phone: Phone | None = None
+    phone: Annotated[None, BeforeValidator(_taken_out)] = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:

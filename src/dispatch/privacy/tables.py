@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Index, Integer, String, Text
 
-from dispatch.db.base import code_column, one_of, tenant_fk, tenant_index, tenant_table
+from dispatch.db.base import code_column, one_of, tally, tenant_fk, tenant_index, tenant_table
 from dispatch.db.sealed import Sealed
 from dispatch.db.types import Id, Instant, Json
 from dispatch.domain.keeping import Purpose
@@ -99,7 +99,7 @@ data_requests = tenant_table(
     Column("account_id", Id, nullable=False),
     code_column("kind", DATA_ASKS),
     code_column("status", DATA_STATES),
-    # Why it waits: order_open, take_active.
+    # Why it waits: order_open, take_active, office_held; of a file that was given up: failed.
     Column("reason", String(32)),
     # Names of the corrected fields; never their values.
     Column("fields", Json),
@@ -107,6 +107,8 @@ data_requests = tenant_table(
     Column("content", Sealed("data_requests.content")),
     # Of a deleted account: who it was, for those who must trace a leak, and for nobody else.
     Column("former_name", Sealed("data_requests.former_name")),
+    # How often a file could not be made.
+    tally("tries"),
     Column("asked_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("ended_at", Instant),

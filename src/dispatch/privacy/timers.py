@@ -1,6 +1,7 @@
 """What goes by the clock: files are made, deletions carried out once nothing is open, and data leaves in time."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from sqlalchemy import delete, func, update
@@ -17,79 +18,124 @@ from dispatch.domain.keeping import (
     FILE_DAYS,
     RECORD_DAYS,
 )
+from dispatch.jobs.parts import Parts, parts
 from dispatch.orders.actions.attaching import forget
 from dispatch.orders.tables import attachments, order_views
-from dispatch.privacy import queries
-from dispatch.privacy.actions import asking, consenting, erasing, exporting
+from dispatch.privacy import due
+from dispatch.privacy.actions import asking, consenting, erasing, exporting, lists
 from dispatch.privacy.tables import data_requests, reveal_requests, reveal_tallies
 from dispatch.registering.tables import registrations
 
 log = structlog.get_logger(__name__)
 
 BATCH = 200
-"""Orders cleared in one transaction."""
+"""Orders cleared in one transaction; rows of one look."""
+BETWEEN_TRIES = timedelta(minutes=2)
+"""A file that could not be made is tried again after 2, 6, 14, 30 minutes."""
 
 
 async def make_exports(database: Database, at: datetime) -> None:
-    """Make every file that was asked for; each in a transaction of its own."""
-    for tenant_id in await _tenants(database):
-        while await _one_export(database, tenant_id, at):
-            pass
-
-
-async def _one_export(database: Database, tenant_id: int, at: datetime) -> bool:
-    async with database.writing() as db:
-        rows = await queries.unanswered(db, tenant_id, "export", "pending", limit=1)
-        for row in rows:
-            await exporting.make(db, tenant_id, row.id, row.account_id, at=at)
-    return bool(rows)
+    """Make every file that was asked for. One that cannot be made is tried again, ever later, and then given up."""
+    with parts() as run:
+        for tenant_id in await _tenants(database):
+            with run.apart(tenant=tenant_id):
+                async with database.reading() as db:
+                    rows = await due.exports_to_make(db, tenant_id, limit=BATCH)
+                for row in rows:
+                    if at >= row.asked_at + (2**row.tries - 1) * BETWEEN_TRIES:
+                        with run.apart(tenant=tenant_id, request=row.id):
+                            await exporting.make(database, tenant_id, row, at=at)
 
 
 async def finish_deletions(database: Database, at: datetime) -> None:
-    """Carry out deletions that waited for an order or a take to end."""
-    for tenant_id in await _tenants(database):
-        async with database.writing() as db:
-            for row in await queries.unanswered(db, tenant_id, "deletion", "waiting", limit=BATCH):
-                if await queries.why_not_yet(db, tenant_id, row.account_id) is None:
-                    await asking.finish_deletion(db, tenant_id, row.id, row.account_id, at=at)
+    """Carry out deletions that waited for an order or a take to end; each in a transaction of its own."""
+    with parts() as run:
+        for tenant_id in await _tenants(database):
+            with run.apart(tenant=tenant_id):
+                after: due.Next = None
+                while True:
+                    async with database.reading() as db:
+                        rows = await due.deletions_to_finish(db, tenant_id, after=after, limit=BATCH)
+                    for row in rows:
+                        with run.apart(tenant=tenant_id, request=row.id):
+                            async with database.writing() as db:
+                                await asking.look_again(db, tenant_id, row.id, row.account_id, at=at)
+                    if len(rows) < BATCH:
+                        break
+                    after = rows[-1].asked_at, rows[-1].id
 
 
 async def end_memberships(database: Database, at: datetime) -> None:
     """End memberships of those who withdrew while a take of theirs was active, once it is not."""
-    for tenant_id in await _tenants(database):
-        async with database.writing() as db:
-            for account_id in await queries.unwilling_members(db, tenant_id, limit=BATCH):
-                await consenting.leave(db, tenant_id, account_id, at=at)
+    with parts() as run:
+        for tenant_id in await _tenants(database):
+            with run.apart(tenant=tenant_id):
+                after: UUID | None = None
+                while True:
+                    async with database.reading() as db:
+                        found = await due.unwilling_members(db, tenant_id, after=after, limit=BATCH)
+                    for account_id in found:
+                        with run.apart(tenant=tenant_id, account=account_id):
+                            async with database.writing() as db:
+                                await consenting.leave(db, tenant_id, account_id, at=at)
+                    if len(found) < BATCH:
+                        break
+                    after = found[-1]
 
 
 async def keep_no_longer(database: Database, at: datetime) -> None:
     """Clear contact data and content of orders, files and records whose time is over. Safe to repeat."""
-    for tenant_id in await _tenants(database):
-        contact = content = 0
-        while True:
-            async with database.writing() as db:
-                ids = await queries.due_to_clear(
-                    db, tenant_id, level=ALL_GONE, before=at - CONTENT_DAYS, limit=BATCH
-                )
-                await erasing.clear_content(db, tenant_id, ids, at=at)
-            content += len(ids)
-            if len(ids) < BATCH:
-                break
-        while True:
-            async with database.writing() as db:
-                ids = await queries.due_to_clear(
-                    db, tenant_id, level=CONTACT_GONE, before=at - CONTACT_DAYS, limit=BATCH
-                )
-                await erasing.clear_contact(db, tenant_id, ids, at=at)
-            contact += len(ids)
-            if len(ids) < BATCH:
-                break
+    with parts() as run:
+        for tenant_id in await _tenants(database):
+            with run.apart(tenant=tenant_id):
+                content = await _cleared(database, run, tenant_id, ALL_GONE, at=at)
+                contact = await _cleared(database, run, tenant_id, CONTACT_GONE, at=at)
+                async with database.writing() as db:
+                    over = attachments.c.order_id.in_(due.files_due(tenant_id, before=at - FILE_DAYS))
+                    files = await forget(db, tenant_id, attachments.c.used_at <= at - FILE_DAYS, over)
+                if contact or content or files:
+                    log.info(
+                        "privacy.cleared", tenant=tenant_id, contact=contact, content=content, files=files
+                    )
+            with run.apart(tenant=tenant_id):
+                async with database.writing() as db:
+                    await _records(db, tenant_id, at=at)
+
+
+async def _cleared(database: Database, run: Parts, tenant_id: int, level: int, *, at: datetime) -> int:
+    """Clear the orders of a tenant that are due, many in one transaction. Returns how many."""
+    count, after = 0, None
+    kept = CONTENT_DAYS if level == ALL_GONE else CONTACT_DAYS
+    while True:
+        async with database.reading() as db:
+            rows = await due.due_to_clear(
+                db, tenant_id, level=level, before=at - kept, after=after, limit=BATCH
+            )
+        if not rows:
+            return count
+        count += await _clear(database, run, tenant_id, level, [row.id for row in rows], at=at)
+        if len(rows) < BATCH:
+            return count
+        after = rows[-1].rested_at, rows[-1].id
+
+
+async def _clear(
+    database: Database, run: Parts, tenant_id: int, level: int, ids: list[UUID], *, at: datetime
+) -> int:
+    """Clear some orders; where that fails, each by itself, so that only what is wrong stays."""
+    clear = erasing.clear_content if level == ALL_GONE else erasing.clear_contact
+    try:
         async with database.writing() as db:
-            await _records(db, tenant_id, at=at)
-            over = attachments.c.order_id.in_(queries.files_due(tenant_id, before=at - FILE_DAYS))
-            files = await forget(db, tenant_id, attachments.c.used_at <= at - FILE_DAYS, over)
-        if contact or content or files:
-            log.info("privacy.cleared", tenant=tenant_id, contact=contact, content=content, files=files)
+            await clear(db, tenant_id, ids, at=at)
+        return len(ids)
+    except Exception as error:
+        log.warning("privacy.one_by_one", tenant=tenant_id, orders=len(ids), error=type(error).__name__)
+    before = run.failed
+    for id in ids:
+        with run.apart(tenant=tenant_id, order=id):
+            async with database.writing() as db:
+                await clear(db, tenant_id, [id], at=at)
+    return len(ids) - (run.failed - before)
 
 
 async def _records(db: AsyncConnection, tenant_id: int, *, at: datetime) -> None:
@@ -113,7 +159,7 @@ async def _records(db: AsyncConnection, tenant_id: int, *, at: datetime) -> None
             member_views.c.tenant_id == tenant_id, member_views.c.at < at - RECORD_DAYS
         )
     )
-    over = registrations.c.state.in_(("returned", "withdrawn", "ended"))
+    over = registrations.c.state.in_(lists.OVER)
     since = func.coalesce(registrations.c.ended_at, registrations.c.decided_at)
     await db.execute(
         update(registrations)
@@ -121,6 +167,7 @@ async def _records(db: AsyncConnection, tenant_id: int, *, at: datetime) -> None
         .where(registrations.c.liaisons.is_not(None))
         .values(liaisons=None)
     )
+    await lists.keep_no_longer(db, tenant_id, at=at)
     asked = reveal_requests.c
     await db.execute(
         delete(reveal_requests).where(asked.tenant_id == tenant_id, asked.asked_at < at - RECORD_DAYS)

@@ -11,6 +11,7 @@ from dispatch.db.engine import Database
 from dispatch.db.tenants import zones
 from dispatch.domain.checkin import grace_ends
 from dispatch.domain.people import Role
+from dispatch.jobs.parts import parts
 from dispatch.notices.actions import tell
 from dispatch.people.queries import holders
 from dispatch.people.tables import bodies
@@ -39,13 +40,12 @@ async def agreements(database: Database, at: datetime) -> None:
     """Remind, begin and end in every tenant. Safe to repeat, and beside another worker."""
     async with database.reading() as db:
         tenants = await zones(db)
-    for tenant_id, zone in tenants:
-        async with database.writing() as db:
-            await remind(db, tenant_id, zone, at=at)
-        async with database.writing() as db:
-            await start(db, tenant_id, zone, at=at)
-        async with database.writing() as db:
-            await lapse(db, tenant_id, zone, at=at)
+    with parts() as run:
+        for tenant_id, zone in tenants:
+            for step in (remind, start, lapse):
+                with run.apart(tenant=tenant_id):
+                    async with database.writing() as db:
+                        await step(db, tenant_id, zone, at=at)
 
 
 async def _standing(db: AsyncConnection, tenant_id: int, today: date, *more: Any) -> list[Any]:

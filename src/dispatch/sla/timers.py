@@ -4,6 +4,7 @@ from datetime import datetime
 
 from dispatch.db.engine import Database
 from dispatch.db.tenants import tenant_ids
+from dispatch.jobs.parts import parts
 from dispatch.sla.actions import calendars
 
 
@@ -11,6 +12,8 @@ async def keep_calendars(database: Database, at: datetime) -> None:
     """Bring every tenant's calendar up to what is known."""
     async with database.reading() as db:
         tenants = await tenant_ids(db)
-    for tenant_id in tenants:
-        async with database.writing() as db:
-            await calendars.keep(db, tenant_id, at=at)
+    with parts() as run:
+        for tenant_id in tenants:
+            with run.apart(tenant=tenant_id):
+                async with database.writing() as db:
+                    await calendars.keep(db, tenant_id, at=at)

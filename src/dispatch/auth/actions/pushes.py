@@ -14,8 +14,8 @@ from dispatch.people.tables import identities
 from dispatch.wechat import push
 from dispatch.wechat.tables import wechat_pushes
 
-PHONE = "8"
-"""``RevokeInfo`` of the phone number (wechat.md §2.7)."""
+REVOKED = {"8": Fact.PHONE_WITHDRAWN, "13": Fact.POINT_WITHDRAWN, "18": Fact.POINT_WITHDRAWN}
+"""What of ``RevokeInfo`` means something here: the phone, where one is, a place that was chosen (wechat.md §2.7)."""
 
 
 async def take_in(
@@ -32,20 +32,20 @@ async def take_in(
     write = yielding_insert(db, wechat_pushes).values(row).on_conflict_do_nothing()
     if (await db.execute(write.returning(wechat_pushes.c.digest))).one_or_none() is None:
         return False
-    if (fact := _meaning(message)) is not None:
+    for fact in _meaning(message):
         await _announce(db, fact, appid, str(_openid(message)), at=at)
     return True
 
 
-def _meaning(message: Mapping[str, Any]) -> Fact | None:
-    """The fact that an event stands for; None for everything that we do not act on."""
+def _meaning(message: Mapping[str, Any]) -> list[Fact]:
+    """The facts that an event stands for; none for everything that we do not act on."""
     event = message.get("Event")
     if event == "user_authorization_cancellation":
-        return Fact.IDENTITY_ENDED
+        return [Fact.IDENTITY_ENDED]
+    if event != "user_authorization_revoke":
+        return []
     revoked = str(message.get("RevokeInfo", "")).replace(" ", "").split(",")
-    if event == "user_authorization_revoke" and PHONE in revoked:
-        return Fact.PHONE_WITHDRAWN
-    return None
+    return sorted({REVOKED[code] for code in revoked if code in REVOKED})
 
 
 def _openid(message: Mapping[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
 from dispatch.domain.life import standing
 from dispatch.domain.people import Actor
-from dispatch.domain.privacy import Sight, concerned, view
+from dispatch.domain.privacy import Sight, by_office, concerned, view
 from dispatch.orders.tables import order_views
 from dispatch.orders.whole import Whole
 
@@ -26,14 +26,16 @@ _noted: OrderedDict[tuple[int, UUID], None] = OrderedDict()
 
 
 async def looked(database: Database, whole: Whole, actor: Actor, *, at: datetime) -> None:
-    """Record that contact data stood open to somebody whose order it is not: once a day, person and order.
+    """Record that contact data stood open to somebody whose order it is not, or who filed it for another by office:
+    once a day, person and order.
 
     Whoever acts on an order is in its timeline; this is for who only reads.
     """
     who = standing(whole.life, actor)
     seen = view(whole.life, who, hide_name=whole.row.hide_name, at=at)
     fields = [name for name in CONTACT if getattr(whole.row, name) is not None]
-    if concerned(who) or seen.sight is not Sight.FULL or not seen.contact or not fields:
+    own = concerned(who) and not by_office(whole.life, who)
+    if own or seen.sight is not Sight.FULL or not seen.contact or not fields:
         return
     day = at.astimezone(actor.tenant.zone).date()
     id = uuid5(whole.life.id, f"{actor.account_id}/{day}")
@@ -92,7 +94,8 @@ def _row(
     *,
     at: datetime,
 ) -> dict[str, Any]:
-    acting = actor.acting or (actor.grants[0] if actor.grants else None)
+    filed_under = next((grant for grant in actor.grants if grant.id == whole.row.filer_grant_id), None)
+    acting = actor.acting or filed_under or (actor.grants[0] if actor.grants else None)
     return {
         "tenant_id": actor.tenant.id,
         "id": id,

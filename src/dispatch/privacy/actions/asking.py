@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.ids import new_id
 from dispatch.db.sealed import private
-from dispatch.domain.keeping import ANSWER_DAYS, OFFICES
+from dispatch.domain.keeping import ANSWER_DAYS
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import OfficeHeld
 from dispatch.people import actions as people
-from dispatch.people.queries import grants_of, hold, prove
-from dispatch.privacy import queries
+from dispatch.people.queries import hold, prove
+from dispatch.privacy import due, queries
 from dispatch.privacy.actions import erasing
 from dispatch.privacy.tables import data_requests
 
@@ -29,13 +29,16 @@ async def export(db: AsyncConnection, actor: Actor, *, at: datetime) -> UUID:
 
 
 async def correct(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], *, at: datetime) -> UUID:
-    """Correct one's own name or phone, at once. ``data``: name, phone (null takes it out)."""
+    """Correct one's own name, or take one's phone out, at once. ``data``: name, phone (null).
+
+    A phone finds the orders and the membership that are kept under it, so nobody gives himself one unproven.
+    """
     tenant_id = actor.tenant.id
     await prove(db, actor)
     if "name" in data:
         await people.rename(db, tenant_id, actor.account_id, data["name"], at=at)
     if "phone" in data:
-        await people.set_phone(db, tenant_id, actor.account_id, data["phone"])
+        await people.set_phone(db, tenant_id, actor.account_id, None)
     return await _record(db, actor, "correction", "done", fields=sorted(data), at=at)
 
 
@@ -47,19 +50,34 @@ async def delete_account(db: AsyncConnection, actor: Actor, *, at: datetime) -> 
     """
     tenant_id, account_id = actor.tenant.id, actor.account_id
     await prove(db, actor)
-    held = [grant for grant in await grants_of(db, tenant_id, account_id) if grant.stands(at)]
-    if any(grant.role in OFFICES for grant in held):
-        raise OfficeHeld()
     await hold(db, tenant_id, account_id)
+    reason = await due.why_not_yet(db, tenant_id, account_id, at=at)
+    if reason == "office_held":
+        raise OfficeHeld()
     there = await queries.open_request(db, tenant_id, account_id, "deletion")
     if there is not None:
         return there
-    reason = await queries.why_not_yet(db, tenant_id, account_id)
     if reason is not None:
         return await _record(db, actor, "deletion", "waiting", reason=reason, at=at)
     id = await _record(db, actor, "deletion", "done", at=at)
     await finish_deletion(db, tenant_id, id, account_id, at=at)
     return id
+
+
+async def look_again(
+    db: AsyncConnection, tenant_id: int, id: UUID, account_id: UUID, *, at: datetime
+) -> None:
+    """Carry out a deletion that waited, if nothing keeps it now; an office may have been given meanwhile."""
+    if not await due.claim_deletion(db, tenant_id, id):
+        return
+    await hold(db, tenant_id, account_id)
+    reason = await due.why_not_yet(db, tenant_id, account_id, at=at)
+    if reason is None:
+        await finish_deletion(db, tenant_id, id, account_id, at=at)
+        return
+    asked = data_requests.c
+    stale = asked.tenant_id == tenant_id, asked.id == id, asked.reason.is_distinct_from(reason)
+    await db.execute(update(data_requests).where(*stale).values(reason=reason))
 
 
 async def finish_deletion(

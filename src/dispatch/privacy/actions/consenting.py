@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, or_, update
+from sqlalchemy import ColumnElement, and_, or_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.dialect import insert_or_ignore
@@ -20,7 +20,7 @@ from dispatch.domain.refusal import AccountNotFound, ConsentNotWithdrawable, Pol
 from dispatch.orders.tables import orders
 from dispatch.people import actions as people
 from dispatch.people.queries import hold, prove
-from dispatch.privacy import queries
+from dispatch.privacy import due, queries
 from dispatch.privacy.actions import erasing
 from dispatch.privacy.tables import consents, privacy_policies
 
@@ -128,7 +128,8 @@ async def _give(
 
 
 async def withdraw(db: AsyncConnection, actor: Actor, purpose: Purpose, *, at: datetime) -> None:
-    """Take a consent back; what rested on it alone is erased where no order needs it any more. Safe to repeat.
+    """Take a consent back; what rested on it alone is erased, of an order that needs it once that has come to rest.
+    Safe to repeat.
 
     Raises:
         ConsentNotWithdrawable: the purpose does not rest on consent.
@@ -137,11 +138,7 @@ async def withdraw(db: AsyncConnection, actor: Actor, purpose: Purpose, *, at: d
         raise ConsentNotWithdrawable()
     await prove(db, actor)
     await hold(db, actor.tenant.id, actor.account_id)
-    await _end(db, actor.tenant.id, actor.account_id, purpose, at=at)
-    if purpose is Purpose.PHONE:
-        await erase_phone(db, actor.tenant.id, actor.account_id, at=at)
-    if purpose is Purpose.LOCATION:
-        await _clear(db, actor.tenant.id, actor.account_id, "location", at=at)
+    await take_back(db, actor.tenant.id, actor.account_id, purpose, at=at)
     if purpose is Purpose.PARTY:
         await leave(db, actor.tenant.id, actor.account_id, at=at)
 
@@ -151,7 +148,7 @@ async def leave(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: da
     a job does, once it has ended. What was told at the check-in goes with it."""
     if not await queries.is_member(db, tenant_id, account_id):
         return
-    if await queries.take_active(db, tenant_id, account_id):
+    if await due.take_active(db, tenant_id, account_id):
         return
     await people.end_membership(db, tenant_id, account_id, at=at)
     await people.forget_member(db, tenant_id, account_id)
@@ -173,32 +170,63 @@ async def _end(
     )
 
 
-async def erase_phone(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at: datetime) -> None:
-    """Forget an account's phone, in its orders that have come to rest too; the orders stay (wechat.md §7 test 23)."""
-    await people.set_phone(db, tenant_id, account_id, None)
-    await _clear(db, tenant_id, account_id, "contact_phone", at=at)
-    await db.execute(
-        update(orders)
-        .where(
-            orders.c.tenant_id == tenant_id,
-            orders.c.beneficiary_id == account_id,
-            orders.c.state.in_(tuple(RESTING)),
-            orders.c.beneficiary_phone.is_not(None),
-        )
-        .values(beneficiary_phone=None, updated_at=at)
-    )
+async def take_back(
+    db: AsyncConnection, tenant_id: int, account_id: UUID, purpose: Purpose, *, at: datetime
+) -> None:
+    """End the consent to a purpose and erase what rested on it. Where none was ever given the refusal is kept: by it
+    an order that still needs the data is cleared once it has come to rest, and nobody asks again soon."""
+    await _end(db, tenant_id, account_id, purpose, at=at)
+    if not await queries.heard_of(db, tenant_id, account_id, purpose):
+        policy = await queries.policy(db, tenant_id)
+        row = {
+            "tenant_id": tenant_id,
+            "id": new_id(),
+            "account_id": account_id,
+            "purpose": purpose,
+            "version": policy.version,
+            "given_at": at,
+            "withdrawn_at": at,
+        }
+        await db.execute(consents.insert().values(row))
+    if purpose is Purpose.PHONE:
+        await people.set_phone(db, tenant_id, account_id, None)
+    await _clear(db, tenant_id, account_id, purpose, at=at)
 
 
-async def _clear(db: AsyncConnection, tenant_id: int, account_id: UUID, column: str, *, at: datetime) -> None:
-    """Clear a column of the account's own orders at rest; of those filed for another it is the other's."""
+RESTS_ON: Mapping[Purpose, tuple[str, ...]] = {
+    Purpose.PHONE: ("contact_phone", "beneficiary_phone"),
+    Purpose.LOCATION: ("location",),
+}
+"""What of an order rests on a consent."""
+
+
+async def _clear(
+    db: AsyncConnection,
+    tenant_id: int,
+    account_id: UUID,
+    purpose: Purpose,
+    *more: ColumnElement[bool],
+    at: datetime,
+) -> None:
+    """Clear what rests on a consent from the account's own orders at rest; of those filed for another it is the
+    other's. The orders stay (wechat.md §7 test 23). ``more``: which of them."""
     own = and_(orders.c.filer_id == account_id, orders.c.on_behalf.is_(False))
-    await db.execute(
-        update(orders)
-        .where(
-            orders.c.tenant_id == tenant_id,
-            or_(own, orders.c.beneficiary_id == account_id),
-            orders.c.state.in_(tuple(RESTING)),
-            orders.c[column].is_not(None),
+    for column in RESTS_ON.get(purpose, ()):
+        mine = orders.c.beneficiary_id == account_id
+        await db.execute(
+            update(orders)
+            .where(
+                orders.c.tenant_id == tenant_id,
+                mine if column == "beneficiary_phone" else or_(own, mine),
+                orders.c.state.in_(tuple(RESTING)),
+                orders.c[column].is_not(None),
+                *more,
+            )
+            .values({column: None, "updated_at": at})
         )
-        .values({column: None, "updated_at": at})
-    )
+
+
+async def clear_at_rest(db: AsyncConnection, tenant_id: int, order_id: UUID, *, at: datetime) -> None:
+    """Clear from an order that has come to rest what its people took their consent back for while it was open."""
+    for account_id, purpose in await queries.taken_back(db, tenant_id, order_id, RESTS_ON):
+        await _clear(db, tenant_id, account_id, Purpose(purpose), orders.c.id == order_id, at=at)

@@ -3,12 +3,12 @@
 What is left answers for the work: states, steps, takes, minutes and scores stay, so every count stays as it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, null, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.auth.tables import credentials, phone_codes, refresh_tokens, usernames
@@ -43,7 +43,14 @@ from dispatch.people.tables import (
     members,
     sessions,
 )
+from dispatch.privacy.actions import lists
 from dispatch.privacy.tables import consents, reveal_requests
+from dispatch.resources.tables import listings
+
+EMPTIED: Mapping[str, Any] = {"tags": [], "follow_up": {"cleared": True}}
+"""What stands for words where null would say something else: no tags; somebody else's word was keyed in."""
+TOLD_AT_ONCE = 500
+"""Steps whose notices one statement looks for."""
 
 SIGN_INS = (identities, usernames, credentials, refresh_tokens, phone_codes, api_keys, sessions)
 """By what an account is signed in to."""
@@ -71,10 +78,13 @@ async def clear_contact(
 async def clear_content(
     db: AsyncConnection, tenant_id: int, order_ids: Sequence[UUID], *, at: datetime
 ) -> None:
-    """Forget whom the orders were about: words in the order, its history, requests, verdicts, notices and facts; files."""
+    """Forget whom the orders were about: words in the order, its history, requests, verdicts, notices, facts, and in
+    the demands that were published from it; files."""
     if not order_ids:
         return
     await forget_words(db, tenant_id, order_ids)
+    await _forget_told(db, tenant_id, order_steps.c.order_id.in_(order_ids))
+    await lists.clear_listings(db, tenant_id, listings.c.order_id.in_(order_ids))
     await db.execute(
         update(orders)
         .where(orders.c.tenant_id == tenant_id, orders.c.id.in_(order_ids))
@@ -97,14 +107,13 @@ async def clear_content(
     wordy: tuple[tuple[Any, tuple[str, ...]], ...] = (
         (order_steps, ("text", "salt")),
         (requests, ("text", "suggestion", "decision")),
-        (ratings, ("text", "follow_up")),
+        (ratings, ("text", "tags", "follow_up")),
         (dispatches, ("note",)),
         (reveal_requests, ("text", "decision")),
         (handovers, ("text",)),
     )
     for table, columns in wordy:
         for column in columns:
-            kept: Any = {"cleared": True} if column == "follow_up" else None
             await db.execute(
                 update(table)
                 .where(
@@ -112,7 +121,7 @@ async def clear_content(
                     table.c.order_id.in_(order_ids),
                     table.c[column].is_not(None),
                 )
-                .values({column: kept})
+                .values({column: EMPTIED.get(column)})
             )
     await forget(db, tenant_id, attachments.c.order_id.in_(order_ids))
     for table in (notices, drafts):
@@ -180,6 +189,7 @@ async def anonymise(db: AsyncConnection, tenant_id: int, account_id: UUID, *, at
     )
     await _words_of(db, tenant_id, account_id)
     await forget(db, tenant_id, attachments.c.uploader_id == account_id)
+    await lists.words_of(db, tenant_id, account_id, at=at)
     await clear_content(db, tenant_id, await own_orders(db, tenant_id, account_id), at=at)
     return str(name)
 
@@ -212,18 +222,49 @@ async def _words_of(db: AsyncConnection, tenant_id: int, account_id: UUID) -> No
     )
     added_to = list((await db.execute(supplemented.distinct())).scalars())
     await forget_words(db, tenant_id, added_to)
+    await _forget_told(db, tenant_id, order_steps.c.account_id == account_id)
+    theirs = exists().where(
+        order_steps.c.tenant_id == orders.c.tenant_id,
+        order_steps.c.order_id == orders.c.id,
+        order_steps.c.account_id == account_id,
+        order_steps.c.text == orders.c.result,
+    )
+    await db.execute(update(orders).where(orders.c.tenant_id == tenant_id, theirs).values(result=None))
     wordy: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
         (order_steps, "account_id", ("text", "salt")),
         (requests, "asked_by", ("text", "suggestion")),
-        (ratings, "rated_by", ("text",)),
+        (requests, "decided_by", ("decision",)),
+        (ratings, "rated_by", ("text", "tags")),
+        (dispatches, "created_by", ("note",)),
         (reveal_requests, "account_id", ("text",)),
         (reveal_requests, "decided_by", ("decision",)),
         (handovers, "asked_by", ("text",)),
+        (checkins, "decided_by", ("text",)),
     )
     for table, by, columns in wordy:
         await db.execute(
             update(table)
             .where(table.c.tenant_id == tenant_id, table.c[by] == account_id)
-            .values(dict.fromkeys(columns))
+            .values({column: EMPTIED.get(column) for column in columns})
         )
+    await db.execute(
+        update(ratings)
+        .where(
+            ratings.c.tenant_id == tenant_id,
+            ratings.c.rated_by == account_id,
+            ratings.c.follow_up.is_not(None),
+        )
+        .values(follow_up=EMPTIED["follow_up"])
+    )
     await index_orders(db, tenant_id, added_to)
+
+
+async def _forget_told(db: AsyncConnection, tenant_id: int, which: ColumnElement[bool]) -> None:
+    """Take away the notices that quote steps, whoever was told, also under an order that was merged into theirs."""
+    quoted = select(order_steps.c.order_id, order_steps.c.seq).where(
+        order_steps.c.tenant_id == tenant_id, order_steps.c.text.is_not(None), which
+    )
+    causes = [f"step:{row.order_id}:{row.seq}" for row in await db.execute(quoted)]
+    for start in range(0, len(causes), TOLD_AT_ONCE):
+        some = causes[start : start + TOLD_AT_ONCE]
+        await db.execute(delete(notices).where(notices.c.tenant_id == tenant_id, notices.c.cause.in_(some)))

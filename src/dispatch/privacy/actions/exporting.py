@@ -11,49 +11,71 @@ from typing import Any, BinaryIO
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.checkin.queries import filed_by, form_of, history
+from dispatch.db.engine import Database
 from dispatch.db.sealed import private
 from dispatch.dispatching.tables import drafts
 from dispatch.domain.attachments import ENDINGS
 from dispatch.domain.keeping import EXPORT_DAYS
 from dispatch.domain.people import Actor
 from dispatch.files.store import PIECE, Store
+from dispatch.notices.queries import TOLD
 from dispatch.notices.tables import notices
 from dispatch.orders import queries as order_queries
 from dispatch.orders.rendering import shown, told
 from dispatch.orders.tables import orders
+from dispatch.orders.whole import number
 from dispatch.people import queries as people
 from dispatch.people.rendering import shown_account, shown_grants
+from dispatch.people.shapes import values
 from dispatch.people.tables import FOREVER, accounts, former_names, members
 from dispatch.privacy import queries
 from dispatch.privacy.tables import data_requests
 
 log = structlog.get_logger(__name__)
 
+MOST_TRIES = 5
+"""Then a file is given up: its person reads so and asks again, an operator finds it in the log."""
 MOST_LOOKS = 1000
 """Looks listed per order."""
 README = (
-    "这是您在本服务中的全部个人信息：account.json 账号、报到与同意记录；orders/ 您提交的、或为您提交的每一条需求，"
-    "及其经过和查看记录；notices.json 收到的提醒；files/ 您上传的、或附在您的需求上的照片和其他文件。"
-    "时间均带时区。文件在七天后失效。\n"
+    "这是您在本服务中的全部个人信息：account.json 账号、报到与同意记录；orders/ 您为自己提交的、或他人为您提交的每一条需求，"
+    "及其经过和查看记录；filed_for_others.json 您代他人或单位提交的需求，只列编号和状态；"
+    "notices.json 收到的提醒；files/ 您上传的、或附在您的需求上的照片和其他文件。时间均带时区。文件在七天后失效。\n"
 )
 
 
-async def make(db: AsyncConnection, tenant_id: int, id: UUID, account_id: UUID, *, at: datetime) -> None:
-    """Make the file of a pending export and keep it, sealed, until it expires."""
-    person = await people.person(db, tenant_id, account_id)
+async def make(database: Database, tenant_id: int, row: Any, *, at: datetime) -> None:
+    """Make the file of a pending export and keep it, sealed, until it expires; or give up after ``MOST_TRIES``.
+
+    Only the try and the result are written: what is read meanwhile keeps nobody from writing. ``row``: id,
+    account_id, tries; of workers that saw the same try one makes it.
+    """
+    asked = data_requests.c
+    mine = asked.tenant_id == tenant_id, asked.id == row.id, asked.content.is_(None)
+    this_try = update(data_requests).where(*mine, asked.status == "pending", asked.tries == row.tries)
+    async with database.writing() as db:
+        if row.tries >= MOST_TRIES:
+            await db.execute(this_try.values(status="done", reason="failed", ended_at=at))
+            log.error("privacy.export_given_up", tenant=tenant_id, id=str(row.id))
+            return
+        taken = await db.execute(this_try.values(tries=row.tries + 1).returning(asked.id))
+        if taken.one_or_none() is None:
+            return
     content = None
-    if person is not None:  # else the account was disabled meanwhile: nobody can fetch it
-        actor = Actor(account_id, person.name, person.tenant, (), None, person.version)
-        content = base64.b64encode(await _zipped(db, actor, person, at=at)).decode()
-    await db.execute(
-        update(data_requests)
-        .where(data_requests.c.tenant_id == tenant_id, data_requests.c.id == id)
-        .values(status="done", content=private(tenant_id, content), ended_at=at, expires_at=at + EXPORT_DAYS)
-    )
+    async with database.reading() as db:
+        person = await people.person(db, tenant_id, row.account_id)
+        if person is not None:  # else the account was disabled meanwhile: nobody can fetch it
+            actor = Actor(row.account_id, person.name, person.tenant, (), None, person.version)
+            content = base64.b64encode(await _zipped(db, actor, person, at=at)).decode()
+    made = {"content": private(tenant_id, content), "expires_at": at + EXPORT_DAYS}
+    async with database.writing() as db:
+        await db.execute(
+            update(data_requests).where(*mine).values(status="done", reason=None, ended_at=at, **made)
+        )
 
 
 async def _zipped(db: AsyncConnection, actor: Actor, person: people.Person, *, at: datetime) -> bytes:
@@ -63,6 +85,7 @@ async def _zipped(db: AsyncConnection, actor: Actor, person: people.Person, *, a
         file.writestr("account.json", _json(await _account(db, actor, person)))
         file.writestr("notices.json", _json(await _notices(db, actor)))
         file.writestr("drafts.json", _json(await _drafts(db, actor)))
+        file.writestr("filed_for_others.json", _json(await _for_others(db, actor)))
         for order_id in await _orders(db, actor):
             order = await _order(db, actor, order_id, at=at)
             file.writestr(f"orders/{order['order']['number']}.json", _json(order))
@@ -144,10 +167,10 @@ def _former_names(tenant_id: int, account_id: UUID) -> Select[Any]:
 async def _notices(db: AsyncConnection, actor: Actor) -> list[dict[str, Any]]:
     rows = (
         select(notices.c.created_at, notices.c.text, notices.c.read_at)
-        .where(notices.c.tenant_id == actor.tenant.id, notices.c.account_id == actor.account_id)
+        .where(TOLD)
         .order_by(notices.c.created_at)
     )
-    return [row._asdict() for row in await db.execute(rows)]
+    return [row._asdict() for row in await db.execute(rows, values(actor))]
 
 
 async def _drafts(db: AsyncConnection, actor: Actor) -> list[dict[str, Any]]:
@@ -159,12 +182,35 @@ async def _drafts(db: AsyncConnection, actor: Actor) -> list[dict[str, Any]]:
     return [row._asdict() for row in await db.execute(rows)]
 
 
-async def _orders(db: AsyncConnection, actor: Actor) -> list[UUID]:
-    mine = or_(orders.c.filer_id == actor.account_id, orders.c.beneficiary_id == actor.account_id)
-    rows = (
-        select(orders.c.id).where(orders.c.tenant_id == actor.tenant.id, mine).order_by(orders.c.created_at)
+def _about(actor: Actor) -> ColumnElement[bool]:
+    """Orders about the person: filed for oneself, or by another for one. What was filed for others is theirs."""
+    own = (
+        orders.c.filer_id == actor.account_id,
+        orders.c.on_behalf.is_(False),
+        orders.c.filer_body_id.is_(None),
     )
+    return or_(and_(*own), orders.c.beneficiary_id == actor.account_id)
+
+
+async def _orders(db: AsyncConnection, actor: Actor) -> list[UUID]:
+    mine = orders.c.tenant_id == actor.tenant.id, _about(actor)
+    rows = select(orders.c.id).where(*mine).order_by(orders.c.created_at)
     return list((await db.execute(rows)).scalars())
+
+
+async def _for_others(db: AsyncConnection, actor: Actor) -> list[dict[str, Any]]:
+    """That one filed them, and how they stand; nothing of whom they are for."""
+    rows = (
+        select(orders.c.day, orders.c.serial, orders.c.state)
+        .where(
+            orders.c.tenant_id == actor.tenant.id,
+            orders.c.filer_id == actor.account_id,
+            or_(orders.c.on_behalf.is_(True), orders.c.filer_body_id.is_not(None)),
+            orders.c.beneficiary_id.is_distinct_from(actor.account_id),
+        )
+        .order_by(orders.c.created_at)
+    )
+    return [{"number": number(row.day, row.serial), "state": row.state} for row in await db.execute(rows)]
 
 
 async def _order(db: AsyncConnection, actor: Actor, order_id: UUID, *, at: datetime) -> dict[str, Any]:

@@ -25,6 +25,7 @@ async def recuse(
     db: AsyncConnection, actor: Actor, order_id: UUID, kind: str, party_id: UUID, *, at: datetime
 ) -> None:
     """Keep an order from a person, or from a body and all its people. Leaves no step: the log is read by many.
+    What they were told of it before is no longer shown either (``notices.queries.TOLD``).
 
     Raises:
         RoleForbidden: only dispatcher and secretary of the community, who know who complained.
