@@ -25,7 +25,7 @@ from dispatch.domain.cells import (
     write_skills,
 )
 from dispatch.domain.checkin import after_hours
-from dispatch.domain.roster import HEADINGS, read
+from dispatch.domain.roster import HEADINGS, MOST_LINES, read
 from dispatch.rosters.spreadsheets import CannotRead, as_csv, as_xlsx, rows_of
 from dispatch.web.wire import normal_name, normal_phone
 
@@ -269,6 +269,18 @@ def test_two_cells_far_apart_are_no_table():
             sheet.write_string(*cell, "x")
         with pytest.raises(CannotRead, match=said):
             rows_of("a.xlsx", out.getvalue())
+
+
+def test_a_roster_as_long_as_may_be_is_read_within_the_memory_there_is():
+    line = [
+        "张三",
+        "13800001111",
+        "幸福路18号3栋2单元501",
+        "electrician 持证电工 T430 2028-05-31",
+        "八小时之外",
+    ]
+    table = [[*line, *line, *line] for _ in range(MOST_LINES)]
+    assert len(rows_of("a.xlsx", as_xlsx(table, "名册"))) == MOST_LINES
 
 
 CONTENT_TYPES = """<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">

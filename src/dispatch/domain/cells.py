@@ -176,7 +176,7 @@ def read_id_number(text: str) -> str:
 # What spreadsheets take for a formula (OWASP, CSV injection), also full-width, behind a quote and behind what is not
 # seen: blanks of any kind, line ends, control signs, signs of no width.
 _FORMULA = re.compile(
-    r"[\t\r]|[\s\x00-\x1f\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff'\"]*[=+\-@＝＋－＠]"
+    r"[\s\x00-\x1f\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff'\"]*[=+\-@\t\r＝＋－＠]"
 )
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 

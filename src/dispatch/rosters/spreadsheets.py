@@ -23,8 +23,8 @@ SLACK = 1000
 """Empty rows that are looked past."""
 SECONDS = 30
 """How long one Excel file may be read; one of 10,000 lines takes about one."""
-READERS = threading.BoundedSemaphore(2)
-"""Excel files read at once, each by a process that may take ``sheet_process.MEMORY``."""
+READER = threading.Lock()
+"""One Excel file is read at a time, by a process that may take ``sheet_process.MEMORY``."""
 TOO_LARGE = {"rows": f"一次最多导入{MOST_LINES}行", "columns": "列数过多", "size": "文件过大"}
 
 Rows = list[tuple[int, list[str]]]
@@ -43,7 +43,7 @@ def rows_of(filename: str, data: bytes) -> Rows:
 
     Raises:
         CannotRead: another kind, damaged, or too large.
-        ServiceBusy: others are being read.
+        ServiceBusy: another is being read.
     """
     kind = filename.rpartition(".")[2].lower()
     if kind == "csv":
@@ -79,7 +79,7 @@ def _text(data: bytes) -> str:
 def _xlsx(data: bytes) -> Rows:
     """Read by a process of its own, which a file made to break its reader breaks (``sheet_process``)."""
     asked = [sys.executable, "-I", sheet_process.__file__, str(MOST_LINES + SLACK), str(MOST_COLUMNS)]
-    if not READERS.acquire(timeout=SECONDS):
+    if not READER.acquire(timeout=SECONDS):
         raise ServiceBusy(retry_after=SECONDS)
     try:
         done = subprocess.run(  # noqa: S603 - our own file, numbers of ours
@@ -88,7 +88,7 @@ def _xlsx(data: bytes) -> Rows:
     except subprocess.TimeoutExpired:
         raise CannotRead(TOO_LARGE["size"]) from None
     finally:
-        READERS.release()
+        READER.release()
     if done.returncode:
         ran_out = done.returncode < 0  # a signal: of memory, or of time
         raise CannotRead(TOO_LARGE["size"] if ran_out else "这个Excel文件无法读取")
