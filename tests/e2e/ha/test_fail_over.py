@@ -133,7 +133,11 @@ async def test_without_synchronous_mode_the_same_kill_loses_what_was_acknowledge
     try:
         async with press(cluster.url("asyncpg", through="haproxy")) as pressure:
             first, replicas = await roles(cluster)
+            told = len(pressure.acked)
             await deaf(replicas)
+            async with asyncio.timeout(30):
+                while len(pressure.acked) < told + 6:  # noqa: ASYNC110  (the lanes count)
+                    await asyncio.sleep(0.02)
             first.kill_patroni()
             first.kill_postgresql()
             for replica in replicas:
