@@ -1,4 +1,4 @@
-"""One statement serves everybody whose grants look alike, and holds nobody's ids (ADR 0065)."""
+"""One statement serves everybody whose grants look alike, and holds nobody's ids (ADR 0063)."""
 
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""Statements that are made once: what differs from request to request is bound when they run (ADR 0065).
+"""Statements that are made once: what differs from request to request is bound when they run (ADR 0063).
 
 Putting a statement together costs several times what running it costs, and so does telling whether it is one that was
 compiled before; both are paid once for a statement that is kept.

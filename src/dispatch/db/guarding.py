@@ -1,7 +1,7 @@
 """A guarded write: one row is written if it is as it was seen, and what depends on it only then.
 
 What is to be written is said as data, so that its statement is made once for each *shape*: tables, columns, what is
-null, how many rows. The values are bound when it runs (ADR 0066).
+null, how many rows. The values are bound when it runs (ADR 0064).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

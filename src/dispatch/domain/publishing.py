@@ -2,7 +2,7 @@
 
 Counts of one closed month stand in a tree: the whole, its places, the places below. A cell of few households is
 left out, and with it as many neighbours as it takes that no sum or difference of what is told gives it away. Months
-never overlap and are published once, so nothing is learned by asking twice. Why this suffices: ADR 0063.
+never overlap and are published once, so nothing is learned by asking twice. Why this suffices: ADR 0061.
 """
 
 import re

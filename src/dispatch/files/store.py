@@ -1,7 +1,7 @@
 """Where files lie: ``<root>/<tenant>/<last two of the id>/<attachment id>/<SHA-256 of the bytes>``.
 
 No name that anybody sent is part of a path. Two attachments never share bytes, so what is deleted is deleted exactly
-(ADR 0060). What comes in lies without a name until it was looked at: a process that dies leaves nothing of it.
+(ADR 0058). What comes in lies without a name until it was looked at: a process that dies leaves nothing of it.
 """
 
 import errno

@@ -2,7 +2,7 @@
 
 Who sees what is decided by the *kinds* of an actor's grants; the ids in them, the account and the tenant are values. A
 statement made for a ``Shape`` therefore serves everybody whose grants are of the same kinds, and is made once
-(``db/bound.py``); what differs goes along when it runs (``values``). ADR 0065.
+(``db/bound.py``); what differs goes along when it runs (``values``). ADR 0063.
 """
 
 from dataclasses import dataclass
