@@ -9,11 +9,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, select, text
 
 from dispatch.db import migrate
 from dispatch.db.engine import Database
+from dispatch.db.ids import new_id
+from dispatch.db.types import Id, Instant, Json
+from dispatch.people.actions import set_phone
+from dispatch.people.tables import accounts
 from tests.conftest import DRIVERS, Backends
+from tests.town import T0, found
 
 
 def test_the_migrated_tables_are_those_of_the_code(backend: str) -> None:
@@ -56,6 +61,40 @@ def test_a_migrator_that_died_is_succeeded(tmp_path: Path) -> None:
     migrate.upgrade(url)
 
     assert migrate.current(url) == migrate.head()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_phone_that_a_correction_wrote_down_is_taken_out_and_a_proven_one_stays(
+    driver: str, backends: Backends
+) -> None:
+    url = backends.fresh(driver, "unproven")
+    migrate.downgrade(url, "20261125_0402")
+    database = Database(url)
+    town = await found(database, "k" * 32)
+    asked = text(
+        "INSERT INTO data_requests (tenant_id, id, account_id, kind, status, fields, asked_at, due_at, ended_at)"
+        " VALUES (:tenant, :id, :who, 'correction', 'done', :fields, :at, :at, :at)"
+    ).bindparams(
+        bindparam("id", type_=Id),
+        bindparam("who", type_=Id),
+        bindparam("fields", type_=Json),
+        tenant=town.tenant_id,
+    )
+    asked = asked.bindparams(bindparam("at", T0, type_=Instant))
+    async with database.writing() as db:
+        for login, fields in (("resident-1", ["phone"]), ("resident-2", ["name"])):
+            await set_phone(db, town.tenant_id, town[login].id, "13800001111")
+            await db.execute(asked, {"id": new_id(), "who": town[login].id, "fields": fields})
+    await database.close()
+    migrate.upgrade(url)
+    database = Database(url)
+    phones = select(accounts.c.login, accounts.c.phone).where(
+        accounts.c.tenant_id == town.tenant_id, accounts.c.login.in_(("resident-1", "resident-2"))
+    )
+    async with database.reading() as db:
+        held = {row.login: row.phone for row in await db.execute(phones)}
+    await database.close()
+    assert held == {"resident-1": None, "resident-2": "13800001111"}
 
 
 FIRST = "20261123_0126"
