@@ -15,6 +15,7 @@ from dispatch.db.engine import Database
 from dispatch.db.ids import new_id
 from dispatch.db.sealed import private
 from dispatch.dispatching.tables import taking_rules
+from dispatch.domain.matchrule import QUALIFICATIONS
 from dispatch.domain.people import Role
 from dispatch.jobs.relay import relay
 from dispatch.people.tables import accounts, bodies, body_people, grants, members
@@ -156,7 +157,7 @@ class Town:
                 community_id=home,
                 state="active",
                 items=[],
-                skills=[],
+                skills=QUALIFIED,
                 free_times=[],
                 checked_in_at=since,
             )
@@ -264,6 +265,13 @@ async def found(database: Database, key: str, *, present: bool = False) -> Town:
         town._person(login, role, body=body)
     await town._save()
     return town
+
+
+QUALIFIED = [
+    {"code": code, "name": code, "proof": None, "expires_on": None}
+    for code in sorted(frozenset().union(*QUALIFICATIONS.values()))
+]
+"""Members of a town may do whatever an item demands; tests of who may not say so."""
 
 
 class Clock:

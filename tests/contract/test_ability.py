@@ -65,6 +65,7 @@ async def test_who_never_checked_in_takes_what_demands_nothing(hands: Hands):
 
 
 async def test_the_next_order_is_one_that_the_taker_is_able_to_do(hands: Hands):
+    await checks_in(hands, "member-1")
     for _ in range(2):
         await opened(hands)
     plain = await opened(hands, "0102")
@@ -75,7 +76,8 @@ async def test_the_next_order_is_one_that_the_taker_is_able_to_do(hands: Hands):
 
 
 async def test_a_handover_and_the_line_ask_for_it_too(hands: Hands):
-    await checks_in(hands, "member-1", skills=[ELECTRICIAN])
+    for login, skills in (("member-1", [ELECTRICIAN]), ("member-2", []), ("member-3", [])):
+        await checks_in(hands, login, skills=skills)
     order = await opened(hands)
     assert await word(hands, "member-1", order) == "taken"
     line = await waits(hands, "member-3", order)
@@ -89,6 +91,7 @@ async def test_a_handover_and_the_line_ask_for_it_too(hands: Hands):
 
 
 async def test_whom_a_dispatcher_names_the_dispatcher_vouches_for(hands: Hands):
+    await checks_in(hands, "member-1")
     order = await hands.accepted(item_code="0201")
     target = [{"kind": "member", "id": str(hands.town["member-1"].id)}]
     await hands.move("dispatcher-1", order, "dispatch", mode="offer", targets=target)

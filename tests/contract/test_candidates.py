@@ -17,8 +17,9 @@ WEEKDAY_MORNINGS = [{"weekday": day, "from": "08:00", "to": "12:00"} for day in 
 
 
 async def checks_in(hands: Hands, login: str, *items: str, **values: Any) -> None:
-    """What the member says on checking in."""
-    await write(hands, members, members.c.account_id, hands.town[login].id, items=list(items), **values)
+    """What the member says on checking in; of skills nothing, unless it is told."""
+    told = {"items": list(items), "skills": [], **values}
+    await write(hands, members, members.c.account_id, hands.town[login].id, **told)
 
 
 async def lives(hands: Hands, login: str, **values: Any) -> None:

@@ -15,17 +15,12 @@ from dispatch.people.many import change_accounts, hold_all
 from dispatch.people.tables import belongings, body_people, grants, members
 from dispatch.places.tables import places
 from dispatch.rosters import actions, writing
-from tests.contract.test_checkin import call, enrolled, filed, good, headers, told_of
+from tests.contract.test_checkin import call, enrolled, filed, good, told_of
+from tests.contract.test_keeping import proven_phone
 from tests.contract.test_rosters import HEAD, LI, ZHANG, counts, exported
 from tests.town import Clock, Hands
 
 SHORT = ["姓名", "手机号", "报到社区"]
-
-
-async def phone(hands: Hands, login: str, number: str) -> None:
-    told = await headers(hands, login)
-    answer = await hands.client.post("/v1/me/corrections", json={"phone": number}, headers=told)
-    assert answer.status_code < 300, answer.text
 
 
 async def member(hands: Hands, login: str) -> Any:
@@ -40,7 +35,7 @@ async def only(hands: Hands) -> Any:
 
 
 async def test_who_is_known_and_no_member_is_asked_once_and_never_enrolled(hands: Hands):
-    await phone(hands, "resident-1", "13800009991")
+    await proven_phone(hands, "resident-1", "13800009991")
     line = ["resident-1", "13800009991", "", "", "community-1", *[""] * 6]
     for _ in range(2):
         assert await counts(hands, [HEAD, line]) == (0, 1, 0, 0)
@@ -75,7 +70,7 @@ async def test_a_roster_renews_nobody_and_brings_nobody_back(hands: Hands, datab
 
 async def test_whom_a_roster_changed_is_told_so(hands: Hands):
     await enrolled(hands)
-    await phone(hands, "resident-1", "13800009991")
+    await proven_phone(hands, "resident-1", "13800009991")
     table = [[*SHORT, "每周上限"], ["resident-1", "13800009991", "community-1", "3"]]
     for _ in range(2):
         await counts(hands, table)
@@ -146,7 +141,7 @@ async def test_a_roster_overwrites_nothing_that_changed_since_it_looked(
     if database.engines[0].dialect.name == "sqlite":
         pytest.skip("writers take turns")
     await enrolled(hands)
-    await phone(hands, "resident-1", "13800009991")
+    await proven_phone(hands, "resident-1", "13800009991")
     hours = {
         "free_times": [{"weekday": 3, "from": "08:00", "to": "10:00"}],
         "most_a_day": 1,
@@ -172,7 +167,7 @@ async def test_a_roster_and_an_approval_at_once_wait_for_each_other_and_both_are
     logins = ("resident-1", "resident-2")
     for n, login in enumerate(logins):
         await enrolled(hands, login)
-        await phone(hands, login, f"1380000999{n}")
+        await proven_phone(hands, login, f"1380000999{n}")
     checkin = await filed(hands, "resident-2", languages=["英语"])
     approving: list[asyncio.Task[Any]] = []
 

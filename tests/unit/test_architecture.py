@@ -70,7 +70,8 @@ def calls(source: str, names: set[str]) -> Iterator[int]:
 
 
 def writes_state(source: str) -> Iterator[int]:
-    """Lines that write an order's state: ``order.state = …`` or ``update(orders)….values(state=…)``."""
+    """Lines that write an order's state: ``order.state = …``, ``update(orders)….values(state=…)`` or
+    ``Change(orders, …, {"state": …})``."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Assign):
             for target in node.targets:
@@ -82,6 +83,13 @@ def writes_state(source: str) -> Iterator[int]:
             and node.func.attr == "values"
             and any(keyword.arg == "state" for keyword in node.keywords)
             and "update(orders)" in ast.unparse(node.func)
+        ):
+            yield node.lineno
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "Change"
+            and ast.unparse(node.args[0]) == "orders"
+            and any(isinstance(one, ast.Constant) and one.value == "state" for one in ast.walk(node.args[2]))
         ):
             yield node.lineno
 
@@ -109,6 +117,7 @@ def test_only_the_log_writes_the_state_of_an_order():
             assert not list(writes_state(path.read_text())), path
     assert list(writes_state("update(orders).where(x).values(state=1)")) == [1]
     assert list(writes_state("order.state = 1")) == [1]
+    assert list(writes_state("Change(orders, {'id': 1}, {'state': 1})")) == [1]
     assert list(writes_state((SRC / "orders/log.py").read_text()))
 
 
@@ -123,7 +132,8 @@ def test_the_log_is_added_to_and_never_changed():
 def test_orders_are_selected_where_visibility_is_applied():
     """Elsewhere a select of orders needs a reason."""
     reasons = {
-        "orders/queries.py": "its branches, paged one by one; children and steps for the service itself",
+        "orders/queries.py": "children and steps for the service itself",
+        "orders/listing.py": "its branches, paged one by one",
         "orders/whole.py": "the columns that queries restricts",
         "attachments/queries.py": "which orders are a person's own, for the file of that person",
         "orders/alike.py": "the service compares; whether the filer may see an order is a column",
@@ -134,7 +144,8 @@ def test_orders_are_selected_where_visibility_is_applied():
         "audit.py": "the operator checks every log; no order's content but to hash it",
         "privacy/actions/erasing.py": "what is about a person who asked to be forgotten",
         "privacy/actions/exporting.py": "what is the person's own, for the file",
-        "privacy/queries.py": "what keeps a person from being forgotten, and whose time is over",
+        "privacy/due.py": "what keeps a person from being forgotten, and whose time is over",
+        "privacy/queries.py": "which orders somebody asks about",
         "matching/automatic.py": "the queue of a scope, and which of it is settled",
         "reports/queries.py": "where and of which household each was, to be counted; nobody sees a row",
         "census/queries.py": "how many stand where, over all tenants",
@@ -147,7 +158,7 @@ def test_orders_are_selected_where_visibility_is_applied():
 
 def test_dialects_are_named_in_one_file():
     named = re.compile(r"sqlalchemy\.dialects|dialect\.name|get_backend_name")
-    allowed = {"db/dialect.py", "db/types.py", "db/engine.py", "db/idempotency.py"}
+    allowed = {"db/dialect.py", "db/types.py", "db/engine.py", "db/idempotency.py", "db/guarding.py"}
     found = {path.relative_to(SRC).as_posix() for path in FILES if named.search(path.read_text())}
     assert found <= allowed, found - allowed
 

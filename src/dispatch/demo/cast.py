@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from random import Random
 
+from dispatch.domain.matchrule import QUALIFICATIONS
 from dispatch.domain.people import Role
 
 TENANT_CODE, TENANT_NAME = "demo", "安和区"
@@ -131,6 +132,8 @@ SKILLS = (
     ("social_worker", "社会工作师"),
 )
 
+DEMANDED = frozenset[str]().union(*QUALIFICATIONS.values())
+
 _SURNAMES = (
     "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎"
     "余潘杜戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文"
@@ -209,7 +212,9 @@ def traits(checkin_codes: tuple[str, ...]) -> dict[str, Trait]:
         if part.role is Role.MEMBER:
             left_out = set(dice.sample(checkin_codes, dice.randint(1, 4)))
             items = tuple(code for code in checkin_codes if code not in left_out)
-            skills = tuple(dice.sample(SKILLS, dice.randint(1, 3)))
+            # Whatever the catalogue demands: whoever tries the demonstration takes what he likes.
+            besides = dice.choice([skill for skill in SKILLS if skill[0] not in DEMANDED])
+            skills = (*(skill for skill in SKILLS if skill[0] in DEMANDED), besides)
             # Round the clock: whoever looks at the demonstration at night finds somebody free.
             times = tuple({"weekday": day, "from": "00:00", "to": "24:00"} for day in range(1, 8))
         found[part.login] = Trait(names[part.login], f"1990000{number:04d}", items, skills, times)
