@@ -147,3 +147,20 @@ async def test_a_new_sqlite_file_is_read_by_its_owner_alone(tmp_path: Path, firs
         await db.execute(text("SELECT 1"))
     await database.close()
     assert rights(tmp_path)["new.db"] == 0o640
+
+
+async def test_a_connection_more_takes_no_lock_away(tmp_path: Path) -> None:
+    """Another process that believes itself alone clears away the log that this one writes to."""
+    path = tmp_path / "shared.db"
+    url = f"sqlite+aiosqlite:///{path}"
+    first, second = Database(url), Database(url)
+    alone = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM one'); db.close()"
+    async with first.writing() as db:
+        await db.execute(text("CREATE TABLE one (id INTEGER)"))
+    async with second.reading() as db:
+        await db.execute(text("SELECT 1"))
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", alone, str(path))
+    assert await other.wait() == 0
+    assert (tmp_path / "shared.db-wal").exists()
+    await first.close()
+    await second.close()

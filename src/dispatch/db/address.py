@@ -27,7 +27,8 @@ def lies_in_a_file(url: str) -> bool:
 def own_file(path: str) -> None:
     """Make a SQLite file that is not there for its owner alone, before SQLite makes it for everybody to read.
 
-    The files beside it (-wal, -shm) get the rights of the file. One that is there keeps its own.
+    The files beside it (-wal, -shm) get the rights of the file. One that is there keeps its own, and is not opened:
+    a process that closes a file loses every lock that it holds on it, SQLite's too, and others would write at once.
     """
     with suppress(OSError):  # what is wrong with the path SQLite says itself
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
