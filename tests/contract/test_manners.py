@@ -153,7 +153,8 @@ async def test_a_revoked_grant_stops_the_next_request_and_a_former_member_reads_
         await people.add_member(db, town.tenant_id, member.id, town.places["community-2"], at=clock.now)
     gone = await hands.get("member-1", f"/v1/orders/{order['id']}")
     assert (gone.status_code, gone.json()["code"]) == (401, "AUTH_TOKEN_REVOKED")
-    version = (await town.rows(select(accounts.c.grants_version).where(accounts.c.id == member.id)))[0][0]
+    mine = accounts.c.tenant_id == town.tenant_id, accounts.c.id == member.id
+    version = (await town.rows(select(accounts.c.grants_version).where(*mine)))[0][0]
     headers = {"Authorization": f"Bearer {town.token(member.id, version)}"}
     answer = await hands.client.post(f"/v1/orders/{order['id']}/take", json={}, headers=headers)
     assert (answer.status_code, answer.json()["code"], answer.json()["why"]) == (

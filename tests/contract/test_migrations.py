@@ -154,7 +154,9 @@ async def test_a_connection_more_takes_no_lock_away(tmp_path: Path) -> None:
     path = tmp_path / "shared.db"
     url = f"sqlite+aiosqlite:///{path}"
     first, second = Database(url), Database(url)
-    alone = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM one'); db.close()"
+    alone = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM one'); db.close()"
+    )
     async with first.writing() as db:
         await db.execute(text("CREATE TABLE one (id INTEGER)"))
     async with second.reading() as db:

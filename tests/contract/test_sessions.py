@@ -68,7 +68,10 @@ async def test_ten_refreshes_at_once_all_hold_and_end_in_one_chain(
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["refresh_token"] for answer in answers}) == 1
     chain = await town.rows(
-        select(refresh_tokens.c.token_hash).where(refresh_tokens.c.account_id == town["resident-1"].id)
+        select(refresh_tokens.c.token_hash).where(
+            refresh_tokens.c.tenant_id == town.tenant_id,
+            refresh_tokens.c.account_id == town["resident-1"].id,
+        )
     )
     assert len(chain) == 2
     for answer in answers:

@@ -88,34 +88,25 @@ TWO = frozenset({"two_people"})
 BY_TWO = [{"kind": "member", "id": ANN}, {"kind": "member", "id": BEN}]
 
 
+def test_fewer_people_than_an_item_needs_stand_in_the_log():
+    for_two = order(S.ACCEPTED, item_flags=TWO)
+    for body in ({}, {"mode": "offer", "targets": BY_TWO[:1]}, {"slots_max": 4}):
+        moved = dispatched(for_two, **body)
+        assert moved.opens.slots_min == 1
+        assert sentence(M.DISPATCH, moved.after, moved.detail, None).endswith("，按1人办理（应有2人）。")
+
+
 @pytest.mark.parametrize(
-    ("body", "slots"),
+    "body",
     [
-        ({}, (2, 2)),
-        ({"slots_max": 4}, (2, 4)),
-        ({"kinds": [TakerKind.TEAM, TakerKind.UNIT]}, (1, 1)),
-        ({"mode": "offer", "targets": BY_TWO}, (2, 2)),
-        ({"mode": "assign", "targets": [{"kind": "provider", "id": UNIT}]}, (1, 1)),
+        {"slots_min": 2},
+        {"kinds": [TakerKind.TEAM, TakerKind.UNIT]},
+        {"mode": "offer", "targets": BY_TWO, "slots_min": 2},
+        {"mode": "assign", "targets": [{"kind": "provider", "id": UNIT}]},
     ],
 )
-def test_an_item_for_two_is_handed_out_to_two_people_or_to_a_body(body, slots):
-    moved = dispatched(order(S.ACCEPTED, item_flags=TWO), **body)
-    assert (moved.opens.slots_min, moved.opens.slots_max) == slots
-    assert "needed" not in moved.detail
-    assert dispatched(order(S.ACCEPTED)).opens.slots_min == 1
-
-
-def test_one_instead_of_two_must_be_said_and_stands_in_the_log():
-    for_two = order(S.ACCEPTED, item_flags=TWO)
-    alone = {"mode": "offer", "targets": BY_TWO[:1]}
-    body = {"dispatch_id": UUID(int=60), **alone}
-    assert told(for_two, M.DISPATCH, staff(), **body).code == "SLOTS_INVALID"
-    for chosen in ({"slots_min": 1}, {"slots_max": 1}):
-        moved = dispatched(for_two, **alone, **chosen)
-        assert (moved.opens.slots_min, moved.opens.slots_max) == (1, 1)
-        assert sentence(M.DISPATCH, moved.after, moved.detail, None) == (
-            "已派单，推荐给合适的人，按1人办理（应有2人）。"
-        )
+def test_two_people_or_a_body_are_enough_for_an_item_for_two(body):
+    assert "needed" not in dispatched(order(S.ACCEPTED, item_flags=TWO), **body).detail
 
 
 def test_there_are_never_fewer_slots_than_takes_that_are_kept():

@@ -42,11 +42,11 @@ _ASKABLE = frozenset({TargetState.ASKED, TargetState.WAITING})
 def dispatch(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     """Hand the order out. Takes kept from before count toward the slots.
 
-    ``data``: mode, targets, parallel, kinds, ring_id, slots_min (default: as many as the item needs), slots_max,
-    expires_in_seconds, note, dispatch_id (the new row's id). Fewer than the item needs stand in the log.
+    ``data``: mode, targets, parallel, kinds, ring_id, slots_min (1 unless told), slots_max, expires_in_seconds, note,
+    dispatch_id (the new row's id). Fewer than the item needs stand in the log.
 
     Raises:
-        SlotsInvalid: the numbers contradict each other, or fewer are named than the item needs and none was told.
+        SlotsInvalid: the numbers contradict each other.
     """
     mode = Mode(data["mode"])
     kept = len(life.active)
@@ -54,13 +54,11 @@ def dispatch(life: Life, who: Standing, data: Data, at: datetime) -> Moved:
     targets = _targets(life, mode, data)
     kinds = frozenset(data.get("kinds") or OPEN_KINDS) if mode is Mode.OPEN else frozenset()
     needed = _needed(life, kinds or {target.kind for target in targets})
-    told = data.get("slots_min") or data.get("slots_max")
-    slots_min = data.get("slots_min") or min(needed, told or needed)
+    slots_min = data.get("slots_min") or 1
     slots_max = data.get("slots_max") or max(
         slots_min, kept + 1 if data.get("slots_min") is None else slots_min
     )
-    few = not told and mode is not Mode.OPEN and len(targets) + kept < needed
-    if few or not 1 <= slots_min <= slots_max <= MOST_SLOTS or slots_max <= kept:
+    if not 1 <= slots_min <= slots_max <= MOST_SLOTS or slots_max <= kept:
         raise SlotsInvalid(slots_min=slots_min, slots_max=slots_max, kept=kept)
     opened = Dispatch(
         id=data["dispatch_id"],

@@ -200,7 +200,7 @@ async def _without_members(
         )
         line = {Step.OFFER: teams, Step.UNIT: units, Step.STAFF: staff}.get(step, [])
         named = line[: need.slots if step is Step.STAFF else 1]
-        data = _handing(step, rule, named)
+        data = _handing(step, rule, need, named)
         try:
             async with database.writing() as db:
                 if data is not None:
@@ -252,10 +252,10 @@ def _how_near(need: Need, who: _Staff) -> int | None:
     return 1 if here == need.community_id else 2
 
 
-def _handing(step: Step, rule: Rule, named: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _handing(step: Step, rule: Rule, need: Need, named: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The body of the dispatch that a step calls for."""
     if step is Step.OPEN:
-        return {"mode": Mode.OPEN, "expires_in_seconds": rule.open_seconds}
+        return {"mode": Mode.OPEN, "slots_min": need.slots, "expires_in_seconds": rule.open_seconds}
     if step in (Step.OFFER, Step.UNIT):
         return {"mode": Mode.OFFER, "targets": named, "expires_in_seconds": rule.offer_seconds}
     if step is Step.STAFF:
