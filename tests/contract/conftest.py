@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import event
 from structlog.testing import capture_logs
 
 from dispatch.app import create_app
@@ -113,3 +115,19 @@ async def twin(database: Database) -> Twin:
 @pytest.fixture
 async def hands(client: httpx.AsyncClient, town: Town) -> Hands:
     return Hands(client, town)
+
+
+@pytest.fixture
+def counted(database: Database) -> Iterator[list[str]]:
+    """Statements as the database gets them, but for BEGIN; a test clears the list where it begins to count."""
+    seen: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            seen.append(statement)
+
+    for engine in database.engines:
+        event.listen(engine.sync_engine, "before_cursor_execute", note)
+    yield seen
+    for engine in database.engines:
+        event.remove(engine.sync_engine, "before_cursor_execute", note)

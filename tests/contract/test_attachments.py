@@ -3,17 +3,15 @@
 import asyncio
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from dispatch.attachments.timers import Sweeping
-from dispatch.db.engine import Database
 from dispatch.files.store import Store
 from dispatch.orders.actions.attaching import forget
 from dispatch.orders.tables import attachments, orders
@@ -304,21 +302,6 @@ async def test_whoever_hoards_files_is_stopped(hands: Hands):
     stopped = await hands.announce("resident-1", data)
     assert (stopped.status_code, stopped.json()["code"]) == (409, "TOO_MANY_UNUSED")
     assert (await hands.announce("resident-2", data)).status_code == 201
-
-
-@pytest.fixture
-def counted(database: Database) -> Iterator[list[str]]:
-    """Statements, as the database gets them."""
-    seen: list[str] = []
-
-    def note(conn: Any, cursor: Any, statement: str, *more: Any) -> None:
-        seen.append(statement)
-
-    for engine in database.engines:
-        event.listen(engine.sync_engine, "before_cursor_execute", note)
-    yield seen
-    for engine in database.engines:
-        event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
 async def test_a_move_without_files_asks_no_more_of_the_database_than_before(

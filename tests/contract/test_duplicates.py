@@ -3,9 +3,6 @@
 import asyncio
 from uuid import uuid4
 
-import pytest
-from sqlalchemy import event
-
 from dispatch.db.engine import Database
 from tests.town import Hands
 
@@ -213,21 +210,6 @@ async def test_clusters_are_for_those_who_dispatch(hands: Hands):
     for login in ("resident-1", "grid-1", "supervisor-1", "member-1", "admin-1"):
         answer = await hands.get(login, "/v1/orders/clusters")
         assert (answer.status_code, answer.json()["code"]) == (403, "ROLE_FORBIDDEN"), login
-
-
-@pytest.fixture
-def counted(database: Database):
-    seen: list[str] = []
-
-    def note(conn, cursor, statement, parameters, context, executemany):
-        if not statement.startswith("BEGIN"):
-            seen.append(statement)
-
-    for engine in database.engines:
-        event.listen(engine.sync_engine, "before_cursor_execute", note)
-    yield seen
-    for engine in database.engines:
-        event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
 async def test_hints_cost_no_statement_more(hands: Hands, counted: list[str], database: Database):

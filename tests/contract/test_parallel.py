@@ -7,7 +7,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from dispatch.db.base import metadata
 from dispatch.db.engine import Database
@@ -93,21 +93,6 @@ async def test_ten_parallel_repeats_of_one_filing_make_one_order(hands: Hands):
     assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
     none = await hands.client.post("/v1/orders", json=body, headers=hands.town["resident-1"].headers)
     assert (none.status_code, none.json()["code"]) == (422, "IDEMPOTENCY_KEY_REQUIRED")
-
-
-@pytest.fixture
-def counted(database: Database):
-    """Round trips of one request, without BEGIN and COMMIT."""
-    seen: list[str] = []
-
-    def note(conn, cursor, statement, parameters, context, executemany):
-        seen.append(statement)
-
-    for engine in database.engines:
-        event.listen(engine.sync_engine, "before_cursor_execute", note)
-    yield seen
-    for engine in database.engines:
-        event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
 async def test_hot_paths_keep_their_budget_of_round_trips(

@@ -12,6 +12,7 @@ from dispatch.db.engine import Database
 from dispatch.domain.people import Actor, Role, Tenant
 from dispatch.domain.refusal import AccountNotFound
 from dispatch.people import actions, queries
+from dispatch.people.shapes import values
 from dispatch.people.tables import accounts, members
 from tests.town import T0, Clock, Hands, Town
 
@@ -227,7 +228,7 @@ async def test_a_proof_counts_the_changes_of_grants(town: Town, database: Databa
         await actions.grant(
             db, town.tenant_id, person.id, Role.AGENT, place_id=town.places["community-1"], at=T0
         )
-        assert await db.scalar(select(queries.proof(actor))) == 2
+        assert await db.scalar(select(queries.PROOF), values(actor)) == 2
 
 
 def _tenant(person: queries.Person) -> Tenant:
