@@ -33,6 +33,7 @@ DELIBERATE = {
     "POST /v1/me/consents/{purpose} purpose: narrowed, ['notices'] no longer accepted": "it had no effect",
     "DELETE /v1/me/consents/{purpose} purpose: narrowed, ['notices'] no longer accepted": "it had no effect",
     "GET /v1/me/notices 200.items[].order_id: retyped, null where string was": "a notice may be about a claim",
+    "POST /v1/me/corrections body.phone: retyped, string where null was": "nobody had proven it: it opened others' orders",
 }
 """Every break that was decided, and why it may be. Nothing else passes, and what is no longer true goes from here."""
 
@@ -287,6 +288,9 @@ async def test_an_old_client_writes_what_its_examples_say(old: OldClient):
             for login in READERS:
                 answer = await old.call(login, method, path)
                 told = answer.json() if answer.content else {}
+                if path == "/v1/me/corrections":  # its example names a phone: see DELIBERATE
+                    assert told["code"] in ("VALIDATION_FAILED", "ROLE_FORBIDDEN"), answer.text
+                    continue
                 badly = {"VALIDATION_FAILED", "UNKNOWN_PARAMETER", "MALFORMED_JSON", "MEDIA_TYPE_UNSUPPORTED"}
                 assert told.get("code") not in badly, f"{method} {path}: {answer.text}"
 
