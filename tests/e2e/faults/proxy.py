@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 CHUNK = 65536
+COMMIT = re.compile(rb"COMMIT(?!TED)")
+"""And no word of an isolation level."""
 
 
 class Wire:
@@ -57,7 +60,7 @@ class Wire:
     ) -> None:
         with contextlib.suppress(ConnectionError):
             while chunk := await reader.read(CHUNK):
-                if b"COMMIT" in chunk and self._cuts():
+                if COMMIT.search(chunk) and self._cuts():
                     if (self.before + self.after) % 2:
                         self.before += 1
                         return
