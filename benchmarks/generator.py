@@ -17,11 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import cast
 
 import httptools
 import uvloop
 
 ROOT = Path(__file__).parents[1]
+MOST_SECONDS = 60.0
+"""How long after its time a plan may take: a server that does not answer is no measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ def press(plan: Plan) -> Outcome:
         pickle.dump(plan, file)
         file.flush()
         command = [sys.executable, "-m", "benchmarks.generator", file.name]
-        told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        told = subprocess.run(
+            command, capture_output=True, text=True, cwd=ROOT, timeout=plan.seconds + MOST_SECONDS
+        )
     if told.returncode:
         raise RuntimeError(told.stderr)
     said = json.loads(told.stdout)
@@ -84,8 +89,7 @@ class _Connection(asyncio.Protocol):
         self.over = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
         self._parser = httptools.HttpResponseParser(self)
         self._next()
 
