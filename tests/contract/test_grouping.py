@@ -182,6 +182,12 @@ SLOW = text(
 """Some tenths of a second in SQLite's thread, which no cancelling stops."""
 
 
+def myself() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
 async def cancelled_in_a_statement(lite: Lite, *work: Work, times: int = 1) -> list[Any]:
     """Like ``together``, but the first of the pieces is cancelled while a statement of its own runs."""
     begun = asyncio.Event()
@@ -202,7 +208,7 @@ async def cancelled_in_a_statement(lite: Lite, *work: Work, times: int = 1) -> l
     tasks: list[asyncio.Task[Any]] = []
 
     async def remembered(db: AsyncConnection) -> None:
-        tasks.append(asyncio.current_task())  # type: ignore[arg-type]
+        tasks.append(myself())
         await slow(db)
 
     cancelling = asyncio.create_task(cancel())
@@ -241,14 +247,13 @@ async def test_who_is_cancelled_before_his_last_words_are_kept_leaves_the_rest_w
 
     async def at_the_end(db: AsyncConnection) -> None:
         await write(2)(db)
-        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        myself().cancel()
 
     async def in_a_part(db: AsyncConnection) -> None:
         async with apart(db):
             await write(3)(db)
-            me = asyncio.current_task()
-            asyncio.get_running_loop().call_later(0.02, me.cancel)  # type: ignore[union-attr]
-            asyncio.get_running_loop().call_later(0.021, me.cancel)  # type: ignore[union-attr]
+            for later in (0.02, 0.021):
+                asyncio.get_running_loop().call_later(later, myself().cancel)
             await db.execute(SLOW)
 
     told = await lite.together(at_the_end, in_a_part, write(4))

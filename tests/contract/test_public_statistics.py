@@ -11,6 +11,7 @@ from sqlalchemy import func, select, update
 from dispatch.db.engine import Database
 from dispatch.db.tenants import tenants
 from dispatch.domain.people import Role
+from dispatch.jobs.parts import PartsFailed
 from dispatch.orders.tables import orders
 from dispatch.privacy import timers as privacy
 from dispatch.reports import timers
@@ -315,6 +316,25 @@ async def test_two_workers_publish_a_month_once(november: Hands, backend: str, c
     mine = select(func.count()).where(publications.c.tenant_id == town.tenant_id)
     assert (await town.rows(mine))[0][0] == 12 * (1 + 12 + 2 + 3)
     assert (await asked(client, code))["items"][0]["filed"] == 21
+
+
+async def test_a_tenant_that_cannot_be_counted_keeps_no_other_waiting(november: Hands, database: Database):
+    first, second = november.town, await found(database, november.town.key)
+    for town in (first, second):
+        await publishes(town)
+    of_first = update(tenants).where(tenants.c.id == first.tenant_id)
+    async with database.writing() as db:
+        await db.execute(of_first.values(zone="Nowhere/AtAll"))
+    try:
+        with pytest.raises(PartsFailed):
+            await timers.publish(database, DECEMBER)
+    finally:
+        async with database.writing() as db:
+            await db.execute(of_first.values(zone="Asia/Shanghai"))
+    published = select(publications.c.tenant_id).where(publications.c.month == "2026-11").distinct()
+    told = {row.tenant_id for row in await second.rows(published)}
+    assert second.tenant_id in told
+    assert first.tenant_id not in told
 
 
 async def test_anybody_on_the_way_may_keep_it_and_nobody_signs_in(november: Hands, client: httpx.AsyncClient):

@@ -114,12 +114,11 @@ async def test_an_update_asks_nothing_of_the_database_by_the_line(hands: Hands, 
     assert taken[0] == taken[1]
 
 
+@pytest.mark.parametrize("backend", ["asyncpg", "psycopg"], indirect=True)
 async def test_a_roster_overwrites_nothing_that_changed_since_it_looked(
     hands: Hands, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
     """On SQLite a writer is alone from its first statement on; there is nothing in between."""
-    if database.engines[0].dialect.name == "sqlite":
-        pytest.skip("writers take turns")
     await enrolled(hands)
     await proven_phone(hands, "resident-1", "13800009991")
     hours = {
@@ -139,11 +138,10 @@ async def test_a_roster_overwrites_nothing_that_changed_since_it_looked(
     assert (now.free_times, now.most_a_day, now.languages) == (hours["free_times"], 1, ["英语"])
 
 
+@pytest.mark.parametrize("backend", ["asyncpg", "psycopg"], indirect=True)
 async def test_a_roster_and_an_approval_at_once_wait_for_each_other_and_both_are_done(
     hands: Hands, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    if database.engines[0].dialect.name == "sqlite":
-        pytest.skip("writers take turns")
     logins = ("resident-1", "resident-2")
     for n, login in enumerate(logins):
         await enrolled(hands, login)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dispatch.domain.attachments import Kind
+from dispatch.domain.attachments import FileKind
 from dispatch.domain.refusal import (
     AttachmentBroken,
     AttachmentTypeUnknown,
@@ -154,27 +154,27 @@ def test_no_damage_makes_more_than_a_refusal(cut: int, at: int, noise: bytes):
 @pytest.mark.parametrize(
     ("kind", "data", "mime"),
     [
-        (Kind.DOCUMENT, pdf(), "application/pdf"),
-        (Kind.AUDIO, mp3(), "audio/mpeg"),
-        (Kind.AUDIO, mp3(tag=False), "audio/mpeg"),
-        (Kind.AUDIO, mp4(b"M4A "), "audio/mp4"),
-        (Kind.VIDEO, mp4(), "video/mp4"),
-        (Kind.VIDEO, mp4(b"mp42"), "video/mp4"),
-        (Kind.DOCUMENT, jpeg(), None),
-        (Kind.DOCUMENT, b"<html>" + pdf(), None),
-        (Kind.DOCUMENT, mp4(), None),
-        (Kind.DOCUMENT, pdf()[:30], "broken"),
-        (Kind.DOCUMENT, pdf(tail=b"<script>alert(1)</script>"), "not_alone"),
-        (Kind.DOCUMENT, pdf(text=b"PK\x05\x06" + bytes(18)), "not_alone"),
-        (Kind.AUDIO, pdf(), None),
-        (Kind.AUDIO, b"ID3\x04\x00\x00\x00\x00\x00\x05hello, no frame", None),
-        (Kind.AUDIO, b"\xff\xd8\xff\xe0" + bytes(400), None),
-        (Kind.VIDEO, heic(), None),
-        (Kind.VIDEO, mp3(), None),
-        (Kind.VIDEO, b"", None),
+        (FileKind.DOCUMENT, pdf(), "application/pdf"),
+        (FileKind.AUDIO, mp3(), "audio/mpeg"),
+        (FileKind.AUDIO, mp3(tag=False), "audio/mpeg"),
+        (FileKind.AUDIO, mp4(b"M4A "), "audio/mp4"),
+        (FileKind.VIDEO, mp4(), "video/mp4"),
+        (FileKind.VIDEO, mp4(b"mp42"), "video/mp4"),
+        (FileKind.DOCUMENT, jpeg(), None),
+        (FileKind.DOCUMENT, b"<html>" + pdf(), None),
+        (FileKind.DOCUMENT, mp4(), None),
+        (FileKind.DOCUMENT, pdf()[:30], "broken"),
+        (FileKind.DOCUMENT, pdf(tail=b"<script>alert(1)</script>"), "not_alone"),
+        (FileKind.DOCUMENT, pdf(text=b"PK\x05\x06" + bytes(18)), "not_alone"),
+        (FileKind.AUDIO, pdf(), None),
+        (FileKind.AUDIO, b"ID3\x04\x00\x00\x00\x00\x00\x05hello, no frame", None),
+        (FileKind.AUDIO, b"\xff\xd8\xff\xe0" + bytes(400), None),
+        (FileKind.VIDEO, heic(), None),
+        (FileKind.VIDEO, mp3(), None),
+        (FileKind.VIDEO, b"", None),
     ],
 )
-def test_papers_sound_and_film_are_known_by_their_bytes(kind: Kind, data: bytes, mime: str | None):
+def test_papers_sound_and_film_are_known_by_their_bytes(kind: FileKind, data: bytes, mime: str | None):
     file = io.BytesIO(data)
     if mime is None:
         with pytest.raises(AttachmentTypeUnknown):

@@ -20,8 +20,8 @@ from dispatch.domain.attachments import (
     MOST_UNUSED,
     UNUSED_WAITS,
     UPLOAD_WAITS,
+    FileKind,
     FileState,
-    Kind,
     announcing_refusal,
 )
 from dispatch.domain.people import Actor
@@ -57,7 +57,7 @@ async def announce(db: AsyncConnection, actor: Actor, data: Mapping[str, Any], *
         UploadClosed: that file has failed, or is gone.
         TooManyUnused: too many of the actor's hang on nothing.
     """
-    kind = Kind(data["kind"])
+    kind = FileKind(data["kind"])
     if refusal := announcing_refusal(kind, data["mime"], data["size"]):
         raise refusal
     said = {
@@ -167,13 +167,13 @@ class Uploads:
 
     async def _made(self, row: Any, file: BinaryIO) -> dict[str, Any]:
         """Look a file through and put it where it stays. Returns the columns that tell of it."""
-        kind = Kind(row.kind)
-        if kind is not Kind.PHOTO:
+        kind = FileKind(row.kind)
+        if kind is not FileKind.PHOTO:
             return await asyncio.to_thread(self._kept, row, file, kind)
         async with self._drawing:
             return await asyncio.to_thread(self._drawn, row, file)
 
-    def _kept(self, row: Any, file: BinaryIO, kind: Kind) -> dict[str, Any]:
+    def _kept(self, row: Any, file: BinaryIO, kind: FileKind) -> dict[str, Any]:
         mime = sniffing.mime_of(file, kind)
         if mime.endswith("/mp4"):
             films.blank(file)

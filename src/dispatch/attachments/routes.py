@@ -13,7 +13,7 @@ from dispatch.attachments.actions import Sent
 from dispatch.attachments.answers import Desk
 from dispatch.attachments.rendering import shown
 from dispatch.attachments.schemas import AttachmentIn, AttachmentOut
-from dispatch.domain.attachments import ENDINGS, Kind
+from dispatch.domain.attachments import ENDINGS, FileKind
 from dispatch.domain.refusal import (
     AttachmentBroken,
     AttachmentNotFound,
@@ -153,7 +153,7 @@ async def get_attachment_content(
 
 def _headers(row: Any, sha256: str) -> dict[str, str]:
     """Only what we have drawn ourselves is shown within a page; all else is saved."""
-    how = "inline" if row.kind == Kind.PHOTO else "attachment"
+    how = "inline" if row.kind == FileKind.PHOTO else "attachment"
     return {
         "Cache-Control": f"private, max-age={KEPT_SECONDS}, must-revalidate",
         "Content-Disposition": f'{how}; filename="{row.id}.{ENDINGS[row.mime]}"',

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from dispatch.domain.attachments import FileState, Kind, Use
+from dispatch.domain.attachments import FileKind, FileState, Use
 from dispatch.web.wire import Body, IdIn, InstantOut, Wire, example
 
 
@@ -18,7 +18,7 @@ class AttachmentIn(
     """A file that is about to be sent."""
 
     client_id: IdIn = Field(description="Made by the client, once per file: sent again it finds the same.")
-    kind: Kind
+    kind: FileKind
     size: Annotated[int, Field(ge=1, description="Bytes, exactly.")]
     mime: Annotated[str, Field(max_length=32, pattern=r"^[a-z]+/[a-z0-9.+-]+$")] = Field(
         examples=["image/jpeg"]
@@ -42,7 +42,7 @@ class AttachmentOut(Wire):
 
     id: UUID
     client_id: UUID
-    kind: Kind
+    kind: FileKind
     state: FileState
     mime: str = Field(description="As announced; once it is ready, as it is.")
     size: int = Field(description="Bytes; a photo is drawn anew, so its size is another than was announced.")

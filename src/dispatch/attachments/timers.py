@@ -11,6 +11,7 @@ from dispatch.db.tenants import tenant_ids
 from dispatch.dispatching.tables import drafts
 from dispatch.domain.attachments import FileState
 from dispatch.files.store import Store
+from dispatch.jobs.parts import parts
 from dispatch.orders.tables import attachments
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,11 @@ class Sweeping:
         self._store = store
 
     async def __call__(self, database: Database, at: datetime) -> None:
-        """One round over all tenants."""
+        """One round over all tenants.
+
+        Raises:
+            PartsFailed: at the end, if a tenant's failed.
+        """
         async with database.reading() as db:
             tenants = await tenant_ids(db)
         for tenant_id in tenants:
@@ -38,9 +43,11 @@ class Sweeping:
             # Not mounted here, or nobody has uploaded anything yet: the rows stay until the bytes can go.
             log.debug("files.nowhere")
             return
-        for tenant_id in tenants:
-            while await self._some(database, tenant_id):
-                pass
+        with parts() as run:
+            for tenant_id in tenants:
+                with run.apart(tenant=tenant_id):
+                    while await self._some(database, tenant_id):
+                        pass
         await asyncio.to_thread(self._store.clear_incoming, at - HALF_WRITTEN)
 
     async def _some(self, database: Database, tenant_id: int) -> bool:

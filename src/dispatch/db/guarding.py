@@ -305,7 +305,8 @@ def _rows(shape: _Shape, mark: str, seen: Any) -> Any:
 
 def _typed(column: Column[Any], how: Any, name: str, seen: Any) -> ColumnElement[Any]:
     if isinstance(how, Seen):
-        return seen.c[how.column]  # type: ignore[no-any-return]
+        told: ColumnElement[Any] = seen.c[how.column]
+        return told
     if how is Each:
         return func.unnest(bindparam(name, type_=postgresql.ARRAY(column.type)), type_=column.type)
     return cast(bindparam(name, type_=column.type), column.type)

@@ -15,7 +15,7 @@ from dispatch.domain.refusal import (
 )
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """What a file is to people."""
 
     PHOTO = "photo"
@@ -44,11 +44,11 @@ class Use(StrEnum):
     REQUEST = "request"
 
 
-MIMES: Mapping[Kind, tuple[str, ...]] = {
-    Kind.PHOTO: ("image/jpeg", "image/png", "image/webp"),
-    Kind.DOCUMENT: ("application/pdf",),
-    Kind.AUDIO: ("audio/mpeg", "audio/mp4"),
-    Kind.VIDEO: ("video/mp4",),
+MIMES: Mapping[FileKind, tuple[str, ...]] = {
+    FileKind.PHOTO: ("image/jpeg", "image/png", "image/webp"),
+    FileKind.DOCUMENT: ("application/pdf",),
+    FileKind.AUDIO: ("audio/mpeg", "audio/mp4"),
+    FileKind.VIDEO: ("video/mp4",),
 }
 """What is taken of each kind; a photo is kept as a JPEG, whatever it came as."""
 ENDINGS: Mapping[str, str] = {
@@ -62,11 +62,11 @@ ENDINGS: Mapping[str, str] = {
 HEIC = frozenset({"image/heic", "image/heif", "image/heic-sequence", "image/heif-sequence"})
 
 MIB = 1024 * 1024
-LARGEST: Mapping[Kind, int] = {
-    Kind.PHOTO: 10 * MIB,
-    Kind.DOCUMENT: 20 * MIB,
-    Kind.AUDIO: 10 * MIB,
-    Kind.VIDEO: 50 * MIB,
+LARGEST: Mapping[FileKind, int] = {
+    FileKind.PHOTO: 10 * MIB,
+    FileKind.DOCUMENT: 20 * MIB,
+    FileKind.AUDIO: 10 * MIB,
+    FileKind.VIDEO: 50 * MIB,
 }
 """Bytes. Photos 10 MB (what WeChat's content check takes) and films 50 MB: wechat.md §3.6. Papers and sound: ours."""
 AROUND = 64 * 1024
@@ -89,7 +89,7 @@ AT_HOME = frozenset({Role.RESIDENT, Role.AGENT})
 """Who files from home; whoever serves shows more."""
 
 
-def announcing_refusal(kind: Kind, mime: str, size: int) -> Refusal | None:
+def announcing_refusal(kind: FileKind, mime: str, size: int) -> Refusal | None:
     """Why a file is not even asked for; None if it may be sent."""
     if mime not in MIMES[kind]:
         return HeicUnsupported() if mime in HEIC else AttachmentTypeUnknown()

@@ -3,7 +3,7 @@
 import os
 from typing import BinaryIO
 
-from dispatch.domain.attachments import Kind
+from dispatch.domain.attachments import FileKind
 from dispatch.domain.refusal import AttachmentBroken, AttachmentTypeUnknown
 
 FILM_BRANDS = frozenset(
@@ -22,7 +22,7 @@ def is_heic(head: bytes) -> bool:
     return head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS
 
 
-def mime_of(file: BinaryIO, kind: Kind) -> str:
+def mime_of(file: BinaryIO, kind: FileKind) -> str:
     """What a paper, sound or film is.
 
     Raises:
@@ -30,7 +30,7 @@ def mime_of(file: BinaryIO, kind: Kind) -> str:
         AttachmentBroken: it begins well and is cut off, or is something else besides.
     """
     head, tail = _ends(file)
-    if kind is Kind.DOCUMENT and head.startswith(b"%PDF-"):
+    if kind is FileKind.DOCUMENT and head.startswith(b"%PDF-"):
         if b"%%EOF" not in tail[-1024:]:
             raise AttachmentBroken()
         # A PDF may carry a ZIP (a JAR, an Office file) that other programs open: such a file is two things.
@@ -38,11 +38,11 @@ def mime_of(file: BinaryIO, kind: Kind) -> str:
             raise AttachmentBroken(why="not_alone")
         return "application/pdf"
     brand = head[8:12] if head[4:8] == b"ftyp" else b""
-    if kind is Kind.VIDEO and brand in FILM_BRANDS:
+    if kind is FileKind.VIDEO and brand in FILM_BRANDS:
         return "video/mp4"
-    if kind is Kind.AUDIO and brand in SOUND_BRANDS:
+    if kind is FileKind.AUDIO and brand in SOUND_BRANDS:
         return "audio/mp4"
-    if kind is Kind.AUDIO and _is_mp3(file, head):
+    if kind is FileKind.AUDIO and _is_mp3(file, head):
         return "audio/mpeg"
     raise AttachmentTypeUnknown()
 

@@ -117,7 +117,7 @@ def _view(shape: Shape, wanted: Wanted) -> tuple[Sequence[ColumnElement[bool]], 
     if view == "taken":
         return visibility.taken(shape), []
     if view == "unit":
-        return visibility.of_bodies(shape, wanted.member_id), []  # type: ignore[arg-type]
+        return visibility.of_bodies(shape, _BOUND["member_id"] if wanted.member_id else None), []
     return visibility.branches(shape), []
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, PlainSerializer
 
-from dispatch.domain.attachments import MOST_AT_ONCE, Kind, Use
+from dispatch.domain.attachments import MOST_AT_ONCE, FileKind, Use
 from dispatch.domain.catalog import Unit
 from dispatch.domain.order import Ask, AskState, Closing, Exit, Level, Move, State
 from dispatch.domain.sla import Clock, Outcome
@@ -432,7 +432,7 @@ class FileOut(Wire):
     """A file that hangs on an order."""
 
     id: UUID
-    kind: Kind
+    kind: FileKind
     mime: str
     size: int = Field(description="Bytes.")
     width: int | None = Field(description="Pixels, of a photo.")

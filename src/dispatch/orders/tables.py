@@ -16,7 +16,7 @@ from dispatch.db.base import (
 )
 from dispatch.db.sealed import Hashed, Made, Sealed, SealedJson
 from dispatch.db.types import Id, Instant, Json, sorted_by_code_point
-from dispatch.domain.attachments import FileState, Kind, Use
+from dispatch.domain.attachments import FileKind, FileState, Use
 from dispatch.domain.grams import LONGEST
 from dispatch.domain.household import address_key
 from dispatch.domain.order import (
@@ -434,7 +434,7 @@ attachments = tenant_table(
     # Made by the client: announcing the same file again finds it.
     Column("client_id", Id, nullable=False),
     Column("uploader_id", Id, nullable=False),
-    code_column("kind", Kind),
+    code_column("kind", FileKind),
     code_column("state", FileState),
     Column("said_mime", String(32), nullable=False),
     Column("said_size", Integer, nullable=False),

@@ -266,7 +266,8 @@ class Whole:
     @property
     def files(self) -> list[Line]:
         """What was handed in with its moves and requests, oldest first."""
-        return self.row.files  # type: ignore[no-any-return]
+        files: list[Line] = self.row.files
+        return files
 
     @property
     def dispatches(self) -> list[Dispatch]:

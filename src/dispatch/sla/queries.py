@@ -75,8 +75,8 @@ async def calendar_at(db: AsyncConnection, tenant_id: int, version: int) -> Cale
 async def _calendar(db: AsyncConnection, tenant_id: int, id: UUID | None) -> Calendar:
     """Version 0 is what ships: a tenant founded before there were calendars works by it until a job writes it down."""
     if id is not None and (tenant_id, id) in _kept:
-        _kept.move_to_end((tenant_id, id))
-        return _kept[tenant_id, id]  # type: ignore[no-any-return]
+        kept: Calendar = _again((tenant_id, id))
+        return kept
     zone = ZoneInfo(await db.scalar(select(tenants.c.zone).where(tenants.c.id == tenant_id)) or "UTC")
     if id is None:
         return Calendar("shipped", 0, zone, shipped.WEEK, _days(shipped.official()), shipped.KNOWN_UNTIL)
@@ -97,8 +97,8 @@ async def _policies(db: AsyncConnection, tenant_id: int, id: UUID | None) -> Pol
     if id is None:
         return Policies(0)
     if (tenant_id, id) in _kept:
-        _kept.move_to_end((tenant_id, id))
-        return _kept[tenant_id, id]  # type: ignore[no-any-return]
+        kept: Policies = _again((tenant_id, id))
+        return kept
     row = (
         await db.execute(select(policies).where(policies.c.tenant_id == tenant_id, policies.c.id == id))
     ).one()
@@ -106,6 +106,11 @@ async def _policies(db: AsyncConnection, tenant_id: int, id: UUID | None) -> Pol
     found = Policies(row.version, tuple(read_policy(rule) for rule in row.rules), scale)
     _keep((tenant_id, id), found)
     return found
+
+
+def _again(key: tuple[int, UUID]) -> Any:
+    _kept.move_to_end(key)
+    return _kept[key]
 
 
 def _keep(key: tuple[int, UUID], value: Calendar | Policies) -> None:
