@@ -191,8 +191,9 @@ def render_item(kind: str, item: Any, autogenerate: AutogenContext) -> str | Lit
     if isinstance(item, sa.JSON) and "postgresql" in item._variant_mapping:
         autogenerate.imports.add("from sqlalchemy.dialects import postgresql")
         return "sa.JSON().with_variant(postgresql.JSONB(), 'postgresql')"
-    if isinstance(item, sa.types.TypeDecorator) and type(item).__module__.startswith("dispatch."):
-        return f"sa.{item.impl_instance!r}"
+    if type(item).__module__.startswith("dispatch."):
+        stored = item.impl_instance if isinstance(item, sa.types.TypeDecorator) else sa.String(item.length)
+        return f"sa.{stored!r}"
     return False
 
 

@@ -12,6 +12,7 @@ import os
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -21,7 +22,7 @@ import psycopg
 from benchmarks import results, svg
 from benchmarks.generator import Outcome, Plan, press, request
 from benchmarks.load import yard
-from benchmarks.load.filling import CROWD, Filled, fill
+from benchmarks.load.filling import Filled, fill
 from benchmarks.load.machines import Yard, cpu_seconds, memory_mb, start_postgres
 from dispatch import log
 from dispatch.db import migrate
@@ -35,7 +36,7 @@ MOST_GROWTH = 1.3
 NEEDED = 400
 """Orders that one turn may take, of the open ones."""
 READS = ("get", "list mine", "list queue", "list pool", "list taken", "list all", "home")
-WRITES = ("create", "take", "lose", "finish")
+WRITES = ("create", "take", "lose", "finish", "rate")
 ALIKE = {
     "get": "get",
     "create": "create",
@@ -45,6 +46,7 @@ ALIKE = {
 """What of the yardstick a job is like."""
 FILING = '{"item_code":"0201","text":"楼道灯不亮，晚上看不见。"}'.encode()
 FILED = '{"item":"0201","words":"楼道灯不亮，晚上看不见。"}'.encode()
+RATED = b'{"score":5,"solved":true,"contacted":true}'
 FINISHED = '{"result":"已更换灯泡。","closing":"solved"}'.encode()
 
 
@@ -58,6 +60,7 @@ class Contender:
     filled: Filled | None = None
     ready: list[str] = field(default_factory=list)
     taken: list[tuple[str, str]] = field(default_factory=list)
+    done: list[tuple[str, str]] = field(default_factory=list)
 
     def token(self, login: str) -> str:
         assert self.filled
@@ -86,7 +89,7 @@ class Contender:
         who = {
             "mine": "resident-1",
             "queue": "dispatcher-1",
-            "pool": "crowd-500",
+            "pool": "member-21",
             "taken": "crowd-3",
             "all": "district-1",
         }
@@ -104,16 +107,23 @@ class Contender:
             return [request("POST", "/v1/orders", token, FILING, uuid4().hex) for _ in range(4 * NEEDED)]
         if job == "take":
             self.ready, self.filled.open = self.filled.open[:NEEDED], self.filled.open[NEEDED:]
-            pairs = [(id, self.filled.crowd[n % CROWD]) for n, id in enumerate(self.ready)]
+            pairs = self._takers()
         elif job == "lose":
             pairs = [(id, self.filled.crowd[-1 - n % 50]) for n, (id, _) in enumerate(self.taken)]
+        elif job == "rate":
+            pairs = [(id, "resident-1") for id, _ in self.done]
         else:
             pairs = self.taken
-        move, body = ("finish", FINISHED) if job == "finish" else ("take", b"{}")
+        move, body = {"finish": ("finish", FINISHED), "rate": ("rate", RATED)}.get(job, ("take", b"{}"))
         return [
             request("POST", f"/v1/orders/{id}/{move}", self.token(who), body, uuid4().hex)
             for id, who in pairs
         ]
+
+    def _takers(self) -> list[tuple[str, str]]:
+        """Who takes which of the open orders that are ready."""
+        assert self.filled
+        return list(zip(self.ready, cycle(self.filled.crowd), strict=False))
 
     def press(self, job: str, clients: int, seconds: float) -> tuple[Outcome, float]:
         """Do a job for a while. Returns what came back and CPU per request in µs, the database's included."""
@@ -128,8 +138,10 @@ class Contender:
         wanted = {"create": {201, 200}, "lose": {409}}.get(job, {200})
         assert set(outcome.statuses) <= wanted, (self.name, job, outcome.statuses)
         if job == "take" and self.filled:
-            pairs = [(id, self.filled.crowd[n % CROWD]) for n, id in enumerate(self.ready)]
-            self.taken = pairs[: outcome.count]
+            self.taken = self._takers()[: outcome.count]
+            self.filled.open = self.ready[outcome.count :] + self.filled.open
+        if job == "finish":
+            self.done = self.taken[: outcome.count]
         return outcome, used / outcome.count * 1e6
 
 
@@ -175,8 +187,6 @@ class Run:
             )
         )
         for asked in jobs:
-            if asked in ("lose", "finish") and not one.taken:
-                continue
             told = one.press(asked, clients, self.seconds if turn else 0.3)
             if turn:  # the first turn warms
                 self._told.setdefault((one.name, asked, clients), []).append(told)

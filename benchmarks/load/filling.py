@@ -1,7 +1,8 @@
 """A town with so many orders: a few dozen lived through the service itself, and copies of them, table by table.
 
-Of the copies 95 in 100 are at rest, as in a service that has run for years; they lie evenly over three years. The words
-index (``order_grams``) and kept answers are not copied: no measurement here asks for them.
+Of the copies 95 in 100 are at rest, as in a service that has run for years; they lie evenly over three years, and each
+was taken by another member. The words index (``order_grams``) and kept answers are not copied: no measurement here asks
+for them.
 """
 
 import sqlite3
@@ -29,9 +30,11 @@ TABLES = (
 )  # fmt: skip
 THEIRS = {"id", "order_id", "dispatch_id", "take_id", "subject_id", "parent_id", "lead_id"}
 """Columns that hold the id of the order or of something that hangs on it."""
-CROWD = 600
-OPEN = 1500
-"""Members, and orders that wait to be taken."""
+OPEN, POOL = 1500, 100
+"""Orders that wait to be taken: in the community whose people take, and in the one whose pool is read."""
+PER_MEMBER = 16
+LEAST_MEMBERS = 600
+"""Members grow with the orders: what one of them has ever taken is a dozen, however many orders there are."""
 LIVE_SHARE = 20
 MINUTES = 3 * 365 * 1440
 WORDS = (
@@ -52,7 +55,7 @@ CREATE FUNCTION earlier(at timestamptz, nth int, minutes int) RETURNS timestampt
 
 @dataclass
 class Filled:
-    """A town with its orders: ids that may be read, and open ones that may be taken."""
+    """A town with its orders: logins of its members, ids that may be read, and open ones that may be taken."""
 
     town: Town
     crowd: list[str]
@@ -64,13 +67,23 @@ async def fill(url: str, size: int) -> Filled:
     """Fill a migrated, empty database. ``size``: orders."""
     database, settings = Database(url), Settings(rate_per_address=0, rate_per_account=0)
     town = await found(database, settings.session_key.get_secret_value(), present=True)
-    crowd = await town.crowd(CROWD)
+    crowd = await town.crowd(max(LEAST_MEMBERS, size // PER_MEMBER))
     app = create_app(settings, database)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bench") as client:
-        rest, live, waits = await _lives(Hands(client, town))
+        rest, live, waits, elsewhere = await _lives(Hands(client, town))
     await app.state.door.close()
     at_rest, alive = size * (LIVE_SHARE - 1) // LIVE_SHARE, size // LIVE_SHARE
-    _copy(url, [(rest, at_rest // len(rest)), (live, alive // len(live)), ([waits["id"]], OPEN)])
+    takers = [town[login].id for login in crowd]
+    _copy(
+        url,
+        takers,
+        [
+            (rest, at_rest // len(rest)),
+            (live, alive // len(live)),
+            ([waits["id"]], OPEN),
+            ([elsewhere], POOL),
+        ],
+    )
     async with database.reading() as db:
         mine = orders.c.tenant_id == town.tenant_id
         some = select(orders.c.id).where(mine).order_by(orders.c.id).limit(20_000)
@@ -82,8 +95,8 @@ async def fill(url: str, size: int) -> Filled:
     return Filled(town, crowd, ids, open_)
 
 
-async def _lives(hands: Hands) -> tuple[list[str], list[str], dict[str, Any]]:
-    """Lives of every sort: ids of those at rest and alive, and an order that is open to be taken."""
+async def _lives(hands: Hands) -> tuple[list[str], list[str], dict[str, Any], str]:
+    """Lives of every sort: ids of those at rest and alive; an order that is open to be taken, and the id of another one."""
     rest: list[str] = []
     live: list[str] = []
     for nth in range(12):
@@ -107,17 +120,23 @@ async def _lives(hands: Hands) -> tuple[list[str], list[str], dict[str, Any]]:
         rest.append(order["id"])
     gone = await hands.file("resident-1", item_code="0201", text=WORDS[0])
     rest.append((await hands.move("resident-1", gone, "cancel", reason_code="other"))["id"])
-    return rest, live, await hands.open_()
+    there = await hands.file("resident-3", item_code="0201", text=WORDS[0])
+    await hands.move("dispatcher-2", there, "accept")
+    await hands.move("dispatcher-2", there, "dispatch", mode="open")
+    return rest, live, await hands.open_(), there["id"]
 
 
-def _copy(url: str, kinds: list[tuple[list[str], int]]) -> None:
+def _copy(url: str, takers: list[UUID], kinds: list[tuple[list[str], int]]) -> None:
     """Copy the lives of some orders so many times, in one connection of the database's own."""
+    crowd = "CREATE TEMPORARY TABLE crowd (nth integer PRIMARY KEY, id uuid NOT NULL)"
     lite = url.startswith("sqlite")
     if lite:
         db: Any = sqlite3.connect(str(make_url(url).database), isolation_level=None)
         db.create_function("moved", 3, _moved, deterministic=True)
         db.create_function("earlier", 3, _earlier, deterministic=True)
         db.execute("BEGIN")
+        db.execute(crowd)
+        db.executemany("INSERT INTO crowd VALUES (?, ?)", [(nth, id.hex) for nth, id in enumerate(takers)])
     else:
         folder = make_url(url).query["host"]
         db = psycopg.connect(
@@ -128,9 +147,14 @@ def _copy(url: str, kinds: list[tuple[list[str], int]]) -> None:
             "SET session_replication_role = replica"
         )  # every row has its parent: no need to look it up
         db.execute("SET synchronous_commit = off")
+        db.execute(crowd)
+        with db.cursor().copy("COPY crowd FROM STDIN") as rows:
+            for pair in enumerate(takers):
+                rows.write_row(pair)
+        db.execute("ANALYZE crowd")
     for name in TABLES:
         for ids, copies in kinds:
-            for statement in _statements(metadata.tables[name], ids, copies, lite):
+            for statement in _statements(metadata.tables[name], ids, copies, len(takers), lite):
                 db.execute(statement)
     if lite:
         db.execute("COMMIT")
@@ -140,12 +164,12 @@ def _copy(url: str, kinds: list[tuple[list[str], int]]) -> None:
     db.close()
 
 
-def _statements(table: Table, ids: list[str], copies: int, lite: bool) -> list[str]:
+def _statements(table: Table, ids: list[str], copies: int, takers: int, lite: bool) -> list[str]:
     minutes = max(1, MINUTES // max(copies, 1))
     columns, values = [], []
     for column in table.columns:
         columns.append(f'"{column.name}"')
-        values.append(_value(table, column, minutes))
+        values.append(_value(table, column, minutes, takers))
     whose = "id" if table.name == "orders" else "order_id"
     listed = ", ".join(f"'{UUID(id).hex if lite else id}'" for id in ids)
     numbers = (
@@ -159,14 +183,16 @@ def _statements(table: Table, ids: list[str], copies: int, lite: bool) -> list[s
     ]
 
 
-def _value(table: Table, column: Any, minutes: int) -> str:
+def _value(table: Table, column: Any, minutes: int, takers: int) -> str:
     name, shown = column.name, f't."{column.name}"'
     if name in THEIRS:
         return f"moved({shown}, c.nth, {minutes})"
     if isinstance(column.type, Instant):
         return f"earlier({shown}, c.nth, {minutes})"
     if (table.name, name) == ("orders", "serial"):
-        return f"{shown} + 1000 * c.nth"
+        return f"{shown} + 100000 + 1000 * c.nth"  # beyond what is filed while it is measured
+    if table.name in ("takes", "take_people") and name in ("taker_id", "account_id"):
+        return f"(SELECT id FROM crowd WHERE crowd.nth = c.nth % {takers})"
     if (table.name, name) in (("dispatches", "number"), ("notices", "cause")):
         return f"{shown} || '-' || c.nth"
     if (table.name, name) == ("outbox", "state"):

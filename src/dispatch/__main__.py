@@ -100,6 +100,7 @@ async def _serve(settings: Settings) -> None:
             forwarded_allow_ips=settings.forwarded_allow_ips,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+        serving.keep_what_is_there()
         with serving.told(meters, settings):
             await serving.Server(config, app, 0 if settings.demo else settings.drain_seconds).serve()
     finally:

@@ -1,6 +1,7 @@
 """How a process lives: it tells its figures, and it leaves when it is told to."""
 
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,20 @@ def told(meters: Meters, settings: Settings) -> Iterator[None]:
                 sys.stderr.write(f"DISPATCH_METRICS_ADDRESS: {error.strerror}\n")
                 sys.exit(2)
         yield
+
+
+COLLECTED_EVERY = (5_000, 20, 50)
+"""Objects made before the youngest are looked through, and how many such passes before the older ones are."""
+
+
+def keep_what_is_there() -> None:
+    """Take everything that start-up made out of the sight of the garbage collector: none of it ever ends.
+
+    It is some 160 MB; to look through it took 140 ms, in which nobody was answered (ADR 0070).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTED_EVERY)
 
 
 class Server(uvicorn.Server):

@@ -85,7 +85,12 @@ class Settings(BaseSettings):
         pattern=r"^$|^postgresql\+(psycopg|asyncpg)://",
         repr=False,
     )
-    pool_size: int = Field(8, ge=1, le=200, description="Database connections kept open per process.")
+    pool_size: int | None = Field(
+        None,
+        ge=1,
+        le=200,
+        description="Database connections kept open per process; 8 on PostgreSQL, 3 readers on SQLite unless said.",
+    )
     pool_wait_seconds: float = Field(
         15.0, gt=0, le=60, description="Wait for a free connection before answering BUSY, s."
     )

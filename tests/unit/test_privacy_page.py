@@ -8,6 +8,7 @@ from sqlalchemy import JSON, Column, LargeBinary, MetaData, String, Table, Text
 from dispatch.app import described
 from dispatch.db.base import metadata
 from dispatch.db.sealed import Hashed, Sealed
+from dispatch.db.types import Code
 from dispatch.orders.actions.viewing import CONTACT
 
 PAGE = (Path(__file__).parents[2] / "docs/privacy.md").read_text(encoding="utf-8")
@@ -23,7 +24,9 @@ def may_hold_words(column: Column) -> bool:
     """Whether somebody's words or traits fit in."""
     kind = column.type
     wordy = isinstance(kind, String | Text | JSON | LargeBinary | Sealed | Hashed)
-    return wordy and not (type(kind) is String and CODES.search(column.name) and column.name != "urgency")
+    return wordy and not (
+        type(kind) in (String, Code) and CODES.search(column.name) and column.name != "urgency"
+    )
 
 
 def wordy(tables: MetaData) -> set[str]:

@@ -18,11 +18,12 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
-    String,
     Table,
     UniqueConstraint,
 )
 from sqlalchemy.schema import SchemaItem
+
+from dispatch.db.types import Code
 
 metadata = MetaData(
     naming_convention={
@@ -93,7 +94,7 @@ def tenant_index(name: str, *columns: Any, **options: Any) -> Index:
 def code_column(name: str, codes: Iterable[str], *, nullable: bool = False, **options: Any) -> Column[str]:
     """A closed set of codes as text; the set itself is checked by ``one_of``."""
     width = max(len(code) for code in codes)
-    return Column(name, String(max(width, 16)), nullable=nullable, **options)
+    return Column(name, Code(max(width, 16)), nullable=nullable, **options)
 
 
 def one_of(column: str, codes: Iterable[str]) -> CheckConstraint:

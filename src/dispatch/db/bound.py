@@ -4,14 +4,14 @@ Putting a statement together costs several times what running it costs, and so d
 compiled before; both are paid once for a statement that is kept.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, Integer, Label, bindparam, literal
+from sqlalchemy import BindParameter, ColumnElement, Integer, Label, bindparam
 
 from dispatch.db.types import Id, Instant
 
@@ -47,16 +47,3 @@ class Brought:
 
     columns: Columns
     values: Mapping[str, Any] = field(default_factory=dict)
-
-
-def any_of(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
-    """Whether a column has one of these values, which never change.
-
-    ``column.in_(values)`` is written anew, however many there are, whenever the statement runs.
-    """
-    return column.in_([literal(value, column.type) for value in values])
-
-
-def none_of(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
-    """The opposite of ``any_of``."""
-    return column.notin_([literal(value, column.type) for value in values])

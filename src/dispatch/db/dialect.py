@@ -7,7 +7,7 @@ rows are folded into one JSON value, how ids are handed over, and how an insert 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
@@ -37,6 +37,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import JSON, TypeDecorator
 
+from dispatch.db import lite
 from dispatch.db.address import own_file
 from dispatch.db.sealed import Sealed, SealedJson, keys_of, opened, with_tenant
 from dispatch.db.types import Instant
@@ -45,6 +46,20 @@ from dispatch.db.types import Instant
 
 
 _ON_CITUS = "dispatch_on_citus"
+STATEMENTS_KEPT = 256
+"""Prepared statements that a connection to PostgreSQL keeps, some 0.2 MB each (drivers keep 100): each is planned once."""
+
+
+def keeping_statements(url: URL) -> URL:
+    """The address of a database, for a driver that is told there how many statements it keeps; who says so is obeyed."""
+    if url.get_driver_name() != "asyncpg" or "prepared_statement_cache_size" in url.query:
+        return url
+    return url.update_query_dict({"prepared_statement_cache_size": str(STATEMENTS_KEPT)})
+
+
+def connecting(url: URL) -> dict[str, Any]:
+    """What the driver is told besides the address."""
+    return {"async_creator_fn": lite.connect} if url.get_driver_name() == "aiosqlite" else {}
 
 
 def tune(engine: Engine, *, lock_wait_ms: int) -> None:
@@ -62,9 +77,13 @@ def tune(engine: Engine, *, lock_wait_ms: int) -> None:
         setattr(engine.dialect, _ON_CITUS, bool(cursor.fetchone()[0]))
         cursor.execute(f"SET lock_timeout = {lock_wait_ms}")
         cursor.execute("SET statement_timeout = 30000")
+        # Planning costs several times what running does (ADR 0069).
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
         cursor.execute("SET idle_in_transaction_session_timeout = 60000")
         cursor.close()
         connection.commit()
+        if engine.dialect.driver == "psycopg":
+            record.driver_connection.prepared_max = STATEMENTS_KEPT
 
     event.listen(engine, "checkin", _rests)
     event.listen(engine, "checkout", partial(_tried, engine))
@@ -205,7 +224,7 @@ def _instant(value: str) -> datetime:
 
 
 _READ: dict[str, Any] = {
-    "id": UUID,
+    "id": lru_cache(maxsize=8192)(UUID),  # the rows of a page name the same orders and people over and over
     "instant": _instant,
     "bool": bool,
     "json": lambda value: json.loads(value) if isinstance(value, str) else value,

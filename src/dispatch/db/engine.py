@@ -15,6 +15,10 @@ from dispatch.db.sealed import Keyring
 from dispatch.domain.refusal import Refusal
 from dispatch.settings import DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY, Settings
 
+POOL_SIZE = {"postgresql": 8, "sqlite": 3}
+"""Two to four connections per core are enough (performance notes); the threads of SQLite's readers get into each other's
+way within one Python process: eight cost a fifth more than three (ADR 0071)."""
+
 
 class Database:
     """Where the service keeps everything.
@@ -24,7 +28,7 @@ class Database:
 
     Args:
         url: ``sqlite+aiosqlite:///…``, ``postgresql+asyncpg://…`` or ``postgresql+psycopg://…``.
-        pool_size: connections kept (performance notes: two to four per core are enough).
+        pool_size: connections kept; ``POOL_SIZE`` if not said.
         pool_wait_seconds: how long a request waits for a connection before 503.
         lock_wait_seconds: how long it waits for another transaction before 503.
         replica_url: of a streaming replica of it, for ``reading_near``.
@@ -35,19 +39,20 @@ class Database:
         self,
         url: str,
         *,
-        pool_size: int = 8,
+        pool_size: int | None = None,
         pool_wait_seconds: float = 15.0,
         lock_wait_seconds: float = 5.0,
         replica_url: str = "",
         keys: Keyring | None = None,
     ) -> None:
         self.keys = keys or Keyring.read(DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY)
-        self.url = make_url(url)
+        self.url = dialect.keeping_statements(make_url(url))
         sqlite = self.url.get_backend_name() == "sqlite"
         if sqlite and self.url.database in (None, "", ":memory:"):
             raise ValueError(
                 "SQLite must live in a file: every connection to :memory: is a database of its own"
             )
+        pool_size = pool_size or POOL_SIZE[self.url.get_backend_name()]
         self._read = create_async_engine(
             self.url,
             pool_size=pool_size,
@@ -56,6 +61,7 @@ class Database:
             pool_use_lifo=True,
             skip_autocommit_rollback=True,
             hide_parameters=True,
+            connect_args=dialect.connecting(self.url),
         )
         dialect.tune(self._read.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
         if sqlite:
@@ -65,6 +71,7 @@ class Database:
                 max_overflow=0,
                 pool_timeout=pool_wait_seconds,
                 hide_parameters=True,
+                connect_args=dialect.connecting(self.url),
             )
             dialect.tune(writer.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
             event.listen(writer.sync_engine, "handle_error", keep_connection)
@@ -76,7 +83,7 @@ class Database:
         self.replica = None
         if replica_url:
             engine = create_async_engine(
-                replica_url,
+                dialect.keeping_statements(make_url(replica_url)),
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_timeout=PATIENCE_SECONDS,

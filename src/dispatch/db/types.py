@@ -1,9 +1,11 @@
 """Column types that mean the same on PostgreSQL and on SQLite."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, String, Uuid
+from sqlalchemy import JSON, DateTime, String, Uuid, literal_column
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -13,6 +15,37 @@ Id = Uuid
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 """A JSON document; Python None is SQL NULL."""
+
+
+class Code(String):
+    """One of a closed set of codes. One of the rulebook's own, that a column is compared with, is written out.
+
+    What does not change from run to run is not bound: a database that plans a statement once must know it, to tell how
+    many rows have it and whether an index of such rows serves (ADR 0069).
+    """
+
+    class Comparator(String.Comparator[str]):
+        """Writes out what a column is compared with."""
+
+        def operate(self, op: Any, *other: Any, **more: Any) -> Any:
+            """As every column does, with constants in place of codes."""
+            return super().operate(op, *map(_written_out, other), **more)
+
+    comparator_factory = Comparator
+
+
+def _written_out(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return literal_column(f"'{value.value}'")
+    if (
+        isinstance(value, Iterable)
+        and not isinstance(value, str)
+        and not hasattr(value, "__clause_element__")
+    ):
+        several = list(value)
+        if several and all(isinstance(one, StrEnum) for one in several):
+            return [literal_column(f"'{one}'") for one in sorted(several)]
+    return value
 
 
 def sorted_by_code_point(length: int) -> Any:

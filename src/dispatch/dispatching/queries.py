@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    false,
     func,
     literal,
     not_,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.catalog.tables import checkin_items, items
-from dispatch.db.bound import ME, TENANT, Brought, Columns, made_once, none_of
+from dispatch.db.bound import ME, TENANT, Brought, Columns, made_once
 from dispatch.db.dialect import folded, listed
 from dispatch.db.idempotency import Key, looked_up
 from dispatch.db.types import Id, Instant
@@ -34,7 +35,7 @@ from dispatch.domain.ability import Skill, unable
 from dispatch.domain.catalog import ItemFlag
 from dispatch.domain.life import Party
 from dispatch.domain.matchrule import EVERY_ITEM, qualifications
-from dispatch.domain.order import DispatchState, Mode, TakerKind, TakeState
+from dispatch.domain.order import PEOPLE, DispatchState, Mode, TakerKind, TakeState
 from dispatch.domain.people import BODY_ROLES, Actor
 from dispatch.domain.refusal import BodyNotFound
 from dispatch.domain.taking import LATELY, GivenBack, Held, Load, limit_reached, rule_for
@@ -44,7 +45,7 @@ from dispatch.orders.listing import OVERDUE
 from dispatch.orders.tables import dispatches, give_backs, orders, take_people, takers, takes
 from dispatch.orders.visibility import visible_to
 from dispatch.people import queries as people
-from dispatch.people.queries import PEOPLE, PROOF, proven
+from dispatch.people.queries import PROOF, proven
 from dispatch.people.serving import serving
 from dispatch.people.shapes import Shape, shape_of, values
 from dispatch.people.tables import body_people, members
@@ -189,7 +190,7 @@ def _staffed() -> Select[Any]:
     put_on = select(take_people.c.take_id).where(
         take_people.c.tenant_id == TENANT, take_people.c.account_id == bindparam("taker_id", type_=Id())
     )
-    for_a_body = none_of(takes.c.kind, sorted(PEOPLE))
+    for_a_body = takes.c.kind.notin_(PEOPLE)
     return _in_hand(and_(takes.c.tenant_id == TENANT, takes.c.id.in_(put_on), for_a_body))
 
 
@@ -385,7 +386,7 @@ def _next_open(shape: Shape, wait: bool, of_item: bool, at_place: bool) -> Selec
             _running.c.mode == Mode.OPEN,
             orders.c.tenant_id == TENANT,
             not_(listed(orders.c.id, "passed")),
-            or_(*visibility.pool(shape, now=True)),
+            or_(false(), *visibility.pool(shape, now=True)),
         )
         .order_by(fit, orders.c.urgency, _running.c.created_at, orders.c.id)
         .limit(1)

@@ -5,6 +5,7 @@ public: they are listed in ``docs/errors.md``, never renamed and never given a s
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from string import Formatter
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -36,8 +37,7 @@ class Refusal(Exception):
 
     def __init__(self, **facts: Any) -> None:
         self.facts = {**self.defaults, **facts}
-        wanted = {name for _, name, _, _ in Formatter().parse(self.message) if name}
-        if absent := wanted - self.facts.keys():
+        if absent := _names_in(self.message) - self.facts.keys():
             raise TypeError(f"{type(self).__name__} needs {', '.join(sorted(absent))}")
         super().__init__(self.code)
 
@@ -53,6 +53,11 @@ class Refusal(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.text}"
+
+
+@cache
+def _names_in(sentence: str) -> frozenset[str]:
+    return frozenset(name for _, name, _, _ in Formatter().parse(sentence) if name)
 
 
 def every_refusal() -> Iterator[type[Refusal]]:

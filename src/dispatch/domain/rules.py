@@ -1,6 +1,6 @@
 """May this actor make this move now? The table judges; guards add what a table cannot say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,6 +9,7 @@ from dispatch.domain.life import Life, Standing, Verdict, asked_of, own_take, se
 from dispatch.domain.order import (
     ASKS,
     EDGES,
+    EDGES_IN_ORDER,
     LEVELS,
     PEOPLE,
     REOPEN_DAYS,
@@ -73,9 +74,14 @@ def permitted(life: Life, move: Move, who: Standing) -> Edge:
     edge = EDGES.get((life.state, move))
     if edge is None:
         raise moved_away(life)
-    if not any(who.holds(right) for right in edge.rights):
+    if not may(edge, who):
         raise RoleForbidden()
     return edge
+
+
+def may(edge: Edge, who: Standing) -> bool:
+    """Whether the table has the move for this actor."""
+    return any(who.holds(right) for right in edge.rights)
 
 
 def _at_its_level(life: Life, who: Standing, at: datetime) -> Refusal | None:
@@ -227,10 +233,14 @@ def judge(life: Life, move: Move, who: Standing, *, at: datetime) -> Edge:
         Refusal: whatever stands against it.
     """
     edge = permitted(life, move, who)
-    guard = GUARDS.get(move)
-    if guard and (refusal := guard(life, who, at)):
+    if refusal := _guarded(life, move, who, at):
         raise refusal
     return edge
+
+
+def _guarded(life: Life, move: Move, who: Standing, at: datetime) -> Refusal | None:
+    guard = GUARDS.get(move)
+    return guard(life, who, at) if guard else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,20 +251,22 @@ class Offered:
     needs: tuple[str, ...]
 
 
+_FROM: Mapping[State, tuple[Edge, ...]] = {
+    state: tuple(edge for edge in EDGES_IN_ORDER if edge.source is state and edge.move not in SYSTEM_MOVES)
+    for state in State
+}
+
+
 def moves_for(life: Life, who: Standing, *, at: datetime) -> tuple[Offered, ...]:
     """The moves an actor may make now, in the table's order, by the same judgement that meets the call."""
     offered = []
-    for (source, move), edge in EDGES.items():
-        if source is not life.state or move in SYSTEM_MOVES:
-            continue
-        try:
-            judge(life, move, who, at=at)
-        except Refusal:
+    for edge in _FROM[life.state]:
+        if not may(edge, who) or _guarded(life, edge.move, who, at):
             continue
         needs = edge.needs
-        if move is Move.RATE and not who.relations & {Relation.FILER, Relation.BENEFICIARY}:
+        if edge.move is Move.RATE and not who.relations & {Relation.FILER, Relation.BENEFICIARY}:
             needs = (*needs, "follow_up")
-        offered.append(Offered(move, needs))
+        offered.append(Offered(edge.move, needs))
     return tuple(offered)
 
 

@@ -14,6 +14,7 @@ from dispatch.db.ids import new_id
 from dispatch.db.tenants import tenants
 from dispatch.domain.order import (
     ASK_LABELS,
+    PEOPLE,
     Ask,
     AskState,
     DispatchState,
@@ -41,7 +42,6 @@ from dispatch.orders.tables import (
     takes,
 )
 from dispatch.orders.whole import number
-from dispatch.people.queries import PEOPLE
 from dispatch.people.tables import body_people, grants
 from dispatch.places.tables import places
 from dispatch.sla.tables import clocks

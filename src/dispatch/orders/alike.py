@@ -5,13 +5,14 @@ What is decided of them stands in ``domain/duplicates.py``.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, or_, select, union
 
 from dispatch.catalog.tables import items
-from dispatch.db.bound import TENANT, Brought, Columns, made_once, none_of
+from dispatch.db.bound import TENANT, Brought, Columns, made_once
 from dispatch.db.dialect import among, folded
 from dispatch.db.types import Id, Instant
 from dispatch.domain.catalog import ItemFlag
@@ -81,7 +82,7 @@ def _earlier(shape: Shape) -> Columns:
             orders.c[same] == of_this(same),
             orders.c.created_at >= bindparam("alike_since", type_=Instant()),
             orders.c.created_at <= of_this("created_at"),
-            none_of(orders.c.state, OVER),
+            orders.c.state.notin_(OVER),
         )
         page = found.order_by(orders.c.created_at.desc(), orders.c.id.desc()).limit(most)
         return select(page.correlate(None).subquery().c.id)
@@ -137,9 +138,8 @@ def hints(order_id: UUID, lines: list[dict[str, Any]]) -> list[HintOut]:
         HintOut(
             id=line["id"], number=number(line["day"], line["serial"]), why=list(found.why), score=found.score
         )
-        for line, found in alike
-        if line["visible"]
-    ][:MOST_TOLD]
+        for line, found in islice(((line, found) for line, found in alike if line["visible"]), MOST_TOLD)
+    ]
     hidden = [
         (line["filer_id"], found.score)
         for line, found in alike

@@ -13,10 +13,12 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     exists,
     false,
     func,
     literal,
+    null,
     or_,
     select,
     tuple_,
@@ -24,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.bound import AT, TENANT, any_of, made_once, none_of
+from dispatch.db.bound import AT, TENANT, made_once
 from dispatch.db.dialect import among
 from dispatch.db.types import Id, Instant
 from dispatch.domain.order import LIVE, UNDERWAY, AskState, State
@@ -33,6 +35,7 @@ from dispatch.domain.sla import WAITS
 from dispatch.orders import ring, visibility
 from dispatch.orders.search import found_by
 from dispatch.orders.tables import orders, requests
+from dispatch.orders.visibility import drawn
 from dispatch.orders.whole import HUNG, ROW, SOURCE, Whole, wholes
 from dispatch.people.queries import PROOF, proven
 from dispatch.people.shapes import Shape, shape_of, values
@@ -111,21 +114,21 @@ def _view(shape: Shape, wanted: Wanted) -> tuple[Sequence[ColumnElement[bool]], 
     if view == "mine":
         return visibility.mine(), []
     if view == "queue":
-        return visibility.scoped(shape), [any_of(orders.c.state, LIVE)]
+        return visibility.scoped(shape), [orders.c.state.in_(LIVE)]
     if view == "pool":
-        return visibility.pool(shape, now=True), []
+        return visibility.pool(shape, drawn, now=True), []
     if view == "taken":
-        return visibility.taken(shape), []
+        return visibility.taken(shape, drawn), []
     if view == "unit":
         return visibility.of_bodies(shape, _BOUND["member_id"] if wanted.member_id else None), []
-    return visibility.branches(shape), []
+    return visibility.branches(shape, drawn), []
 
 
 def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
     """Conditions of a ``form``."""
     found: list[ColumnElement[bool]] = []
     if wanted.states:
-        found.append(any_of(orders.c.state, wanted.states))
+        found.append(orders.c.state.in_(wanted.states))
     if wanted.place_id is not None:
         found.append(visibility.within(wanted.place_id))
     if wanted.item_code is not None:
@@ -143,7 +146,7 @@ def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
 
 OVERDUE_CLOCK: ColumnElement[bool] = and_(
     clocks.c.stopped_at.is_(None),
-    none_of(clocks.c.clock, WAITS),
+    clocks.c.clock.notin_(WAITS),
     clocks.c.due_at < func.coalesce(clocks.c.paused_at, AT),
 )
 """Whether a clock says at ``AT`` that its time is over: it runs, or stands, and its time was over."""
@@ -256,7 +259,7 @@ def _merged(pages: Sequence[Select[Any]], *, newest_first: bool) -> Select[Any]:
     Cut here and put in order by whoever reads them: asked for an order outside, SQLite would walk all orders in it.
     """
     if not pages:
-        return select(orders.c.id).where(literal(False))
+        return select(cast(null(), Id).label("id")).where(false())
     merged = union(*(select(*part.subquery().c) for part in pages)).subquery()
     order = [column.desc() for column in merged.c] if newest_first else list(merged.c)
     return select(merged.c.id).order_by(*order).limit(_MOST)
@@ -310,25 +313,34 @@ async def counts(db: AsyncConnection, actor: Actor, *, at: datetime) -> dict[str
 @made_once
 def _counts(shape: Shape) -> Select[Any]:
     scoped = visibility.scoped(shape)
-
-    def seen(*conditions: ColumnElement[bool]) -> Select[Any]:
-        return select(orders.c.id).where(orders.c.tenant_id == TENANT, *conditions)
-
     wanted: dict[str, Select[Any]] = {
-        "to_rate": seen(or_(*visibility.mine()), orders.c.state == State.DONE),
-        "taken": seen(or_(*visibility.taken(shape)), any_of(orders.c.state, UNDERWAY)),
+        "to_rate": _some(visibility.mine(), orders.c.state == State.DONE),
+        "taken": _some(visibility.taken(shape, drawn), orders.c.state.in_(UNDERWAY)),
     }
-    if visibility.takers(shape):
-        wanted["pool"] = seen(or_(*visibility.pool(shape, now=True)))
+    if pool := visibility.pool(shape, drawn, now=True):
+        wanted["pool"] = _some(pool)
     if scoped:
-        wanted["queue"] = seen(or_(*scoped), any_of(orders.c.state, LIVE))
-        wanted["requests"] = select(requests.c.id).where(
-            requests.c.tenant_id == TENANT,
-            requests.c.status == AskState.PENDING,
-            requests.c.order_id.in_(seen(or_(*scoped))),
+        wanted["queue"] = _some(scoped, orders.c.state.in_(LIVE))
+        wanted["requests"] = (
+            select(requests.c.id)
+            .join(
+                orders, and_(orders.c.tenant_id == requests.c.tenant_id, orders.c.id == requests.c.order_id)
+            )
+            .where(requests.c.tenant_id == TENANT, requests.c.status == AskState.PENDING, or_(*scoped))
+            .limit(MOST_COUNTED)
         )
     columns = [
-        select(func.count()).select_from(found.limit(MOST_COUNTED).subquery()).scalar_subquery().label(name)
+        select(func.count()).select_from(found.subquery()).scalar_subquery().label(name)
         for name, found in wanted.items()
     ]
     return select(*columns, PROOF)
+
+
+def _some(ways: Sequence[ColumnElement[bool]], *conditions: ColumnElement[bool]) -> Select[Any]:
+    """As many ids as are counted, at most. Of every way as many, so that each is found by its own index."""
+    parts = [
+        select(orders.c.id).where(orders.c.tenant_id == TENANT, way, *conditions).limit(MOST_COUNTED)
+        for way in ways
+    ]
+    merged = union(*(select(part.subquery().c.id) for part in parts)).subquery()
+    return select(merged.c.id).limit(MOST_COUNTED)

@@ -9,6 +9,7 @@ from dispatch.domain.calendar import Calendar
 from dispatch.domain.life import Life, Standing, standing
 from dispatch.domain.order import (
     MOVE_LABELS,
+    PEOPLE,
     STATE_LABELS,
     Ask,
     AskState,
@@ -56,7 +57,7 @@ from dispatch.orders.schemas import (
     WhoOut,
 )
 from dispatch.orders.whole import NEWEST, Line, Whole, number
-from dispatch.people.queries import PEOPLE, name_at
+from dispatch.people.queries import name_at
 from dispatch.web.wire import LocationOut
 
 SUMMARY_TEXT = 120

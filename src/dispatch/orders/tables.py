@@ -130,6 +130,15 @@ Index(
     sqlite_where=orders.c.state.in_(("accepted", "redo")),
 )
 
+for _name, _whose in (("ix_orders_to_rate", "filer_id"), ("ix_orders_to_rate_for_me", "beneficiary_id")):
+    Index(
+        _name,
+        orders.c.tenant_id,
+        orders.c[_whose],
+        postgresql_where=orders.c.state == State.DONE,
+        sqlite_where=orders.c.state == State.DONE,
+    )
+
 order_steps = tenant_table(
     "order_steps",
     # Append-only. Who as which grant, when, from where to where; ids and codes, the words in ``text``.

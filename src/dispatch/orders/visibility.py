@@ -3,25 +3,31 @@
 Visibility is a set of *branches*, each a condition with an index of its own; an order is visible if
 one of them holds (domain.md §4.1). A look-up joins them with OR; a list asks each branch for its
 page and merges the pages, so that no branch drags another over the whole table.
+
+A branch that rests on other rows (a take, a target) is said in one of two ways (``Way``): a look-up has the order and
+asks for such a row (``asked``); a list reads the rows first, which are few, and has the orders from them (``drawn``).
 """
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select, true
+from sqlalchemy import Column, ColumnElement, Select, and_, exists, or_, select, true
 
-from dispatch.db.bound import AT, ME, TENANT, any_of, made_once
+from dispatch.db.bound import AT, ME, TENANT, made_once
+from dispatch.db.dialect import among
 from dispatch.domain.household import HOUSEHOLD
 from dispatch.domain.order import (
     EDGES,
     HELD,
+    PEOPLE,
     Ask,
     AskState,
     DispatchState,
     Mode,
     Move,
     State,
+    TakerKind,
     TakeState,
     TargetState,
 )
@@ -36,12 +42,31 @@ from dispatch.orders.tables import (
     take_people,
     takes,
 )
-from dispatch.people.queries import PEOPLE
-from dispatch.people.shapes import Shape, body_of, place_of, rings_of
+from dispatch.people.shapes import GrantShape, Shape, body_of, place_of, rings_of
 from dispatch.people.tables import accounts, body_people, grants
 from dispatch.places.tables import places
 
 Condition = ColumnElement[bool]
+
+
+class Way(Protocol):
+    """How an order is known by rows that hang on it."""
+
+    def __call__(self, order_id: Column[UUID], *conditions: Condition) -> Condition:
+        """Whether a row of ``order_id``'s table that meets the conditions hangs on the order."""
+
+
+def asked(order_id: Column[UUID], *conditions: Condition) -> Condition:
+    """Of an order that was found otherwise: whether it has such a row."""
+    return exists().where(
+        order_id.table.c.tenant_id == orders.c.tenant_id, order_id == orders.c.id, *conditions
+    )
+
+
+def drawn(order_id: Column[UUID], *conditions: Condition) -> Condition:
+    """Of any order: whether it is one of those that have such a row. The rows are read first, and once."""
+    return among(orders.c.id, select(order_id).where(order_id.table.c.tenant_id == TENANT, *conditions))
+
 
 TAKEABLE = tuple(state for state in State if (state, Move.TAKE) in EDGES)
 """States in which an order may be taken."""
@@ -56,11 +81,11 @@ def visible_to(shape: Shape, *columns: ColumnElement[Any]) -> Select[Any]:
 
 
 @made_once
-def branches(shape: Shape) -> tuple[Condition, ...]:
-    """The ways in which an order may be visible to an actor; the service itself sees all."""
+def branches(shape: Shape, way: Way = asked) -> tuple[Condition, ...]:
+    """The branches by which an order may be visible to an actor; the service itself sees all."""
     if shape.is_service:
         return (true(),)
-    return (*mine(), *scoped(shape), *held(shape), *pool(shape))
+    return (*mine(), *scoped(shape), *held(shape, way), *pool(shape, way))
 
 
 def mine() -> list[Condition]:
@@ -137,7 +162,7 @@ def within(place_id: Any) -> Condition:
     )
 
 
-Taker = tuple[str, ColumnElement[UUID], int]
+Taker = tuple[TakerKind, ColumnElement[UUID], int]
 
 
 def takers(shape: Shape) -> list[Taker]:
@@ -149,104 +174,92 @@ def takers(shape: Shape) -> list[Taker]:
     ]
 
 
-def taken(shape: Shape) -> list[Condition]:
+def taken(shape: Shape, way: Way = asked) -> list[Condition]:
     """Taken by the actor, by the actor's body, or by a body that put the actor on it."""
-    own = [
-        exists().where(
-            takes.c.tenant_id == orders.c.tenant_id,
-            takes.c.order_id == orders.c.id,
-            takes.c.kind == kind,
-            takes.c.taker_id == id,
-            any_of(takes.c.state, (TakeState.ACTIVE, TakeState.DONE)),
-        )
-        for kind, id, _ in takers(shape)
+    own = [way(takes.c.order_id, *_kept_by(kind, id)) for kind, id, _ in takers(shape)]
+    return _unless_kept([*own, way(take_people.c.order_id, take_people.c.account_id == ME)])
+
+
+def _kept_by(kind: TakerKind, id: ColumnElement[UUID]) -> list[Condition]:
+    return [
+        takes.c.kind == kind,
+        takes.c.taker_id == id,
+        takes.c.state.in_((TakeState.ACTIVE, TakeState.DONE)),
     ]
-    staffed = exists().where(
-        take_people.c.tenant_id == orders.c.tenant_id,
-        take_people.c.order_id == orders.c.id,
-        take_people.c.account_id == ME,
-    )
-    return _unless_kept([*own, staffed])
 
 
 def of_bodies(shape: Shape, member_id: ColumnElement[UUID] | None = None) -> list[Condition]:
-    """Taken by a body that the actor acts for; with ``member_id`` only where that person was put on it."""
-    ways: list[Condition] = []
-    for kind, id, _ in takers(shape):
-        if kind in PEOPLE:
-            continue
-        served = [
-            takes.c.tenant_id == orders.c.tenant_id,
-            takes.c.order_id == orders.c.id,
-            takes.c.kind == kind,
-            takes.c.taker_id == id,
-            any_of(takes.c.state, (TakeState.ACTIVE, TakeState.DONE)),
-        ]
-        if member_id is not None:
-            put = exists().where(
+    """Taken by a body that the actor acts for; with ``member_id`` only where that person was put on it. For lists."""
+    put: list[Condition] = []
+    if member_id is not None:
+        put.append(
+            exists().where(
                 take_people.c.tenant_id == takes.c.tenant_id,
                 take_people.c.take_id == takes.c.id,
                 take_people.c.account_id == member_id,
             )
-            served.append(put)
-        ways.append(exists().where(*served))
-    return _unless_kept(ways)
+        )
+    return _unless_kept(
+        [
+            drawn(takes.c.order_id, *_kept_by(kind, id), *put)
+            for kind, id, _ in takers(shape)
+            if kind not in PEOPLE
+        ]
+    )
 
 
-def held(shape: Shape) -> list[Condition]:
+def held(shape: Shape, way: Way = asked) -> list[Condition]:
     """Taken, offered or assigned to the actor, or one whose body was called to it."""
     conditions: list[Condition] = []
     for kind, id, _ in takers(shape):
-        conditions.append(
-            exists().where(
-                dispatches.c.tenant_id == orders.c.tenant_id,
-                dispatches.c.order_id == orders.c.id,
-                any_of(dispatches.c.state, HELD),
-                dispatch_targets.c.tenant_id == dispatches.c.tenant_id,
-                dispatch_targets.c.dispatch_id == dispatches.c.id,
-                dispatch_targets.c.kind == kind,
-                dispatch_targets.c.target_id == id,
-                dispatch_targets.c.state == TargetState.ASKED,
-            )
+        offered = way(
+            dispatches.c.order_id,
+            dispatches.c.state.in_(HELD),
+            *_names(kind, id),
+            dispatch_targets.c.state == TargetState.ASKED,
         )
-        conditions.append(
-            and_(
-                orders.c.state == State.ESCALATED,
-                exists().where(
-                    order_bodies.c.tenant_id == orders.c.tenant_id,
-                    order_bodies.c.order_id == orders.c.id,
-                    order_bodies.c.kind == kind,
-                    order_bodies.c.body_id == id,
-                ),
-            )
-        )
-    return [*taken(shape), *_unless_kept(conditions)]
+        conditions += [offered, and_(orders.c.state == State.ESCALATED, _calls(kind, id, way))]
+    return [*taken(shape, way), *_unless_kept(conditions)]
 
 
-def pool(shape: Shape, *, now: bool = False) -> list[Condition]:
+def _names(kind: TakerKind, id: ColumnElement[UUID]) -> list[Condition]:
+    """A dispatch with a target that is this party."""
+    return [
+        dispatch_targets.c.tenant_id == dispatches.c.tenant_id,
+        dispatch_targets.c.dispatch_id == dispatches.c.id,
+        dispatch_targets.c.kind == kind,
+        dispatch_targets.c.target_id == id,
+    ]
+
+
+def _calls(kind: TakerKind, id: ColumnElement[UUID], way: Way) -> Condition:
+    return way(order_bodies.c.order_id, order_bodies.c.kind == kind, order_bodies.c.body_id == id)
+
+
+def pool(shape: Shape, way: Way = asked, *, now: bool = False) -> list[Condition]:
     """Handed out to everyone eligible, the actor among them; ``now``: only what can be taken at ``AT``."""
     found: list[Condition] = []
     for kind, id, nth in takers(shape):
         grant = shape.grants[nth]
         if not grant.depth:
             continue
-        open_to = [
-            dispatches.c.tenant_id == orders.c.tenant_id,
-            dispatches.c.order_id == orders.c.id,
-            dispatches.c.state == DispatchState.RUNNING,
-            dispatches.c.mode == Mode.OPEN,
-            dispatches.c.ring_id.in_(rings_of(nth, grant)),
-            dispatches.c.kinds.like(f"% {kind} %"),
-        ]
-        if kind in PEOPLE:
-            open_to.append(~_of_my_household())
-        if not now:
-            found.append(exists().where(*open_to))
-            continue
-        open_to.append(or_(dispatches.c.expires_at.is_(None), dispatches.c.expires_at >= AT))
-        open_to.append(dispatches.c.slots_taken + dispatches.c.slots_held < dispatches.c.slots_max)
-        found.append(and_(exists().where(*open_to), any_of(orders.c.state, TAKEABLE), ~_had(kind, id)))
-    return _unless_kept(found) or [false()]
+        open_to = [dispatches.c.state == DispatchState.RUNNING, *_speaks_to(kind, nth, grant)]
+        ours = [~_of_my_household()] if kind in PEOPLE else []
+        if now:
+            open_to.append(or_(dispatches.c.expires_at.is_(None), dispatches.c.expires_at >= AT))
+            open_to.append(dispatches.c.slots_taken + dispatches.c.slots_held < dispatches.c.slots_max)
+            ours += [orders.c.state.in_(TAKEABLE), ~_had(kind, id)]
+        found.append(and_(way(dispatches.c.order_id, *open_to), *ours))
+    return _unless_kept(found)
+
+
+def _speaks_to(kind: TakerKind, nth: int, grant: GrantShape) -> list[Condition]:
+    """A dispatch that is open to this kind of taker where the grant is."""
+    return [
+        dispatches.c.mode == Mode.OPEN,
+        dispatches.c.ring_id.in_(rings_of(nth, grant)),
+        dispatches.c.kinds.like(f"% {kind} %"),
+    ]
 
 
 def _of_my_household() -> Condition:
@@ -273,14 +286,14 @@ def _of_my_household() -> Condition:
     return mine.correlate(orders)
 
 
-def _had(kind: str, id: ColumnElement[UUID]) -> Condition:
+def _had(kind: TakerKind, id: ColumnElement[UUID]) -> Condition:
     """Whether a party is on the order, or gave it back for good."""
     took = exists().where(
         takes.c.tenant_id == orders.c.tenant_id,
         takes.c.order_id == orders.c.id,
         takes.c.kind == kind,
         takes.c.taker_id == id,
-        any_of(takes.c.state, (TakeState.ACTIVE, TakeState.RETURNED)),
+        takes.c.state.in_((TakeState.ACTIVE, TakeState.RETURNED)),
     )
     returned = exists().where(
         requests.c.tenant_id == orders.c.tenant_id,
@@ -295,40 +308,15 @@ def _had(kind: str, id: ColumnElement[UUID]) -> Condition:
 
 @made_once
 def ever(shape: Shape) -> list[Condition]:
-    """Visible now or once: what a mirror may hold and must be told has gone."""
-    once: list[Condition] = [*branches(shape)]
+    """Visible now or once: what a mirror may hold and must be told has gone. For lists."""
+    once: list[Condition] = [*branches(shape, drawn)]
     for kind, id, nth in takers(shape):
         grant = shape.grants[nth]
         once += [
-            exists().where(
-                takes.c.tenant_id == orders.c.tenant_id,
-                takes.c.order_id == orders.c.id,
-                takes.c.kind == kind,
-                takes.c.taker_id == id,
-            ),
-            exists().where(
-                dispatches.c.tenant_id == orders.c.tenant_id,
-                dispatches.c.order_id == orders.c.id,
-                dispatch_targets.c.tenant_id == dispatches.c.tenant_id,
-                dispatch_targets.c.dispatch_id == dispatches.c.id,
-                dispatch_targets.c.kind == kind,
-                dispatch_targets.c.target_id == id,
-            ),
-            exists().where(
-                order_bodies.c.tenant_id == orders.c.tenant_id,
-                order_bodies.c.order_id == orders.c.id,
-                order_bodies.c.kind == kind,
-                order_bodies.c.body_id == id,
-            ),
+            drawn(takes.c.order_id, takes.c.kind == kind, takes.c.taker_id == id),
+            drawn(dispatches.c.order_id, *_names(kind, id)),
+            _calls(kind, id, drawn),
         ]
         if grant.depth:
-            once.append(
-                exists().where(
-                    dispatches.c.tenant_id == orders.c.tenant_id,
-                    dispatches.c.order_id == orders.c.id,
-                    dispatches.c.mode == Mode.OPEN,
-                    dispatches.c.ring_id.in_(rings_of(nth, grant)),
-                    dispatches.c.kinds.like(f"% {kind} %"),
-                )
-            )
+            once.append(drawn(dispatches.c.order_id, *_speaks_to(kind, nth, grant)))
     return once

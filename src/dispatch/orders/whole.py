@@ -249,9 +249,12 @@ class Whole:
     row: Any
     lists: Mapping[str, list[Line]]
     life: Life = field(init=False)
+    runs: tuple[Run, ...] = field(init=False)
+    """Its clocks, in the order in which they started; of a list's orders only those that have not stopped."""
 
     def __post_init__(self) -> None:
         self.life = _life(self.row, self.lists)
+        self.runs = tuple(run_of(line) for line in self.lists["clocks"])
 
     def not_before(self, at: datetime) -> datetime:
         """An instant, or the order's last one if that lies later: the clock of a host may be set back, a log never."""
@@ -273,11 +276,6 @@ class Whole:
     def dispatches(self) -> list[Dispatch]:
         """Every dispatch that the order ever had, oldest first."""
         return [_dispatch(line, self.lists["targets"]) for line in self.lists["dispatches"]]
-
-    @property
-    def runs(self) -> list[Run]:
-        """Its clocks, in the order in which they started; of a list's orders only those that have not stopped."""
-        return [run_of(line) for line in self.lists["clocks"]]
 
     @property
     def places(self) -> dict[Level, UUID | None]:

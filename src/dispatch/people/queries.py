@@ -15,15 +15,12 @@ from dispatch.db.bound import ME, TENANT
 from dispatch.db.dialect import folded
 from dispatch.db.tenants import tenants
 from dispatch.domain.household import HOUSEHOLD
+from dispatch.domain.order import PEOPLE
 from dispatch.domain.people import Actor, Grant, Role, Tenant
 from dispatch.domain.refusal import TokenRevoked
 from dispatch.people.shapes import SESSION, values
 from dispatch.people.tables import accounts, bodies, former_names, grants, sessions
 from dispatch.places.tables import places
-
-PEOPLE = frozenset({"member", "staff"})
-"""Kinds of takers that are accounts; all others are bodies."""
-
 
 _ENDED: ColumnElement[bool] = exists(
     select(literal(1)).where(

@@ -13,6 +13,7 @@ from sqlalchemy import BindParameter, bindparam
 
 from dispatch.db.types import Id
 from dispatch.domain.life import party_of
+from dispatch.domain.order import TakerKind
 from dispatch.domain.people import Actor, Role
 
 SESSION: BindParameter[UUID] = bindparam("session_id", type_=Id())
@@ -27,7 +28,7 @@ class GrantShape:
     place_kind: str | None
     at_place: bool
     for_body: bool
-    takes_as: str | None
+    takes_as: TakerKind | None
     depth: int
 
 
@@ -48,7 +49,7 @@ def shape_of(actor: Actor) -> Shape:
                 grant.place_kind,
                 grant.place_id is not None,
                 grant.body_id is not None,
-                party[0] if (party := party_of(grant, actor.account_id)) else None,
+                TakerKind(party[0]) if (party := party_of(grant, actor.account_id)) else None,
                 len(grant.path),
             )
             for grant in actor.grants

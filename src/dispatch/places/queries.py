@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,9 @@ from dispatch.domain.refusal import PlaceNotFound
 from dispatch.places.tables import place_links, places
 
 
+@lru_cache(maxsize=4096)
 def ids_of(path: str) -> tuple[UUID, ...]:
-    """The places that a path runs through, the root first."""
+    """The places that a path runs through, the root first. Kept: the orders of a page lie at few places."""
     return tuple(UUID(part) for part in path.strip("/").split("/") if part)
 
 

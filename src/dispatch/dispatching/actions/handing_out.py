@@ -13,7 +13,7 @@ from dispatch.db.ids import new_id
 from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.life import own_take, standing
 from dispatch.domain.moved import Moved
-from dispatch.domain.order import Move, TakerKind
+from dispatch.domain.order import PEOPLE, Move, TakerKind
 from dispatch.domain.people import STAFF_ROLES, Actor
 from dispatch.domain.refusal import TargetNotAllowed
 from dispatch.orders.actions.performing import Call, Data, Done, perform
@@ -21,7 +21,6 @@ from dispatch.orders.concerned import conflict, homes_column
 from dispatch.orders.queries import recused
 from dispatch.orders.tables import take_people
 from dispatch.orders.whole import Whole
-from dispatch.people.queries import PEOPLE
 from dispatch.people.tables import accounts, bodies, body_people, grants, members
 
 

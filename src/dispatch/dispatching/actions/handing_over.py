@@ -29,7 +29,7 @@ from dispatch.domain.conflict import UNTOLD
 from dispatch.domain.facts import Fact
 from dispatch.domain.handover import handed_over
 from dispatch.domain.life import Life, Party, Take, own_take, party_of, standing
-from dispatch.domain.order import EDGES, OPEN_KINDS, Mode, Move, TakerKind, TakeState
+from dispatch.domain.order import EDGES, OPEN_KINDS, PEOPLE, Mode, Move, TakerKind, TakeState
 from dispatch.domain.people import Actor
 from dispatch.domain.refusal import (
     HandoverEnded,
@@ -46,7 +46,6 @@ from dispatch.orders.concerned import homes_column
 from dispatch.orders.queries import recused
 from dispatch.orders.tables import handovers, orders, takes
 from dispatch.orders.whole import Whole
-from dispatch.people.queries import PEOPLE
 from dispatch.people.tables import accounts, bodies
 from dispatch.places.tables import places
 

@@ -27,6 +27,7 @@ from dispatch.domain.life import (
 )
 from dispatch.domain.order import (
     EDGES,
+    PEOPLE,
     Mode,
     Move,
     TakerKind,
@@ -46,7 +47,6 @@ from dispatch.orders.concerned import conflict, homes_column
 from dispatch.orders.visibility import KEPT_FROM
 from dispatch.orders.whole import Whole
 from dispatch.people import queries as people
-from dispatch.people.queries import PEOPLE
 from dispatch.people.serving import not_serving, serving
 
 ALREADY_YOURS = "already_yours"

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Integer, bindparam, case, exists, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.db.bound import TENANT, Brought, Columns, any_of
+from dispatch.db.bound import TENANT, Brought, Columns
 from dispatch.db.guarding import Change, Count, Dependent, Rows, Seen, counted, guarded
 from dispatch.db.idempotency import claim
 from dispatch.db.ids import new_id
@@ -34,6 +34,7 @@ from dispatch.domain.life import (
 from dispatch.domain.moved import Moved
 from dispatch.domain.order import (
     EDGES,
+    PEOPLE,
     Mode,
     Move,
     TakerKind,
@@ -56,7 +57,6 @@ from dispatch.orders.tables import (
     takes,
 )
 from dispatch.orders.whole import Whole, terms_of
-from dispatch.people.queries import PEOPLE
 from dispatch.people.serving import not_serving
 from dispatch.sla.queries import basis_for
 
@@ -243,7 +243,7 @@ _STILL_ASKED = exists().where(
     dispatch_targets.c.dispatch_id == bindparam("asked_in", type_=Id()),
     dispatch_targets.c.kind == bindparam("asked_kind", type_=dispatch_targets.c.kind.type),
     dispatch_targets.c.target_id == bindparam("asked_id", type_=Id()),
-    any_of(dispatch_targets.c.state, (TargetState.ASKED, TargetState.TAKEN)),
+    dispatch_targets.c.state.in_((TargetState.ASKED, TargetState.TAKEN)),
 )
 
 
