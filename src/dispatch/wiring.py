@@ -63,16 +63,16 @@ from dispatch.wechat import fake
 from dispatch.wechat.gateway import Gateway
 
 ROUTERS: Sequence[APIRouter] = (
-    # The busiest first: a request is compared with one after the other.
+    # The busiest first: a request is compared with one after the other. Paths without an id before those with one.
     bulk.router,
     finding.router,
     orders.router,
+    dispatching.general,
     dispatching.router,
     home.router,
     notice_routes.router,
     ratings.router,
     attachments.router,
-    dispatching.general,
     dispatching.units,
     matching.router,
     auth.router,
