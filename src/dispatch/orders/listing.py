@@ -120,7 +120,7 @@ def _view(shape: Shape, wanted: Wanted) -> tuple[Sequence[ColumnElement[bool]], 
     if view == "taken":
         return visibility.taken(shape, drawn), []
     if view == "unit":
-        return visibility.of_bodies(shape, _BOUND["member_id"] if wanted.member_id else None), []
+        return visibility.of_bodies(shape, _BOUND["member_id"] if wanted.member_id is not None else None), []
     return visibility.branches(shape, drawn), []
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from dispatch.domain.order import (
 from dispatch.domain.people import DISPATCHING_ROLES, ROLE_LABELS, Actor, Role
 from dispatch.domain.planning import HANDED_OVER, allowance, explain, remaining
 from dispatch.domain.privacy import KNOWS, Sight, View, masked_name, masked_phone, view
-from dispatch.domain.rules import moves_for
+from dispatch.domain.rules import Offered, moves_for
 from dispatch.domain.running import Run
 from dispatch.domain.screening import screened, screened_whole
 from dispatch.domain.sla import Clock
@@ -281,9 +282,15 @@ def _state_label(actor: Actor, state: State) -> str:
 def _moves(life: Life, who: Standing, actor: Actor, *, at: datetime) -> list[MoveOut]:
     labels = actor.tenant.labels
     return [
-        MoveOut(move=o.move, label=labels.get(f"move.{o.move}", MOVE_LABELS[o.move]), needs=list(o.needs))
-        for o in moves_for(life, who, at=at)
+        _button(offered, labels.get(f"move.{offered.move}", MOVE_LABELS[offered.move]))
+        for offered in moves_for(life, who, at=at)
     ]
+
+
+@lru_cache(maxsize=1024)
+def _button(offered: Offered, label: str) -> MoveOut:
+    """Kept: every order of a page has a handful of them, and they are few."""
+    return MoveOut(move=offered.move, label=label, needs=list(offered.needs))
 
 
 def _flags(whole: Whole, at: datetime) -> list[str]:
