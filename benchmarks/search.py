@@ -19,6 +19,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import ColumnElement, insert
 
+from benchmarks import results
 from dispatch import clock
 from dispatch.db import migrate
 from dispatch.db.engine import Database
@@ -132,7 +133,8 @@ async def ask(database: Database, actor: Actor, q: str | None, town: Town) -> tu
     return (time.perf_counter() - begun) * 1000, [one.row.id for one in page]  # type: ignore[union-attr]
 
 
-async def searches(name: str, database: Database, town: Town) -> None:
+async def searches(name: str, database: Database, town: Town) -> list[tuple[str, ...]]:
+    rows = []
     for login in ("dispatcher-1", "district-1"):
         actor = await actor_of(database, town, login)
         for label, q in QUESTIONS.items():
@@ -145,11 +147,12 @@ async def searches(name: str, database: Database, town: Town) -> None:
                 spent["like"].append(took)
                 assert indexed == scanned, (q, len(indexed), len(scanned))
             index, scan = (statistics.median(spent[way][1:]) for way in ("grams", "like"))
-            print(f"{name:10} {login:13} {label:18} {index:8.2f} ms {scan:8.2f} ms {scan / index:7.1f} ×")
+            rows.append((name, login, label, f"{index:.2f}", f"{scan:.2f}", f"{scan / index:.1f}"))
+    return rows
 
 
-async def filing(name: str, database: Database, town: Town) -> None:
-    """Orders filed with and without their words, in turns."""
+async def filing(name: str, database: Database, town: Town) -> str:
+    """What an order costs that is filed with and without its words, in turns."""
     actor = await actor_of(database, town, "resident-1")
     said = "三楼过道灯不亮，晚上老人上下楼看不见，孩子放学要经过，请帮忙看看。"
     spent: dict[bool, list[float]] = {True: [], False: []}
@@ -162,7 +165,7 @@ async def filing(name: str, database: Database, town: Town) -> None:
                 await intake.submit(db, actor, {"item_code": "0904", "text": said}, Call(), at=clock.now())
             spent[words].append((time.process_time() - begun) * 1000)
     with_, without = statistics.median(spent[True]), statistics.median(spent[False])
-    print(f"{name:10} filing, {len(grams(said))} grams: {with_:.2f} ms with, {without:.2f} ms without")
+    return f"{name}: {with_:.2f} ms with {len(grams(said))} grams, {without:.2f} ms without."
 
 
 def vacuumed(server: postgres.Server) -> None:
@@ -171,31 +174,39 @@ def vacuumed(server: postgres.Server) -> None:
         db.execute("VACUUM ANALYZE")
 
 
-async def measure(name: str, url: str, settle: Callable[[], None] = lambda: None) -> None:
+async def measure(
+    name: str, url: str, settle: Callable[[], None] = lambda: None
+) -> tuple[list[tuple[str, ...]], str]:
+    """The rows of one database, and what filing costs there."""
     await asyncio.to_thread(migrate.upgrade, url)
     database = Database(url)
     try:
         town = await found(database, "k" * 32)
-        begun = time.perf_counter()
         await fill(database, town)
         settle()
         await housekeeping.refresh_statistics(database, town.made)
-        print(f"{name}: {ORDERS:,} orders in {time.perf_counter() - begun:.0f} s")
-        await searches(name, database, town)
-        await filing(name, database, town)
+        return await searches(name, database, town), await filing(name, database, town)
     finally:
         await database.close()
 
 
+HEAD = ("on", "who", "words", "grams, ms", "LIKE, ms", "LIKE, of grams")
+
+
 def run() -> bool:
     """Measure SQLite, then a PostgreSQL of its own; nothing is promised."""
-    print(f"{'':10} {'who':13} {'words':18} {'grams':>11} {'LIKE':>11}")
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure("SQLite", f"sqlite+aiosqlite:///{folder}/search.db"))
+        rows, filed = asyncio.run(measure("SQLite", f"sqlite+aiosqlite:///{folder}/search.db"))
     server = postgres.start()
     try:
         server.execute("CREATE DATABASE search")
-        asyncio.run(measure("PostgreSQL", server.url("asyncpg", "search"), lambda: vacuumed(server)))
+        url = server.url("asyncpg", "search")
+        more, filed_there = asyncio.run(measure("PostgreSQL", url, lambda: vacuumed(server)))
     finally:
         server.stop()
+    said = (
+        f"A search box over the queue of {ORDERS:,} orders in one community: the index of grams beside reading every "
+        f"text, in turns, medians of {ROUNDS}. CPU of filing an order: {filed} {filed_there}"
+    )
+    results.write("search", "Search", said, HEAD, [*rows, *more])
     return True

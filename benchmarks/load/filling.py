@@ -2,7 +2,7 @@
 
 Of the copies 95 in 100 are at rest, as in a service that has run for years; they lie evenly over three years, and each
 was taken by another member. The words index (``order_grams``) and kept answers are not copied: no measurement here asks
-for them.
+for them; nor are facts, which are dropped once they were told.
 """
 
 import sqlite3
@@ -26,7 +26,7 @@ from dispatch.settings import Settings
 from tests.town import Hands, Town, found
 
 TABLES = (
-    "orders", "order_steps", "dispatches", "takes", "take_people", "clocks", "timers", "ratings", "outbox", "notices",
+    "orders", "order_steps", "dispatches", "takes", "take_people", "clocks", "timers", "ratings", "notices",
 )  # fmt: skip
 THEIRS = {"id", "order_id", "dispatch_id", "take_id", "subject_id", "parent_id", "lead_id"}
 """Columns that hold the id of the order or of something that hangs on it."""
@@ -195,8 +195,6 @@ def _value(table: Table, column: Any, minutes: int, takers: int) -> str:
         return f"(SELECT id FROM crowd WHERE crowd.nth = c.nth % {takers})"
     if (table.name, name) in (("dispatches", "number"), ("notices", "cause")):
         return f"{shown} || '-' || c.nth"
-    if (table.name, name) == ("outbox", "state"):
-        return "'done'"
     return shown
 
 
