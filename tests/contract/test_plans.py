@@ -19,6 +19,7 @@ from dispatch.settings import Settings
 DRIVERS = pytest.mark.parametrize("backend", ["asyncpg", "psycopg"], indirect=True)
 PREPARED = text("SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE :of")
 ORDERS = 1000
+LEAST_SENT = 20
 OFTEN = 12
 """More often than psycopg runs a statement before it prepares it (5)."""
 
@@ -72,6 +73,7 @@ async def test_no_list_walks_through_all_orders(tmp_path: Path):
                     answer = await client.get(path, headers=town[login].headers)
                     assert answer.status_code == 200, (login, path, answer.text)
         event.remove(database.engines[0].sync_engine, "before_cursor_execute", told)
+        assert len(sent) > LEAST_SENT
         async with database.reading() as db:
             for statement, parameters in sent.items():
                 steps = (await db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()

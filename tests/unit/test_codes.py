@@ -6,7 +6,8 @@ from sqlalchemy.dialects import sqlite
 from dispatch.db.types import Code
 from dispatch.domain.order import RESTING, State, TakerKind
 
-STATE, KIND = column("state", Code(16)), column("kind", Code(16))
+STATE = column("state", Code(16, frozenset(State)))
+KIND = column("kind", Code(16, frozenset(TakerKind)))
 
 
 def sent(*conditions) -> tuple[str, dict]:
@@ -26,6 +27,18 @@ def test_codes_that_a_column_is_looked_for_in_are_written_out_in_one_order():
 
 def test_what_somebody_sent_is_bound():
     assert sent(STATE == "done' OR 1 = 1") == ("state = ?", {"state_1": "done' OR 1 = 1"})
+
+
+def test_it_does_not_matter_who_says_it():
+    assert sent(STATE == "done", STATE.in_(("open", "done"))) == (
+        "state = 'done' AND state IN ('done', 'open')",
+        {},
+    )
+
+
+def test_what_is_read_once_is_not_lost():
+    _, bound = sent(STATE.in_(code for code in ["done", "unheard of"]))
+    assert list(bound.values()) == [["done", "unheard of"]]
 
 
 def test_nothing_and_another_column_stay_what_they_are():

@@ -36,19 +36,18 @@ class Sweeping:
         """
         async with database.reading() as db:
             tenants = await tenant_ids(db)
-        for tenant_id in tenants:
-            async with database.writing() as db:
-                await db.execute(_over(tenant_id, at))
-        if not await asyncio.to_thread(lambda: self._store.there):
-            # Not mounted here, or nobody has uploaded anything yet: the rows stay until the bytes can go.
-            log.debug("files.nowhere")
-            return
+        there = await asyncio.to_thread(lambda: self._store.there)
         with parts() as run:
             for tenant_id in tenants:
                 with run.apart(tenant=tenant_id):
-                    while await self._some(database, tenant_id):
+                    async with database.writing() as db:
+                        await db.execute(_over(tenant_id, at))
+                    # Not mounted here, or nobody has uploaded anything: the rows stay until the bytes can go.
+                    while there and await self._some(database, tenant_id):
                         pass
-        await asyncio.to_thread(self._store.clear_incoming, at - HALF_WRITTEN)
+            if there:
+                with run.apart(of="incoming"):
+                    await asyncio.to_thread(self._store.clear_incoming, at - HALF_WRITTEN)
 
     async def _some(self, database: Database, tenant_id: int) -> bool:
         """Take some of a tenant's off the disk. Returns whether there may be more."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Subquery, and_, func, select, union_all
+from sqlalchemy import ColumnElement, Subquery, and_, func, literal_column, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db import outbox
@@ -73,12 +73,15 @@ async def _timers(db: AsyncConnection, at: datetime) -> AsyncIterator[Sample]:
     yield Sample("dispatch_timers_lag_seconds", "Age of the oldest of them.", _age(oldest, at))
 
 
+COMMUNITY: ColumnElement[str] = literal_column("'community'")
+
+
 def _found(states: frozenset[State]) -> Subquery:
     """Orders in these states, along the index of the queue: by community, and those that have none."""
     found = select(orders.c.tenant_id, orders.c.id, orders.c.state)
-    found = found.where(orders.c.state.in_([state.value for state in State if state in states]))
+    found = found.where(orders.c.state.in_(states))
     here = and_(places.c.tenant_id == orders.c.tenant_id, places.c.id == orders.c.community_id)
-    inside = found.join(places, here).where(places.c.kind == "community")
+    inside = found.join(places, here).where(places.c.kind == COMMUNITY)
     outside = found.join(tenants, tenants.c.id == orders.c.tenant_id).where(orders.c.community_id.is_(None))
     return union_all(inside, outside).subquery("found")
 

@@ -16,7 +16,7 @@ from dispatch.domain.people import DISPATCHING_ROLES, Actor, Grant, Role
 from dispatch.domain.refusal import BodyNotFound, CheckinNotFound, PlaceNotFound, RoleForbidden
 from dispatch.orders.tables import take_people, takes
 from dispatch.people.tables import accounts, belongings, bodies, members
-from dispatch.places.queries import below, ids_of, path_of
+from dispatch.places.queries import beginning, below, ids_of, path_of
 from dispatch.places.tables import places
 
 Place = tuple[datetime, UUID] | None
@@ -158,7 +158,7 @@ def looks_after(actor: Actor, roles: frozenset[Role] = DISPATCHING_ROLES) -> lis
 
 def in_scope(actor: Actor) -> ColumnElement[bool]:
     """Check-ins with communities that the actor registers for."""
-    ways = [_community.c.path.startswith(path_of(grant.path)) for grant in looks_after(actor)]
+    ways = [beginning(_community.c.path, path_of(grant.path)) for grant in looks_after(actor)]
     return or_(false(), *ways)
 
 

@@ -93,8 +93,9 @@ def tenant_index(name: str, *columns: Any, **options: Any) -> Index:
 
 def code_column(name: str, codes: Iterable[str], *, nullable: bool = False, **options: Any) -> Column[str]:
     """A closed set of codes as text; the set itself is checked by ``one_of``."""
-    width = max(len(code) for code in codes)
-    return Column(name, Code(max(width, 16)), nullable=nullable, **options)
+    known = frozenset(str(code) for code in codes)
+    width = max(len(code) for code in known)
+    return Column(name, Code(max(width, 16), known), nullable=nullable, **options)
 
 
 def one_of(column: str, codes: Iterable[str]) -> CheckConstraint:

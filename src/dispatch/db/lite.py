@@ -56,17 +56,19 @@ class Cursor:
         self._rows = []
 
     async def _run(self, how: str, *said: Any) -> "Cursor":
-        done, self._rows = await self._connection._execute(  # type: ignore[no-untyped-call]  # aiosqlite has no types here
-            self._ran, how, *said
-        )
-        self.description, self.rowcount, self.lastrowid = done.description, done.rowcount, done.lastrowid
+        await self._connection._execute(self._ran, how, *said)  # type: ignore[no-untyped-call]  # aiosqlite has no types here
         return self
 
-    def _ran(self, how: str, *said: Any) -> tuple[sqlite3.Cursor, list[Any]]:
-        """In the connection's thread."""
+    def _ran(self, how: str, *said: Any) -> None:
+        """In the connection's thread, which remembers what it is given back until its next turn: nothing."""
         cursor = self._connection._conn.cursor()
         getattr(cursor, how)(*said)
-        return cursor, cursor.fetchall() if cursor.description else []
+        self._rows = cursor.fetchall() if cursor.description else []
+        self.description, self.rowcount, self.lastrowid = (
+            cursor.description,
+            cursor.rowcount,
+            cursor.lastrowid,
+        )
 
 
 def connect(path: str, **options: Any) -> Connection:

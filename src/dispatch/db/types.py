@@ -1,9 +1,8 @@
 """Column types that mean the same on PostgreSQL and on SQLite."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import JSON, DateTime, String, Uuid, literal_column
 from sqlalchemy.dialects.postgresql import JSONB
@@ -18,33 +17,36 @@ Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresq
 
 
 class Code(String):
-    """One of a closed set of codes. One of the rulebook's own, that a column is compared with, is written out.
+    """One of a closed set of codes. One of them that a column is compared with is written out, whoever says it.
 
     What does not change from run to run is not bound: a database that plans a statement once must know it, to tell how
-    many rows have it and whether an index of such rows serves (ADR 0069).
+    many rows have it and whether an index of such rows serves (ADR 0069). What is none of them is bound.
     """
+
+    def __init__(self, length: int, codes: frozenset[str] = frozenset()) -> None:
+        super().__init__(length)
+        self.codes = codes
 
     class Comparator(String.Comparator[str]):
         """Writes out what a column is compared with."""
 
         def operate(self, op: Any, *other: Any, **more: Any) -> Any:
             """As every column does, with constants in place of codes."""
-            return super().operate(op, *map(_written_out, other), **more)
+            codes = cast(Code, self.type).codes
+            return super().operate(op, *(_written_out(value, codes) for value in other), **more)
 
     comparator_factory = Comparator
 
 
-def _written_out(value: Any) -> Any:
-    if isinstance(value, StrEnum):
-        return literal_column(f"'{value.value}'")
+def _written_out(value: Any, codes: frozenset[str]) -> Any:
+    if isinstance(value, str):
+        return literal_column(f"'{value!s}'") if value in codes else value
     if (
-        isinstance(value, Iterable)
-        and not isinstance(value, str)
-        and not hasattr(value, "__clause_element__")
+        isinstance(value, Collection)
+        and value
+        and all(isinstance(one, str) and one in codes for one in value)
     ):
-        several = list(value)
-        if several and all(isinstance(one, StrEnum) for one in several):
-            return [literal_column(f"'{one}'") for one in sorted(several)]
+        return [literal_column(f"'{one!s}'") for one in sorted(value)]
     return value
 
 

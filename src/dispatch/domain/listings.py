@@ -35,7 +35,7 @@ class Side(StrEnum):
 SIDE_LABELS = {Side.RESOURCE: "资源", Side.DEMAND: "需求"}
 
 
-class Kind(StrEnum):
+class ListingKind(StrEnum):
     """What is offered or asked for."""
 
     VENUE = "venue"
@@ -46,11 +46,11 @@ class Kind(StrEnum):
 
 
 KIND_LABELS = {
-    Kind.VENUE: "场地",
-    Kind.EXPERTISE: "人才",
-    Kind.SERVICE: "服务",
-    Kind.GOODS: "物资",
-    Kind.FUNDS: "资金",
+    ListingKind.VENUE: "场地",
+    ListingKind.EXPERTISE: "人才",
+    ListingKind.SERVICE: "服务",
+    ListingKind.GOODS: "物资",
+    ListingKind.FUNDS: "资金",
 }
 
 
@@ -224,17 +224,17 @@ def publishing_refusal(party: Party, side: Side, ring_id: UUID) -> Refusal | Non
     return None
 
 
-def check_listing(kind: Kind, side: Side, said: Mapping[str, Any]) -> None:
+def check_listing(kind: ListingKind, side: Side, said: Mapping[str, Any]) -> None:
     """What only fits one kind.
 
     Raises:
         ValidationFailed: by field.
     """
-    if kind is Kind.GOODS and said.get("quantity") is None:
+    if kind is ListingKind.GOODS and said.get("quantity") is None:
         raise wrong("quantity", "物资请填写数量", "MISSING")
-    if kind is Kind.VENUE and side is Side.RESOURCE and said.get("quantity") is not None:
+    if kind is ListingKind.VENUE and side is Side.RESOURCE and said.get("quantity") is not None:
         raise wrong("quantity", "场地按时段预订，不填写数量")
-    if said.get("opening_hours") and not (kind is Kind.VENUE and side is Side.RESOURCE):
+    if said.get("opening_hours") and not (kind is ListingKind.VENUE and side is Side.RESOURCE):
         raise wrong("opening_hours", "只有场地填写开放时间")
     if any(line["to"] <= line["from"] for line in said.get("opening_hours") or ()):
         raise wrong("opening_hours", "结束时间要晚于开始时间")
@@ -250,7 +250,7 @@ class Listing:
     """What a claim is judged against, as it stands under the listing's lock."""
 
     side: Side
-    kind: Kind
+    kind: ListingKind
     state: ListingState
     publisher: Party
     ring_id: UUID
@@ -268,7 +268,7 @@ class Listing:
     @property
     def booked(self) -> bool:
         """Whether it is claimed by the hour."""
-        return self.side is Side.RESOURCE and self.kind is Kind.VENUE
+        return self.side is Side.RESOURCE and self.kind is ListingKind.VENUE
 
 
 LONGEST_AHEAD = timedelta(days=184)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -221,18 +220,12 @@ def _people(tenant_id: int, body_ids: Sequence[UUID]) -> Select[Any]:
     )
 
 
-@lru_cache(maxsize=4096)
-def _path(text: str) -> tuple[UUID, ...]:
-    """One tuple for all who are at one place."""
-    return ids_of(text)
-
-
 def _member(row: Any, beside: Context) -> Candidate:
     return Candidate(
         kind=TakerKind.MEMBER,
         id=row.id,
         name=row.name,
-        path=_path(row.path),
+        path=ids_of(row.path),
         state=row.state,
         street_id=row.street_id,
         community_id=row.community_id,
@@ -267,7 +260,7 @@ def _body(row: Any, people: tuple[Candidate, ...]) -> Candidate:
         kind=TakerKind(row.kind),
         id=row.id,
         name=row.name,
-        path=_path(row.path),
+        path=ids_of(row.path),
         street_id=row.street_id,
         community_id=row.community_id,
         grid_id=row.grid_id,

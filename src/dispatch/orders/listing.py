@@ -35,7 +35,7 @@ from dispatch.domain.sla import WAITS
 from dispatch.orders import ring, visibility
 from dispatch.orders.search import found_by
 from dispatch.orders.tables import orders, requests
-from dispatch.orders.visibility import drawn
+from dispatch.orders.visibility import Way, asked, drawn
 from dispatch.orders.whole import HUNG, ROW, SOURCE, Whole, wholes
 from dispatch.people.queries import PROOF, proven
 from dispatch.people.shapes import Shape, shape_of, values
@@ -108,7 +108,9 @@ class Gone:
     updated_at: datetime
 
 
-def _view(shape: Shape, wanted: Wanted) -> tuple[Sequence[ColumnElement[bool]], list[ColumnElement[bool]]]:
+def _view(
+    shape: Shape, wanted: Wanted, way: Way
+) -> tuple[Sequence[ColumnElement[bool]], list[ColumnElement[bool]]]:
     """(branches, conditions on each) of a view."""
     view = wanted.view
     if view == "mine":
@@ -116,12 +118,13 @@ def _view(shape: Shape, wanted: Wanted) -> tuple[Sequence[ColumnElement[bool]], 
     if view == "queue":
         return visibility.scoped(shape), [orders.c.state.in_(LIVE)]
     if view == "pool":
-        return visibility.pool(shape, drawn, now=True), []
+        return visibility.pool(shape, way, now=True), []
     if view == "taken":
-        return visibility.taken(shape, drawn), []
+        return visibility.taken(shape, way), []
     if view == "unit":
-        return visibility.of_bodies(shape, _BOUND["member_id"] if wanted.member_id is not None else None), []
-    return visibility.branches(shape, drawn), []
+        member_id = _BOUND["member_id"] if wanted.member_id is not None else None
+        return visibility.of_bodies(shape, way, member_id=member_id), []
+    return visibility.branches(shape, way), []
 
 
 def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -201,7 +204,7 @@ _UNTIL = bindparam("until", type_=Instant())
 
 
 def _list(shape: Shape, form: Wanted, following: bool) -> Select[Any]:
-    ways, conditions = _view(shape, form)
+    ways, conditions = _view(shape, form, drawn)
     conditions = [*conditions, *_filters(form)]
     by: tuple[ColumnElement[Any], ...] = (orders.c.created_at, orders.c.id)
     newest_first = form.newest_first
@@ -225,7 +228,7 @@ def _list(shape: Shape, form: Wanted, following: bool) -> Select[Any]:
 
 def _harvest(shape: Shape, form: Wanted, following: bool) -> Select[Any]:
     """Everything that changed since, seen or once seen; what is not (or no longer) in the list comes as gone."""
-    ways, conditions = _view(shape, form)
+    ways, conditions = _view(shape, form, asked)
     matches = and_(or_(*ways), *conditions, *_filters(form)) if ways else literal(False)
     by = (orders.c.updated_at, orders.c.id)
     changed = [orders.c.updated_at >= form.updated_since, orders.c.updated_at <= _UNTIL]
@@ -253,13 +256,17 @@ def _rows(matches: ColumnElement[bool]) -> Select[Any]:
 _ROWS: Select[Any] = select(*ROW).select_from(SOURCE)
 
 
+_NONE: Select[Any] = select(cast(null(), Id).label("id")).where(false())
+"""No order at all."""
+
+
 def _merged(pages: Sequence[Select[Any]], *, newest_first: bool) -> Select[Any]:
     """The ids of one page out of several branches' pages; each keeps its own order and limit, and so its own index.
 
     Cut here and put in order by whoever reads them: asked for an order outside, SQLite would walk all orders in it.
     """
     if not pages:
-        return select(cast(null(), Id).label("id")).where(false())
+        return _NONE
     merged = union(*(select(*part.subquery().c) for part in pages)).subquery()
     order = [column.desc() for column in merged.c] if newest_first else list(merged.c)
     return select(merged.c.id).order_by(*order).limit(_MOST)
@@ -317,8 +324,8 @@ def _counts(shape: Shape) -> Select[Any]:
         "to_rate": _some(visibility.mine(), orders.c.state == State.DONE),
         "taken": _some(visibility.taken(shape, drawn), orders.c.state.in_(UNDERWAY)),
     }
-    if pool := visibility.pool(shape, drawn, now=True):
-        wanted["pool"] = _some(pool)
+    if visibility.takers(shape):
+        wanted["pool"] = _some(visibility.pool(shape, drawn, now=True))
     if scoped:
         wanted["queue"] = _some(scoped, orders.c.state.in_(LIVE))
         wanted["requests"] = (
@@ -342,5 +349,7 @@ def _some(ways: Sequence[ColumnElement[bool]], *conditions: ColumnElement[bool])
         select(orders.c.id).where(orders.c.tenant_id == TENANT, way, *conditions).limit(MOST_COUNTED)
         for way in ways
     ]
+    if not parts:
+        return _NONE
     merged = union(*(select(part.subquery().c.id) for part in parts)).subquery()
     return select(merged.c.id).limit(MOST_COUNTED)

@@ -188,8 +188,10 @@ def _kept_by(kind: TakerKind, id: ColumnElement[UUID]) -> list[Condition]:
     ]
 
 
-def of_bodies(shape: Shape, member_id: ColumnElement[UUID] | None = None) -> list[Condition]:
-    """Taken by a body that the actor acts for; with ``member_id`` only where that person was put on it. For lists."""
+def of_bodies(
+    shape: Shape, way: Way = asked, *, member_id: ColumnElement[UUID] | None = None
+) -> list[Condition]:
+    """Taken by a body that the actor acts for; with ``member_id`` only where that person was put on it."""
     put: list[Condition] = []
     if member_id is not None:
         put.append(
@@ -201,7 +203,7 @@ def of_bodies(shape: Shape, member_id: ColumnElement[UUID] | None = None) -> lis
         )
     return _unless_kept(
         [
-            drawn(takes.c.order_id, *_kept_by(kind, id), *put)
+            way(takes.c.order_id, *_kept_by(kind, id), *put)
             for kind, id, _ in takers(shape)
             if kind not in PEOPLE
         ]
@@ -308,15 +310,18 @@ def _had(kind: TakerKind, id: ColumnElement[UUID]) -> Condition:
 
 @made_once
 def ever(shape: Shape) -> list[Condition]:
-    """Visible now or once: what a mirror may hold and must be told has gone. For lists."""
-    once: list[Condition] = [*branches(shape, drawn)]
+    """Visible now or once: what a mirror may hold and must be told has gone.
+
+    Asked of the orders that changed, which are few; what was ever open to somebody are not.
+    """
+    once: list[Condition] = [*branches(shape)]
     for kind, id, nth in takers(shape):
         grant = shape.grants[nth]
         once += [
-            drawn(takes.c.order_id, takes.c.kind == kind, takes.c.taker_id == id),
-            drawn(dispatches.c.order_id, *_names(kind, id)),
-            _calls(kind, id, drawn),
+            asked(takes.c.order_id, takes.c.kind == kind, takes.c.taker_id == id),
+            asked(dispatches.c.order_id, *_names(kind, id)),
+            _calls(kind, id, asked),
         ]
         if grant.depth:
-            once.append(drawn(dispatches.c.order_id, *_speaks_to(kind, nth, grant)))
+            once.append(asked(dispatches.c.order_id, *_speaks_to(kind, nth, grant)))
     return once

@@ -102,7 +102,7 @@ async def retire(db: AsyncConnection, tenant_id: int, place_id: UUID, *, at: dat
         update(places)
         .where(
             places.c.tenant_id == tenant_id,
-            places.c.path.startswith(place.path, autoescape=True),
+            queries.beginning(places.c.path, place.path),
             places.c.retired_at.is_(None),
         )
         .values(retired_at=at)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.domain.refusal import PlaceNotFound
@@ -31,9 +31,15 @@ def under(column: ColumnElement[UUID], tenant_id: int, path: str) -> ColumnEleme
 
 def below(tenant_id: int, path: str) -> Select[Any]:
     """The ids of a place and of all below it, retired ones too."""
-    return select(places.c.id).where(
-        places.c.tenant_id == tenant_id, places.c.path.startswith(path, autoescape=True)
-    )
+    return select(places.c.id).where(places.c.tenant_id == tenant_id, beginning(places.c.path, path))
+
+
+def beginning(column: ColumnElement[str], path: str) -> ColumnElement[bool]:
+    """Whether a place's path begins with another place's: it is that place, or below it.
+
+    A range and no LIKE: of a pattern that it does not know a plan makes no range, and reads every place.
+    """
+    return and_(column >= path, column < f"{path}~")  # "/" < "~"
 
 
 async def place(db: AsyncConnection, tenant_id: int, place_id: UUID) -> Row[Any]:

@@ -13,7 +13,7 @@ from dispatch.domain.people import BODY_ROLES, DISPATCHING_ROLES, Actor
 from dispatch.domain.refusal import BodyNotFound, RegistrationNotFound
 from dispatch.orders.tables import takes
 from dispatch.people.tables import bodies
-from dispatch.places.queries import path_of
+from dispatch.places.queries import beginning, path_of
 from dispatch.places.tables import places
 from dispatch.registering.tables import registrations
 
@@ -39,7 +39,7 @@ def known_to(actor: Actor) -> ColumnElement[bool]:
         registrations.c.body_id.in_(own) if own else false(),
     ]
     for grant in looks_after(actor, DISPATCHING_ROLES):
-        ways.append(_place.c.path.startswith(path_of(grant.path)))
+        ways.append(beginning(_place.c.path, path_of(grant.path)))
     return or_(*ways)
 
 

@@ -23,7 +23,7 @@ from dispatch.domain.listings import (
     Act,
     ClaimState,
     Hand,
-    Kind,
+    ListingKind,
     ListingState,
     Party,
     Side,
@@ -70,7 +70,7 @@ async def publish(
     """
 
     async def act() -> UUID:
-        party, side, kind = acts_as(actor), Side(data["side"]), Kind(data["kind"])
+        party, side, kind = acts_as(actor), Side(data["side"]), ListingKind(data["kind"])
         if party is None:
             raise RoleForbidden()
         await _in_use(db, actor)

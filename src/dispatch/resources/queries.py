@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatch.domain.listings import HOLDS, LIVE, ClaimState, Kind, Listing, ListingState, Party, Side
+from dispatch.domain.listings import HOLDS, LIVE, ClaimState, Listing, ListingKind, ListingState, Party, Side
 from dispatch.domain.people import BODY_ROLES, DISPATCHING_ROLES, Actor
 from dispatch.domain.refusal import ClaimNotFound, ListingNotFound
 from dispatch.people.tables import bodies
@@ -88,7 +88,7 @@ class Wanted:
     """The filters of a list of listings."""
 
     side: Side
-    kind: Kind | None = None
+    kind: ListingKind | None = None
     body_id: UUID | None = None
     place_id: UUID | None = None
     mine: bool = False
@@ -124,7 +124,7 @@ def as_listing(row: Any) -> Listing:
     """A row as the rules see it."""
     return Listing(
         side=Side(row.side),
-        kind=Kind(row.kind),
+        kind=ListingKind(row.kind),
         state=ListingState(row.state),
         publisher=Party(row.body_id, row.place_id, ids_of(row.path)),
         ring_id=row.ring_id,

@@ -12,7 +12,7 @@ from dispatch.domain.listings import (
     KIND_LABELS,
     Act,
     ClaimState,
-    Kind,
+    ListingKind,
     Side,
     acts_for,
     offered,
@@ -84,7 +84,7 @@ async def list_listings(
     caller: Caller,
     now: Now,
     side: Side = Side.RESOURCE,
-    kind: Kind | None = None,
+    kind: ListingKind | None = None,
     body_id: Annotated[IdIn | None, Query(description="Published by this unit or other body.")] = None,
     place_id: Annotated[
         IdIn | None, Query(description="Published at this community, street or district.")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from dispatch.domain.listings import Act, ClaimState, Kind, ListingState, Side
+from dispatch.domain.listings import Act, ClaimState, ListingKind, ListingState, Side
 from dispatch.web.wire import (
     Body,
     DateIn,
@@ -57,7 +57,7 @@ class ListingIn(
     side: Side = Field(
         description="resource: 资源清单, offered. demand: 需求清单, asked for; by communities only."
     )
-    kind: Kind
+    kind: ListingKind
     title: Title
     text: Text
     audience_place_id: IdIn | None = Field(
@@ -100,7 +100,7 @@ class ListingOut(Wire):
 
     id: UUID
     side: Side
-    kind: Kind
+    kind: ListingKind
     kind_label: str
     title: str
     text: str
@@ -151,7 +151,7 @@ class ClaimedListingOut(Wire):
 
     id: UUID
     side: Side
-    kind: Kind
+    kind: ListingKind
     title: str
     measure: str | None
 

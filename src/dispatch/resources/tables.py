@@ -4,13 +4,13 @@ from sqlalchemy import CheckConstraint, Column, Date, Integer, String, Text
 
 from dispatch.db.base import code_column, one_of, tenant_fk, tenant_index, tenant_table
 from dispatch.db.types import Id, Instant, Json
-from dispatch.domain.listings import ClaimState, Kind, ListingState, Side
+from dispatch.domain.listings import ClaimState, ListingKind, ListingState, Side
 
 listings = tenant_table(
     "listings",
     Column("id", Id, nullable=False),
     code_column("side", Side),
-    code_column("kind", Kind),
+    code_column("kind", ListingKind),
     Column("title", String(64), nullable=False),
     Column("text", Text, nullable=False),
     # Who published it: a body, or without one the community, street or district at the place.
@@ -39,7 +39,7 @@ listings = tenant_table(
     Column("published_at", Instant, nullable=False),
     Column("withdrawn_at", Instant),
     one_of("side", Side),
-    one_of("kind", Kind),
+    one_of("kind", ListingKind),
     one_of("state", ListingState),
     CheckConstraint("held >= 0 AND (quantity IS NULL OR held <= quantity)", name="held"),
     tenant_fk("body_id", "bodies"),
