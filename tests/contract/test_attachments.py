@@ -12,13 +12,14 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from dispatch.attachments.timers import Sweeping
-from dispatch.files.store import Store
+from dispatch.files.store import INCOMING, Store
+from dispatch.jobs.parts import PartsFailed
 from dispatch.orders.actions.attaching import forget
 from dispatch.orders.tables import attachments, orders
 from dispatch.privacy import timers
 from tests.contract.test_leases import lost
 from tests.pictures import SECRET, jpeg, mp3, mp4, pdf
-from tests.town import Clock, Hands
+from tests.town import Clock, Hands, found
 
 
 async def test_what_a_phone_sends_is_seen_with_the_order_and_holds_no_place(hands: Hands, app: FastAPI):
@@ -379,6 +380,33 @@ async def test_a_file_that_a_draft_holds_stays_as_long_as_the_draft(hands: Hands
     await sweep(app, hands, clock)
     assert await left(hands) == set()
     assert kept(app, hands.town.tenant_id) == set()
+
+
+class Stuck(Store):
+    """A disk that gives nothing of one tenant away."""
+
+    def __init__(self, store: Store, tenant_id: int) -> None:
+        super().__init__(store.root)
+        self.tenant_id = tenant_id
+
+    def drop(self, tenant_id: int, id: UUID) -> None:
+        if tenant_id == self.tenant_id:
+            raise PermissionError(f"{tenant_id}")
+        super().drop(tenant_id, id)
+
+
+async def test_a_tenant_whose_files_do_not_go_keeps_no_others_there(hands: Hands, app: FastAPI, clock: Clock):
+    other = Hands(hands.client, await found(hands.town.database, hands.town.key))
+    stays, goes = await hands.upload("resident-1"), await other.upload("resident-1")
+    store = app.state.uploads.store
+    half = store.root / INCOMING / "half"
+    half.write_bytes(b"broken off")
+    assert await left(other) == {goes}
+    clock.pass_(days=8)
+    with pytest.raises(PartsFailed):
+        await Sweeping(Stuck(store, hands.town.tenant_id))(hands.town.database, clock.now)
+    assert (await left(hands), await left(other)) == ({stays}, set())
+    assert not half.exists()
 
 
 async def test_a_disk_that_is_not_there_loses_no_row(hands: Hands, clock: Clock, tmp_path: Path):

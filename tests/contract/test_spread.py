@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from typer.testing import CliRunner
 
 from dispatch.__main__ import cli
@@ -116,7 +116,10 @@ async def test_both_forms_of_a_guarded_write_do_the_same(
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             town = await found(database, settings.session_key.get_secret_value(), present=True)
             await lives(Hands(client, town))
+        async with database.reading() as db:
+            planned = await db.scalar(text("SHOW plan_cache_mode"))
     finally:
         await database.close()
     together = [statement for statement in written if statement.startswith("WITH guard")]
+    assert planned == ("auto" if on_citus else "force_generic_plan")
     assert (together == []) is on_citus
