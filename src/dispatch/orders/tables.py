@@ -204,7 +204,14 @@ dispatches = tenant_table(
     tenant_fk("order_id", "orders"),
     tenant_unique("number"),
     tenant_index("ix_dispatches_order", "order_id", "created_at"),
-    tenant_index("ix_dispatches_pool", "ring_id", "state", "created_at"),
+)
+Index(
+    "ix_dispatches_pool",
+    dispatches.c.tenant_id,
+    dispatches.c.ring_id,
+    dispatches.c.created_at,
+    postgresql_where=dispatches.c.state == DispatchState.RUNNING,
+    sqlite_where=dispatches.c.state == DispatchState.RUNNING,
 )
 Index(
     "uq_dispatches_held",
