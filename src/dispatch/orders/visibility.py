@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Select, and_, exists, or_, select, true
+from sqlalchemy import Column, ColumnElement, Select, and_, exists, literal_column, or_, select, true
 
 from dispatch.db.bound import AT, ME, TENANT, made_once
 from dispatch.db.dialect import among
@@ -260,7 +260,8 @@ def _speaks_to(kind: TakerKind, nth: int, grant: GrantShape) -> list[Condition]:
     return [
         dispatches.c.mode == Mode.OPEN,
         dispatches.c.ring_id.in_(rings_of(nth, grant)),
-        dispatches.c.kinds.like(f"% {kind} %"),
+        # Written out: SQLite prepares a statement anew, at every run, that compares with a pattern it is handed.
+        dispatches.c.kinds.like(literal_column(f"'% {kind} %'")),
     ]
 
 
