@@ -37,12 +37,15 @@ class Sweeping:
         async with database.reading() as db:
             tenants = await tenant_ids(db)
         there = await asyncio.to_thread(lambda: self._store.there)
+        if (
+            not there
+        ):  # not mounted here, or nobody has uploaded anything: the rows stay until the bytes can go
+            log.debug("files.nowhere")
         with parts() as run:
             for tenant_id in tenants:
                 with run.apart(tenant=tenant_id):
                     async with database.writing() as db:
                         await db.execute(_over(tenant_id, at))
-                    # Not mounted here, or nobody has uploaded anything: the rows stay until the bytes can go.
                     while there and await self._some(database, tenant_id):
                         pass
             if there:
