@@ -22,8 +22,8 @@ from dispatch.domain.listings import (
     Act,
     ClaimState,
     Hand,
-    Kind,
     Listing,
+    ListingKind,
     ListingState,
     Party,
     Side,
@@ -42,7 +42,7 @@ HERE = Party(None, UUID(int=1), (UUID(int=1),))
 def venue(**more: Any) -> Listing:
     told = {
         "side": Side.RESOURCE,
-        "kind": Kind.VENUE,
+        "kind": ListingKind.VENUE,
         "state": ListingState.PUBLISHED,
         "publisher": HERE,
         "ring_id": HERE.place_id,
@@ -95,7 +95,7 @@ def test_every_claim_comes_to_rest_and_what_rests_never_moves():
 def test_every_word_has_its_label():
     assert set(ACT_LABELS) == set(Act)
     assert set(CLAIM_LABELS) == set(ClaimState)
-    assert set(KIND_LABELS) == set(Kind)
+    assert set(KIND_LABELS) == set(ListingKind)
     assert set(SIDE_LABELS) == set(Side)
 
 
@@ -154,7 +154,7 @@ def test_the_day_of_a_booking_is_the_local_one():
 
 
 def test_what_is_no_venue_takes_no_time():
-    goods = venue(kind=Kind.GOODS, quantity=3)
+    goods = venue(kind=ListingKind.GOODS, quantity=3)
     assert refusal(goods, local(9), local(10)) is ValidationFailed
     assert refusal(goods, None, None) is None
 
