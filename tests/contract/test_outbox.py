@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, update
@@ -118,6 +119,23 @@ async def test_an_order_hears_nothing_later_before_what_failed_was_told(
     clock.pass_(seconds=1)
     await relay(database, clock.now, reactions)
     assert told == [(other["id"], 1), *((order["id"], seq) for seq in (1, 2, 3))]
+
+
+async def test_what_only_waits_for_the_morning_keeps_no_word_of_the_order_back(
+    hands: Hands, database: Database, clock: Clock
+):
+    order = await hands.file()
+    await relay(database, clock.now, REACTIONS)
+    await hands.move("dispatcher-1", order, "accept")
+    (moved,) = await _facts(hands, "pending")
+    quiet = {"tenant_id": hands.town.tenant_id, "order_id": moved.order_id, "state": "pending", "attempts": 0}
+    quiet |= {"id": uuid4(), "fact": Fact.CLOCK_STEP, "body": {}, "created_at": clock.now}
+    async with database.writing() as db:
+        await db.execute(outbox.insert().values(**quiet, due_at=clock.now + timedelta(hours=8)))
+
+    await relay(database, clock.now, REACTIONS)
+
+    assert [row.id for row in await _facts(hands, "pending")] == [quiet["id"]]
 
 
 async def test_tenants_are_told_of_in_turn(hands: Hands, database: Database, clock: Clock):

@@ -77,7 +77,8 @@ async def tenants_waiting(db: AsyncConnection, *, at: datetime) -> list[int]:
 async def due(db: AsyncConnection, tenant_id: int, *, at: datetime, limit: int) -> list[Any]:
     """Facts to tell now, oldest first, locked for this worker until its transaction ends.
 
-    An order of which a fact failed and waits to be tried again waits with it: nothing else is ever due later than now.
+    An order of which a fact failed and waits to be tried again waits with it. What only waits for the morning (a clock's
+    step, not told by night) holds nothing back.
     SQLite knows no SKIP LOCKED and needs none: its writers take turns.
     """
     failed = outbox.alias("failed")
@@ -85,6 +86,7 @@ async def due(db: AsyncConnection, tenant_id: int, *, at: datetime, limit: int) 
         failed.c.tenant_id == tenant_id,
         failed.c.state == "pending",
         failed.c.due_at > at,
+        failed.c.attempts > 0,
         failed.c.order_id.is_not(None),
     )
     rows = (
