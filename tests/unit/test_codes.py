@@ -42,4 +42,4 @@ def test_what_is_read_once_is_not_lost():
 
 
 def test_nothing_and_another_column_stay_what_they_are():
-    assert sent(STATE == None, STATE == KIND) == ("state IS NULL AND state = kind", {})  # noqa: E711
+    assert sent(STATE.is_(None), STATE == KIND) == ("state IS NULL AND state = kind", {})

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import cast
 
 from sqlalchemy import QueuePool, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from dispatch.db import dialect, sealed
@@ -47,7 +48,7 @@ class Database:
         keys: Keyring | None = None,
     ) -> None:
         self.keys = keys or Keyring.read(DEVELOPMENT_DATA_KEYS, DEVELOPMENT_LOOKUP_KEY)
-        self.url = dialect.keeping_statements(make_url(url))
+        self.url = make_url(url)
         sqlite = self.url.get_backend_name() == "sqlite"
         if sqlite and self.url.database in (None, "", ":memory:"):
             raise ValueError(
@@ -55,27 +56,10 @@ class Database:
             )
         pool_size = pool_size or POOL_SIZE[self.url.get_backend_name()]
         self._turns, self._patience = asyncio.Semaphore(pool_size), pool_wait_seconds
-        self._read = create_async_engine(
-            self.url,
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=pool_wait_seconds,
-            pool_use_lifo=True,
-            skip_autocommit_rollback=True,
-            hide_parameters=True,
-            connect_args=dialect.connecting(self.url),
-        )
-        dialect.tune(self._read.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
+        opened = partial(_opened, wait_seconds=pool_wait_seconds, lock_wait_seconds=lock_wait_seconds)
+        self._read = opened(self.url, pool_size)
         if sqlite:
-            writer = create_async_engine(
-                self.url,
-                pool_size=1,
-                max_overflow=0,
-                pool_timeout=pool_wait_seconds,
-                hide_parameters=True,
-                connect_args=dialect.connecting(self.url),
-            )
-            dialect.tune(writer.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
+            writer = opened(self.url, 1, by_hand=True)
             event.listen(writer.sync_engine, "handle_error", keep_connection)
             self._write: AsyncEngine = writer.execution_options(sqlite_begin="IMMEDIATE")
             self._writer: Writer | None = Writer(self._write, wait_seconds=pool_wait_seconds)
@@ -84,18 +68,8 @@ class Database:
             self._read = self._write.execution_options(isolation_level="AUTOCOMMIT")
         self.replica = None
         if replica_url:
-            engine = create_async_engine(
-                dialect.keeping_statements(make_url(replica_url)),
-                pool_size=pool_size,
-                max_overflow=0,
-                pool_timeout=PATIENCE_SECONDS,
-                pool_use_lifo=True,
-                isolation_level="AUTOCOMMIT",
-                skip_autocommit_rollback=True,
-                hide_parameters=True,
-            )
-            dialect.tune(engine.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
-            self.replica = Replica(engine)
+            near = opened(make_url(replica_url), pool_size, wait_seconds=PATIENCE_SECONDS, level="AUTOCOMMIT")
+            self.replica = Replica(near)
         for engine in self.engines:
             sealed.install(engine.sync_engine, self.keys)
 
@@ -194,6 +168,31 @@ class Database:
             await self._writer.close()
         for engine in self.engines:
             await engine.dispose()
+
+
+def _opened(
+    url: URL,
+    size: int,
+    *,
+    wait_seconds: float,
+    lock_wait_seconds: float,
+    level: str | None = None,
+    by_hand: bool = False,
+) -> AsyncEngine:
+    """``by_hand``: transactions are begun by a statement, which looks like none at all to the driver."""
+    engine = create_async_engine(
+        dialect.keeping_statements(url),
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=wait_seconds,
+        pool_use_lifo=True,
+        isolation_level=level,
+        skip_autocommit_rollback=not by_hand,
+        hide_parameters=True,
+        connect_args=dialect.connecting(url),
+    )
+    dialect.tune(engine.sync_engine, lock_wait_ms=int(lock_wait_seconds * 1000))
+    return engine
 
 
 def open_database(settings: Settings) -> Database:

@@ -19,7 +19,7 @@ CHUNK = 64
 class Connection(aiosqlite.Connection):
     """A connection whose cursors are ``Cursor``."""
 
-    def cursor(self) -> "Cursor":  # type: ignore[override]
+    def cursor(self) -> "Cursor":  # type: ignore[override]  # aiosqlite's must be waited for
         """A cursor; nothing happens yet."""
         return Cursor(self)
 
@@ -33,7 +33,6 @@ class Cursor:
         self.description: Any = None
         self.rowcount = -1
         self.lastrowid: int | None = None
-        self.arraysize = 1
 
     async def __aenter__(self) -> "Cursor":
         return self

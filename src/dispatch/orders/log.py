@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, literal_column
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatch.db.guarding import Change, Dependent, Removal, Rows, guarded
@@ -368,8 +368,7 @@ def _opened(whole: Whole, opened: Dispatch, moved: Moved, who: Author, *, at: da
     return [Rows(dispatches, [row]), Rows(dispatch_targets, targets)]
 
 
-_ASKED = (handovers.c.state == literal_column("'asked'"),)
-"""Written out, so that the index of what is asked serves."""
+_ASKED = (handovers.c.state == "asked",)
 
 
 def _take_changes(tenant_id: int, changes: Iterable[TakeChange], *, at: datetime) -> list[Dependent]:

@@ -44,6 +44,7 @@ from dispatch.orders.tables import (
 )
 from dispatch.people.shapes import GrantShape, Shape, body_of, place_of, rings_of
 from dispatch.people.tables import accounts, body_people, grants
+from dispatch.places.queries import beginning
 from dispatch.places.tables import places
 
 Condition = ColumnElement[bool]
@@ -146,8 +147,7 @@ def below(place_id: Any) -> Select[tuple[UUID]]:
         .join(root, and_(root.c.tenant_id == places.c.tenant_id, root.c.id == place_id))
         .where(
             places.c.tenant_id == orders.c.tenant_id,
-            places.c.path >= root.c.path,
-            places.c.path < root.c.path + "~",  # "/" < "~": the paths that begin with the root's
+            beginning(places.c.path, root.c.path),
         )
     )
 

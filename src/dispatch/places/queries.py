@@ -34,12 +34,12 @@ def below(tenant_id: int, path: str) -> Select[Any]:
     return select(places.c.id).where(places.c.tenant_id == tenant_id, beginning(places.c.path, path))
 
 
-def beginning(column: ColumnElement[str], path: str) -> ColumnElement[bool]:
+def beginning(column: ColumnElement[str], path: str | ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a place's path begins with another place's: it is that place, or below it.
 
     A range and no LIKE: of a pattern that it does not know a plan makes no range, and reads every place.
     """
-    return and_(column >= path, column < f"{path}~")  # "/" < "~"
+    return and_(column >= path, column < path + "~")  # "/" < "~"
 
 
 async def place(db: AsyncConnection, tenant_id: int, place_id: UUID) -> Row[Any]:
