@@ -5,10 +5,13 @@
 
 import asyncio
 import os
+from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 from benchmarks import results
+from benchmarks.generator import Plan, press, request
 from benchmarks.load.machines import start_postgres
 from dispatch import log
 from dispatch.db import migrate
@@ -18,9 +21,11 @@ from tests.e2e import contention
 from tests.e2e.contention import Tally
 from tests.e2e.faults.caller import Caller
 from tests.e2e.faults.service import Service
-from tests.town import found
+from tests.town import Person, found
 
 SERVERS = 2
+MOST_SECONDS = 180.0
+"""How long a client asks before it gives up."""
 
 
 async def _on(url: str, share: float) -> list[tuple[str, Tally, int]]:
@@ -31,11 +36,17 @@ async def _on(url: str, share: float) -> list[tuple[str, Tally, int]]:
     people = [town[login] for login in await town.crowd(many)]
     service = await asyncio.to_thread(Service(url, servers=SERVERS, workers=0).__enter__)
     try:
-        async with Caller(service.bases, attempt_seconds=60, connections=many) as caller:
-            tally = await contention.rush(caller, people[:few], await contention.opened(caller, town))
-            told.append((f"{few} on 1 order", tally, 1))
-            tally = await contention.rush(caller, people, await contention.opened(caller, town, slots))
-            told.append((f"{many} on {slots} slots", tally, slots))
+        async with Caller(
+            service.bases, attempt_seconds=60, patience_seconds=MOST_SECONDS, connections=many
+        ) as caller:
+            for what, who, places in (
+                (f"{few} on 1 order", people[:few], 1),
+                (f"{many} on {slots} slots", people, slots),
+            ):
+                order_id = await contention.opened(caller, town, places)
+                told.append((f"{what}, bare clients", await _bare(service, order_id, who), places))
+                tally = await contention.rush(caller, who, await contention.opened(caller, town, places))
+                told.append((what, tally, places))
             for next_ in (False, True) if contention.serves_next() else (False,):
                 ids = [await contention.opened(caller, town) for _ in range(orders)]
                 tally = await contention.drain(caller, people[-takers:], ids, next_=next_)
@@ -46,6 +57,15 @@ async def _on(url: str, share: float) -> list[tuple[str, Tally, int]]:
         await asyncio.to_thread(service.__exit__)
         await database.close()
     return told
+
+
+async def _bare(service: Service, order_id: str, people: list[Person]) -> Tally:
+    """All on one order of one server, by clients that do nothing but send and wait: what the servers take of a rush."""
+    port, path = int(service.bases[0].rpartition(":")[2]), f"/v1/orders/{order_id}/take"
+    sent = [request("POST", path, one.token, b"{}", uuid4().hex) for one in people]
+    outcome = await asyncio.to_thread(press, Plan(port, sent, len(sent), MOST_SECONDS, once=True))
+    won = Counter(taken=outcome.statuses[200])
+    return Tally(won, [outcome.p99_ms / 1000] * outcome.count, outcome.seconds, outcome.count)
 
 
 def run() -> bool:
@@ -72,7 +92,9 @@ def run() -> bool:
     said = (
         f"{SERVERS} server processes. One winner for each slot, checked in the tables; `lost` counts every try that won "
         "nothing, those that were sent away as busy and came again included. By id a taker picks from the first twenty "
-        "of what it believes is open, and finishes what it took."
+        "of what it believes is open, and finishes what it took. The clients are coroutines of one Python process on the "
+        "same cores, whose own work is in the seconds; bare ones only send and wait, in a process of their own, to one of "
+        "the servers."
     )
     head = (
         "rush",
