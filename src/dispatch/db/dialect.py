@@ -50,16 +50,15 @@ STATEMENTS_KEPT = 256
 """Prepared statements that a connection to PostgreSQL keeps, some 0.2 MB each (drivers keep 100): each is planned once."""
 
 
-def keeping_statements(url: URL) -> URL:
-    """The address of a database, for a driver that is told there how many statements it keeps; who says so is obeyed."""
-    if url.get_driver_name() != "asyncpg" or "prepared_statement_cache_size" in url.query:
-        return url
-    return url.update_query_dict({"prepared_statement_cache_size": str(STATEMENTS_KEPT)})
-
-
 def connecting(url: URL) -> dict[str, Any]:
-    """What the driver is told besides the address."""
-    return {"async_creator_fn": lite.connect} if url.get_driver_name() == "aiosqlite" else {}
+    """What a driver is told besides its address; what the address says is obeyed."""
+    told: dict[str, dict[str, Any]] = {
+        "aiosqlite": {"async_creator_fn": lite.connect},
+        "asyncpg": {"prepared_statement_cache_size": STATEMENTS_KEPT},
+    }
+    return {
+        name: value for name, value in told.get(url.get_driver_name(), {}).items() if name not in url.query
+    }
 
 
 def tune(engine: Engine, *, lock_wait_ms: int) -> None:

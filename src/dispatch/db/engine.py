@@ -181,7 +181,7 @@ def _opened(
 ) -> AsyncEngine:
     """``by_hand``: transactions are begun by a statement, which looks like none at all to the driver."""
     engine = create_async_engine(
-        dialect.keeping_statements(url),
+        url,
         pool_size=size,
         max_overflow=0,
         pool_timeout=wait_seconds,
